@@ -1,0 +1,1 @@
+"""A blend, a profile and the recipe become one axolotl YAML; then axolotl trains on it."""

@@ -1,0 +1,236 @@
+"""Runs ``axolotl train`` on a rendered YAML in a run folder: starts, watches, resumes, and says when it is done."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from axolotl_configs.curve import write_curve
+from axolotl_configs.events import NAME as EVENTS
+from axolotl_configs.events import Follower
+from recipe.atomic import disk_full_explained, write_text
+from recipe.environments import python, variables
+from recipe.errors import RecipeError
+from recipe.manifest import Step
+from recipe.paths import ROOT, shown
+
+LOG = "train.log"
+_ADAPTER = "adapter_model.safetensors"
+_POLL_SECONDS = 0.2
+_GRACE_SECONDS = 20.0  # for a child asked to stop, before it is killed
+OnEvent = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Held-out losses are in nats per answer token; ``base_loss`` is the model's before its first step."""
+
+    folder: Path
+    steps: int
+    base_loss: float | None
+    final_loss: float | None
+
+
+def train(
+    step: Step, yaml: str, gpus: int, launch_args: Sequence[str], on_event: OnEvent, lock: int
+) -> Trained:
+    """Trains until ``step.folder`` holds the adapter; goes on from the last whole checkpoint if there is one.
+
+    Args:
+        step: folder and inputs; the manifest is written to it at the end.
+        yaml: for axolotl.
+        gpus: of the profile; 0 and 1 need no launcher of processes.
+        launch_args: for ``axolotl train``, instead of the launcher chosen here (several nodes, say).
+        on_event: is called with each event of ``axolotl_configs.events``.
+        lock: the run's lock, see ``recipe.lock``; inherited by axolotl.
+
+    Raises:
+        RecipeError: axolotl failed (with the end of its log), or ended without a trained adapter.
+        KeyboardInterrupt: stopped by the user; the checkpoints stay.
+    """
+    folder = step.folder
+    prepare_folder(step)
+    with disk_full_explained(folder):
+        write_text(folder / "axolotl.yaml", yaml)
+        write_text(folder / "started.json", json.dumps({"key": step.key, "inputs": step.inputs}, default=str))
+    versions = _watch(folder, _command(folder, gpus, launch_args), gpus, on_event, lock)
+    trained = _result(folder)
+    with disk_full_explained(folder):
+        outputs = [
+            _ADAPTER,
+            "adapter_config.json",
+            "axolotl.yaml",
+            "trainer_state.json",
+            *write_curve(folder),
+        ]
+        facts = {"steps": trained.steps, "base_loss": trained.base_loss, "final_loss": trained.final_loss}
+        step.finish(outputs, **facts, environment=versions)
+    return trained
+
+
+def read_result(folder: Path) -> Trained:
+    """What a finished run reached, from its own files."""
+    return _result(folder)
+
+
+def prepare_folder(step: Step) -> None:
+    """Makes the folder ready to train in: another run's results are set aside, broken checkpoints removed.
+
+    Nothing that took hours is ever deleted: a folder trained with other inputs is renamed ``train.1``, ``train.2``.
+    """
+    folder = step.folder
+    started = folder / "started.json"
+    same = started.is_file() and json.loads(started.read_text(encoding="utf-8")).get("key") == step.key
+    if not same and any(folder.glob("checkpoint-*")):
+        number = 1
+        while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+            number += 1
+        folder.rename(aside)
+        print(f"inputs or settings have changed: the earlier training now lies in {shown(aside)}", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for checkpoint in folder.glob("checkpoint-*"):
+        if not _is_whole(checkpoint):
+            print(f"removing {shown(checkpoint)}: it was cut off while being written", flush=True)
+            shutil.rmtree(checkpoint)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """transformers writes ``trainer_state.json`` last; a safetensors header tells its file's length."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        with (checkpoint / _ADAPTER).open("rb") as weights:
+            size = int.from_bytes(weights.read(8), "little")
+            header = json.loads(weights.read(size))
+            end = max(t["data_offsets"][1] for name, t in header.items() if name != "__metadata__")
+            return os.fstat(weights.fileno()).st_size == 8 + size + end
+    except (OSError, ValueError):
+        return False
+
+
+def _command(folder: Path, gpus: int, launch_args: Sequence[str]) -> list[str]:
+    # One process needs no launcher: accelerate would import torch a second time, ten seconds on a laptop.
+    launcher = launch_args or (["--launcher", "python"] if gpus <= 1 else [])
+    return [str(python("train").parent / "axolotl"), "train", str(folder / "axolotl.yaml"), *launcher]
+
+
+def _watch(folder: Path, command: list[str], gpus: int, on_event: OnEvent, lock: int) -> dict[str, str]:
+    """Runs the command to its end, passing events on; returns the versions it ran with."""
+    environment = variables("train")
+    if gpus and "CUDA_VISIBLE_DEVICES" not in environment:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(
+            map(str, range(gpus))
+        )  # the profile's number, not more
+    follower = Follower(folder / EVENTS)
+    versions: dict[str, str] = {}
+
+    def pass_on() -> None:
+        for event in follower.new():
+            versions.update(event.get("versions", {}))
+            on_event(event)
+
+    with (folder / LOG).open("ab") as log:
+        child = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            start_new_session=True, pass_fds=(lock,), preexec_fn=_die_with_parent,
+        )  # fmt: skip
+    asked_to_stop = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        while child.poll() is None:
+            pass_on()
+            time.sleep(_POLL_SECONDS)
+        pass_on()
+    except KeyboardInterrupt:
+        _stop(child)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, asked_to_stop)
+    if child.returncode != 0:
+        raise _failure(folder / LOG, child.returncode)
+    return versions
+
+
+def _die_with_parent() -> None:
+    """In the child: SIGTERM when `recipe` is killed without a chance to say so (Linux: PR_SET_PDEATHSIG = 1)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, not SIGINT: on SIGINT axolotl saves what it has and exits as if it had finished."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, how)
+            child.wait(_GRACE_SECONDS)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return
+
+
+_KNOWN_FAILURES = {
+    "out of memory": "lower micro_batch_size or sequence_len (SET=...), or choose a profile with a smaller model",
+    "No space left on device": "free some space; the same command goes on from the last checkpoint",
+    "LocalEntryNotFoundError": 'the model is not on this disk and the hub is out of reach: SET="base_model=/folder"',
+    "GatedRepoError": "accept the model's licence on the hub, then: hf auth login",
+}
+
+
+def _failure(log: Path, code: int) -> RecipeError:
+    tail = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()[-400:]
+    text = "\n".join(tail)
+    way_out = next(
+        (hint for mark, hint in _KNOWN_FAILURES.items() if mark in text), f"the whole log: {shown(log)}"
+    )
+    errors = [line for line in tail if line.strip() and not line.startswith(" ")][-6:]
+    killed = f" (killed by signal {-code}; out of memory?)" if code < 0 else ""
+    shown_lines = "\n".join(f"  | {line[:300]}" for line in errors)
+    return RecipeError(
+        f"axolotl train ended with code {code}{killed}:\n{shown_lines}", where=shown(log), way_out=way_out
+    )
+
+
+def _result(folder: Path) -> Trained:
+    history = _history(folder)
+    last = _last_event(folder)
+    if last is None or last["step"] < last["steps"] or not (folder / _ADAPTER).is_file():
+        raise RecipeError(
+            "axolotl ended before the last step", where=shown(folder / LOG), way_out="run it again"
+        )
+    losses = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
+    numbers = losses + [entry["loss"] for entry in history if "loss" in entry]
+    if not all(math.isfinite(value) for value in numbers):
+        raise RecipeError(
+            "the loss is not finite", where=shown(folder / LOG), way_out="lower learning_rate (SET=...)"
+        )
+    return Trained(folder, last["steps"], losses[0] if losses else None, losses[-1] if losses else None)
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    try:
+        state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return list(state["log_history"])
+
+
+def _last_event(folder: Path) -> dict[str, Any] | None:
+    try:
+        lines = (folder / EVENTS).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    ends = [event for line in lines if (event := json.loads(line))["kind"] == "end"]
+    return ends[-1] if ends else None

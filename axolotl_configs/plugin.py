@@ -1,0 +1,74 @@
+"""Our axolotl plugin, named in ``recipe.yaml.j2``; runs inside axolotl, in the training environment.
+
+It lets bf16 run on a CPU, and writes ``events.jsonl`` beside the checkpoints for whoever wants to watch.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from axolotl.integrations.base import BasePlugin
+from transformers import TrainerCallback
+
+from axolotl_configs.events import NAME
+
+_PACKAGES = ("axolotl", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "trl")
+
+
+class RecipePlugin(BasePlugin):  # type: ignore[misc]
+    """See the module."""
+
+    def get_training_args(self, cfg: Any) -> dict[str, Any]:
+        # Without use_cpu transformers refuses bf16 where there is no GPU, although the CPU can do it.
+        return {} if torch.cuda.is_available() else {"use_cpu": True}
+
+    def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
+        return [_Events(Path(cfg.output_dir) / NAME)]
+
+
+class _Events(TrainerCallback):  # type: ignore[misc]
+    """One JSON line per event, written by the first process of the first node only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def _write(self, state: Any, kind: str, **facts: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        event = {
+            "kind": kind,
+            "time": time.time(),
+            "step": state.global_step,
+            "steps": state.max_steps,
+            **facts,
+        }
+        with self.path.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(event) + "\n")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._write(state, "begin", versions={name: version(name) for name in _PACKAGES})
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._write(state, "step")
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        numbers = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
+        self._write(state, "log", **numbers)
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._write(state, "evaluating")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # log_history survives a resume (it is kept in the checkpoints), so the last state holds the whole curve.
+        if state.is_world_process_zero:
+            (self.path.parent / "trainer_state.json").write_text(
+                json.dumps({"log_history": state.log_history})
+            )
+        self._write(state, "end")

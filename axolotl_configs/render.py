@@ -1,0 +1,197 @@
+"""Template + profile + blend + SET -> one axolotl YAML, in which every changed key says who changed it.
+
+Layers, last word wins: ``recipe.yaml.j2``, the profile's ``axolotl:``, the blend's ``axolotl:``, SET.
+Setting a key to null removes it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+from ruamel.yaml.comments import CommentedMap
+
+from axolotl_configs.blend import Portion, ResolvedBlend, resolve_blend, scaled
+from axolotl_configs.check import check_combinations, check_keys, known_keys
+from axolotl_configs.schema import Profile, load, load_profile
+from recipe.errors import RecipeError, did_you_mean
+from recipe.jinja import environment, explained
+from recipe.paths import CONFIGS, ROOT, shown
+from recipe.runs import Run
+from recipe.yamlfile import YamlFile, dump, parse, parse_scalar, plain
+
+TEMPLATE = "recipe.yaml.j2"
+# What SET may change besides axolotl's keys: the profile's own fields, and the blend's seed.
+_OURS = set(Profile.model_fields) - {"hardware", "axolotl", "why"}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """All that decides a run, before anything has run.
+
+    Attributes:
+        blend: as its files say, at full size.
+        portions: the blend's datasets with the rows this profile takes.
+        axolotl: the settings, plain.
+        yaml: the same as text, with comments.
+        changed: for every key that is not the template's, the ``file:line`` that set it.
+    """
+
+    run: Run
+    profile: Profile
+    blend: ResolvedBlend
+    portions: tuple[Portion, ...]
+    seed: int
+    axolotl: dict[str, Any]
+    yaml: str
+    changed: dict[str, str]
+
+    @property
+    def parent(self) -> Run | None:
+        """The run whose adapter a second round starts from: the parent blend on the same profile."""
+        return Run(self.run.profile, self.blend.parent) if self.blend.parent else None
+
+
+def parse_set(text: str) -> dict[str, Any]:
+    """``"learning_rate=1e-4 lora_r=32"`` as typed values; names are checked against axolotl's and ours.
+
+    Raises:
+        RecipeError: not of the form key=value, a key twice, or a key nobody knows.
+    """
+    values: dict[str, Any] = {}
+    known = known_keys() | _OURS | {"seed"}
+    for item in shlex.split(text):
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise RecipeError(
+                f"'{item}' is not key=value", where="SET", way_out='SET="learning_rate=1e-4 lora_r=32"'
+            )
+        if key in values:
+            raise RecipeError(f"'{key}' is given twice", where="SET")
+        if key not in known:
+            raise RecipeError(f"unknown key '{key}'", where="SET", way_out=did_you_mean(key, known))
+        values[key] = parse_scalar(value)
+    return values
+
+
+def resolve(
+    blend_name: str, profile_name: str, overrides: Mapping[str, Any], known_datasets: Collection[str]
+) -> Resolved:
+    """Everything from names to one checked axolotl YAML, in well under a second.
+
+    Args:
+        overrides: from ``parse_set``.
+        known_datasets: the names the builders provide.
+
+    Raises:
+        RecipeError: anything wrong in any of the files, with file, line and way out.
+    """
+    blend = resolve_blend(blend_name, known_datasets)
+    profile, profile_file = load_profile(profile_name)
+    profile = _with_overrides(profile, profile_file, overrides)
+    run = Run.of(profile_name, blend_name, overrides)
+    seed = overrides.get("seed", blend.seed)
+    portions = scaled(blend.portions, profile.rows)
+    document = _render(blend, profile, run, seed)
+    lines = dict(document.lc.data)
+    changed = _overlay(document, _layers(blend, profile, profile_file, overrides))
+
+    def where(key: str) -> str:
+        template_line = lines.get(key, [0])[0] + 1
+        return changed.get(key, f"{shown(CONFIGS / TEMPLATE)} (rendered line {template_line})")
+
+    settings = plain(document)
+    check_keys(settings, where, also_known=_OURS)
+    check_combinations(settings, profile.hardware.gpus, where)
+    return Resolved(run, profile, blend, portions, seed, settings, _text(document, changed), changed)
+
+
+def relative(path: Path) -> str:
+    """Relative to the checkout where possible (axolotl runs there), so that rendered YAMLs can be moved."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _with_overrides(profile: Profile, file: YamlFile, overrides: Mapping[str, Any]) -> Profile:
+    ours = {key: value for key, value in overrides.items() if key in _OURS}
+    if "base_model" in ours and "embedded" not in ours:
+        ours["embedded"] = False  # another model than the one the package holds
+    if not ours:
+        return profile
+    try:
+        return load(Profile, file, {**file.data, **ours})
+    except RecipeError as error:
+        raise RecipeError(error.what, where="SET") from error
+
+
+def _render(blend: ResolvedBlend, profile: Profile, run: Run, seed: int) -> CommentedMap:
+    parent = Run(run.profile, blend.parent) if blend.parent else None
+    try:
+        text = (
+            environment(CONFIGS)
+            .get_template(TEMPLATE)
+            .render(
+                base_model=profile.base_model,
+                gpus=profile.hardware.gpus,
+                tracker=profile.tracker,
+                run_name=f"{run.profile}-{run.name}",
+                seed=seed,
+                train_file=relative(run.data / "train.parquet"),
+                val_file=relative(run.data / "val.parquet"),
+                # Inside the data's own folder, which is replaced as a whole: axolotl keys this cache by path and
+                # config, not by content, and would not notice other rows in a file of the same name.
+                prepared=relative(run.data / "prepared"),
+                output_dir=relative(run.train),
+                parent_adapter=relative(parent.train) if parent else None,
+            )
+        )
+    except TemplateError as error:
+        raise explained(error, CONFIGS, TEMPLATE) from error
+    return parse(text, CONFIGS / TEMPLATE)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Settings that override what came before, and where each of them is written."""
+
+    settings: Mapping[str, Any]
+    file: YamlFile | None  # None: SET
+
+    def where(self, key: str) -> str:
+        return self.file.where("axolotl", key) if self.file else "SET"
+
+
+def _layers(
+    blend: ResolvedBlend, profile: Profile, profile_file: YamlFile, overrides: Mapping[str, Any]
+) -> list[_Layer]:
+    from_blends = [_Layer(file.data.get("axolotl", {}), file) for file in reversed(blend.files)]
+    from_set = {key: value for key, value in overrides.items() if key not in _OURS | {"seed"}}
+    return [_Layer(profile.axolotl, profile_file), *from_blends, _Layer(from_set, None)]
+
+
+def _overlay(document: CommentedMap, layers: list[_Layer]) -> dict[str, str]:
+    """Applies the layers to the rendered template in place; returns who set what, by ``file:line``."""
+    changed: dict[str, str] = {}
+    for layer in layers:
+        for key, value in layer.settings.items():
+            changed[key] = layer.where(key)
+            if value is None:
+                document.pop(key, None)
+            else:
+                document[key] = value
+    return changed
+
+
+def _text(document: CommentedMap, changed: Mapping[str, str]) -> str:
+    """The document as text; behind a changed key stands who changed it instead of the template's reason."""
+    lines = dump(document).splitlines()
+    for index, line in enumerate(lines):
+        key = re.match(r"([A-Za-z_0-9]+):", line)
+        if key and key[1] in changed:
+            bare = re.sub(r"\s+#.*$", "", line)
+            lines[index] = f"{bare}  # <- {changed[key[1]]}"
+    return "\n".join(lines) + "\n"

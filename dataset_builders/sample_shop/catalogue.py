@@ -1,0 +1,160 @@
+"""The shop's vocabulary as typed, ready-made strings; loaded once from ``catalogue.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("catalogue.yaml")
+LANGUAGES = ("en", "de", "es", "fr", "it", "ja")
+Word = tuple[str, ...]  # one string for each of LANGUAGES
+EN, DE, ES, FR, IT, JA = range(6)
+
+
+@dataclass(frozen=True, slots=True)
+class Aspect:
+    """What reviewers judge: ``good`` and ``bad`` sentences on it, which share none."""
+
+    name: str
+    good: tuple[str, ...]
+    bad: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # eq=False: there is one of each, compared by identity
+class ProductType:
+    """A type of product. ``index`` is its place in ``Catalogue.types``; ``goes_with`` holds such places."""
+
+    index: int
+    key: str
+    category: str  # as in the names of the review files, "Pet_Supplies"
+    path: tuple[str, ...]  # from the category's title down
+    names: Word
+    one: str  # a single one inside an English sentence: "tent", "pair of socks"
+    about: str
+    materials: tuple[Word, ...]
+    colors: tuple[Word, ...]
+    sizes: tuple[Word, ...]
+    topics: tuple[Word, ...]  # of books only
+    features: tuple[Word, ...]
+    uses: tuple[Word, ...]
+    packs: bool
+    attributes: Mapping[str, tuple[str, ...]]
+    goes_with: tuple[int, ...]
+    aspects: tuple[Aspect, ...]
+    openers: tuple[tuple[str, ...], ...]  # [stars - 1]
+
+    @property
+    def name(self) -> str:
+        """In English, as written inside a sentence."""
+        return _lower(self.names[EN])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalogue:
+    brands: tuple[str, ...]
+    authors: tuple[str, ...]
+    bindings: tuple[Word, ...]
+    pack: Word  # with {n}
+    phrases: Mapping[str, Word]
+    types: tuple[ProductType, ...]
+    categories: tuple[str, ...]
+    titles: Mapping[str, str]  # category -> how it is written for customers
+    headlines: tuple[tuple[str, ...], ...]  # [stars - 1]
+    facts: tuple[str, ...]
+    units: Mapping[str, Word]
+
+    def types_of(self, category: str) -> list[ProductType]:
+        return [kind for kind in self.types if kind.category == category]
+
+    def partners(self, kind: ProductType) -> list[ProductType]:
+        """Types that go with ``kind``."""
+        return [self.types[index] for index in kind.goes_with]
+
+    def strangers(self, kind: ProductType) -> tuple[ProductType, ...]:
+        """Types of other categories that do not go with ``kind``: irrelevant to somebody who wants it."""
+        return _strangers(self, kind)
+
+
+@cache
+def _strangers(shop: Catalogue, kind: ProductType) -> tuple[ProductType, ...]:
+    def related(other: ProductType) -> bool:
+        return other.index in kind.goes_with or kind.index in other.goes_with
+
+    return tuple(other for other in shop.types if other.category != kind.category and not related(other))
+
+
+def _size(entry: str, raw: Mapping[str, Any]) -> Word:
+    """A size group's entry in all languages: "medium", "=M" (takes the prefix) or "9.2 oz"."""
+    if entry in raw["size_words"]:
+        return tuple(raw["size_words"][entry])
+    if entry.startswith("="):
+        return tuple(f"{prefix} {entry[1:]}" for prefix in raw["size_prefix"])
+    number, unit = entry.split(" ")
+    return tuple(f"{number} {word}" for word in raw["units"][unit])
+
+
+def _product_type(index: int, key: str, raw: Mapping[str, Any], order: Sequence[str]) -> ProductType:
+    entry = raw["types"][key]
+    category = raw["categories"][entry["category"]]
+    book = "topics" in entry
+    plain = book or entry.get("plain", False)
+    return ProductType(
+        index=index,
+        key=key,
+        category=entry["category"],
+        path=(category["title"], *entry["path"]),
+        names=tuple(entry["names"]),
+        one=entry.get("one", _lower(entry["names"][EN])),
+        about=entry["about"],
+        materials=tuple(tuple(raw["materials"][material]) for material in entry.get("materials", ())),
+        colors=() if plain else tuple(tuple(word) for word in raw["colors"].values()),
+        sizes=tuple(_size(size, raw) for size in raw["sizes"][entry["sizes"]]) if "sizes" in entry else (),
+        topics=tuple(tuple(topic) for topic in entry.get("topics", ())),
+        features=tuple(tuple(feature) for feature in category["features"]),
+        uses=tuple(tuple(use) for use in category["uses"]),
+        packs=entry.get("packs", False),
+        attributes={what: tuple(map(str, values)) for what, values in entry["attributes"].items()},
+        goes_with=tuple(order.index(other) for other in entry["goes_with"]),
+        aspects=tuple(
+            Aspect(aspect["name"], tuple(aspect["good"]), tuple(aspect["bad"]))
+            for aspect in (raw["aspects"][name] for name in entry["aspects"])
+        ),
+        openers=tuple(
+            tuple(
+                text.format(type=entry.get("one", _lower(entry["names"][EN])))
+                for text in raw["openers"][stars]
+            )
+            for stars in (1, 2, 3, 4, 5)
+        ),
+    )
+
+
+def _lower(name: str) -> str:
+    """A type's English name inside a sentence."""
+    return " ".join(word if word.isupper() else word.lower() for word in name.split(" "))
+
+
+@cache
+def catalogue() -> Catalogue:
+    """The vocabulary; the YAML is read on the first call (0.3 s)."""
+    from ruamel.yaml import YAML
+
+    raw: dict[str, Any] = YAML(typ="safe").load(FILE.read_text(encoding="utf-8"))
+    assert tuple(raw["languages"]) == LANGUAGES
+    order = list(raw["types"])
+    return Catalogue(
+        brands=tuple(raw["brands"]),
+        authors=tuple(raw["authors"]),
+        bindings=tuple(tuple(word) for word in raw["bindings"].values()),
+        pack=tuple(raw["pack"]),
+        phrases={name: tuple(texts) for name, texts in raw["phrases"].items()},
+        types=tuple(_product_type(index, key, raw, order) for index, key in enumerate(order)),
+        categories=tuple(raw["categories"]),
+        titles={name: category["title"] for name, category in raw["categories"].items()},
+        headlines=tuple(tuple(raw["headlines"][stars]) for stars in (1, 2, 3, 4, 5)),
+        facts=tuple(raw["facts"]),
+        units={name: tuple(words) for name, words in raw["units"].items()},
+    )

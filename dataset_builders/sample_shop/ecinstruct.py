@@ -1,0 +1,272 @@
+"""ECInstruct's one JSON file: ten tasks, three splits, eight settings, made from the shop's products.
+
+Fields inside ``input`` follow the authors' notebooks (ninglab/eCeLLM, data_processing/): mind the colon in
+the key "Product 1:", the bare review of Sentiment_Analysis, and the printed Python list that is the input of
+Sequential_Recommendation (its options are JSON here; the notebook prints them as a Python list too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .catalogue import EN
+from .draws import Draw
+from .esci import SHELF, draw_query, judged, stack
+from .reviews import review_text
+from .tables import Shop, Table, encode, write_json_array
+from .words import Product, description, details, draw_product, price_text, title
+
+_MAIN = "IND_Diverse_Instruction"
+# The settings other than the main one, and whether their rows carry an example.
+_OTHERS = (
+    ("IND_Single_Instruction", False),
+    ("IND_Unseen_Instruction", False),
+    (f"{_MAIN}_1-shot", True),
+    ("OOD_Single_Instruction", False),
+    ("OOD_Diverse_Instruction", False),
+    ("OOD_Unseen_Instruction", False),
+    ("OOD_Diverse_Instruction_1-shot", True),
+)
+_SPLITS = ("train",) * 8 + ("val", "test")
+_FILE = Path(__file__).with_name("ecinstruct.yaml")
+_WORDS = 25  # of a title in a session, cut as the authors cut it
+
+
+class Made(NamedTuple):
+    """A row's own part; ``options`` None where the task has none."""
+
+    input: str
+    options: str | None
+    output: str
+
+
+def _any(shop: Shop, draw: Draw) -> Product:
+    """A product that belongs to this row alone; ECInstruct shows no ids."""
+    return draw_product(shop.catalogue, draw.pick(shop.catalogue.types), "", draw)
+
+
+def _like(shop: Shop, kind: int, draw: Draw) -> Product:
+    return draw_product(shop.catalogue, shop.catalogue.types[kind], "", draw)
+
+
+def _title(shop: Shop, item: Product) -> str:
+    return title(shop.catalogue, item, EN)
+
+
+def answer_generation(shop: Shop, draw: Draw) -> Made:
+    question, document, answer = _asked(shop, draw, answerable=True)
+    return Made(encode({"question": question, "document": document}), None, answer)
+
+
+def answerability(shop: Shop, draw: Draw) -> Made:
+    answerable = draw.chance(50)
+    question, document, _ = _asked(shop, draw, answerable)
+    return Made(encode({"question": question, "document": document}), None, "yes" if answerable else "no")
+
+
+def _asked(shop: Shop, draw: Draw, answerable: bool) -> tuple[str, list[str], str]:
+    """A question on an aspect, snippets of reviews that do or do not speak of it, and what they say."""
+    kind = draw.pick(shop.catalogue.types)
+    asked, *others = draw.shuffled(kind.aspects)
+    snippets = [draw.pick(draw.pick((aspect.good, aspect.bad))) for aspect in others]
+    answer = draw.pick(draw.pick((asked.good, asked.bad)))
+    if answerable:
+        snippets[draw.below(len(snippets))] = answer
+    question = draw.pick(wordings()["questions"]).format(aspect=asked.name, type=kind.one)
+    return question, snippets, answer
+
+
+def attribute_values(shop: Shop, draw: Draw) -> Made:
+    """Two or three attributes with the field they stand in; now and then one that is nowhere: "None"."""
+    item, other = _any(shop, draw), _any(shop, draw)
+    has = details(item)
+    stands = {name: (value.lower(), "product feature") for name, value in has.items()}
+    for name, word in (("Material", item.material), ("Color", item.color), ("Size", item.size)):
+        if word is not None:
+            stands[name] = (word[EN].lower(), "product title")
+    told = {name: stands[name] for name in draw.some(list(stands), draw.between(2, 3))}
+    missing = [name for name in details(other) if name not in has]
+    if missing and draw.chance(20):
+        told[missing[0]] = ("None", "None")
+    texts = {
+        "product title": _title(shop, item),
+        "product description": description(shop.catalogue, item, EN),
+        "product feature": ", ".join(f"{name}: {value}" for name, value in has.items()),
+        "product price": f"${price_text(item.cents)}",
+        "product brand": item.brand,
+        "target attributes": " and ".join(told),
+    }
+    found = [{"attribute": name.lower(), "value": value, "source": at} for name, (value, at) in told.items()]
+    return Made(encode(texts), None, encode(found))
+
+
+def _shelf(shop: Shop, draw: Draw) -> list[Product]:
+    return stack(shop, draw, [""] * SHELF)
+
+
+def product_classification(shop: Shop, draw: Draw) -> Made:
+    products = _shelf(shop, draw)
+    query, item, relevance = draw_query(products, draw), draw.pick(products), wordings()["relevance"]
+    return Made(
+        encode({"query": query.text(EN), "product title": _title(shop, item)}),
+        encode(list(relevance.values())),
+        relevance[query.label(item)],
+    )
+
+
+def product_matching(shop: Shop, draw: Draw) -> Made:
+    """The same product in two shops' words, or one that differs in brand or colour."""
+    item, same = _any(shop, draw), draw.chance(50)
+    other = item if same else _like(shop, item.kind.index, draw)
+    if not same and _title(shop, other) == _title(shop, item):
+        other = other._replace(brand=f"{other.brand} Pro")
+    ours = {
+        "title": _title(shop, item),
+        "description": description(shop.catalogue, item, EN),
+        "manufacturer": item.brand,
+        "price": price_text(item.cents),
+    }
+    # The second shop leaves things out: its rows went through pandas, whence NaN and "nan".
+    theirs: dict[str, str | float] = {
+        "title": _title(shop, other).lower(),
+        "description": description(shop.catalogue, other, EN, 2).lower() if draw.chance(70) else float("nan"),
+        "manufacturer": other.brand.lower() if draw.chance(70) else "nan",
+        "price": price_text(other.cents + draw.below(200)),
+    }
+    return Made(encode({"product 1": ours, "product 2": theirs}), None, "yes" if same else "no")
+
+
+def product_relation(shop: Shop, draw: Draw) -> Made:
+    """Bought together: types that go together. Viewed together: one type, two brands. Alike: one brand."""
+    item, relation = _any(shop, draw), draw.below(3)
+    kind = draw.pick(item.kind.goes_with) if relation == 0 else item.kind.index
+    other = _like(shop, kind, draw)
+    brands = [brand for brand in shop.catalogue.brands if brand != item.brand]
+    if relation:
+        other = other._replace(brand=item.brand if relation == 2 else draw.pick(brands))
+    return Made(
+        encode({"Product 1:": _title(shop, item), "Product 2:": _title(shop, other)}),
+        encode(wordings()["relations"]),
+        "ABC"[relation],
+    )
+
+
+def product_substitute(shop: Shop, draw: Draw) -> Made:
+    products = _shelf(shop, draw)
+    query, wanted = draw_query(products, draw), draw.chance(50)
+    fitting = [item for item in products if (query.label(item) == "S") == wanted] or products
+    item = draw.pick(fitting)
+    answer = "yes" if query.label(item) == "S" else "no"
+    return Made(encode({"query": query.text(EN), "product": _title(shop, item)}), None, answer)
+
+
+def query_ranking(shop: Shop, draw: Draw) -> Made:
+    """Two to four products with different labels; the answer orders their letters, best first."""
+    products = _shelf(shop, draw)
+    query = draw_query(products, draw)
+    best: dict[str, Product] = {}
+    for item in draw.shuffled(judged(query, products, draw)):
+        best.setdefault(query.label(item), item)
+    labels = draw.some(list(best), draw.between(2, 4))
+    order = sorted(range(len(labels)), key=lambda place: "ESCI".index(labels[place]))
+    listed = [f"{'ABCD'[place]}: {_title(shop, best[label])}" for place, label in enumerate(labels)]
+    return Made(
+        encode({"query": query.text(EN), "product list": listed}),
+        None,
+        ",".join("ABCD"[place] for place in order),
+    )
+
+
+def sentiment(shop: Shop, draw: Draw) -> Made:
+    stars = draw.between(1, 5)
+    text = review_text(shop, _any(shop, draw), stars, draw)[0]
+    options = wordings()["sentiments"]
+    return Made(text, encode(options), options[5 - stars])
+
+
+def sequential_recommendation(shop: Shop, draw: Draw) -> Made:
+    """What somebody bought, oldest first, and 20 candidates; only one goes with the first one's type."""
+    first = _any(shop, draw)
+    wanted = (first.kind.index, *first.kind.goes_with)
+    bought = [first, *(_like(shop, draw.pick(wanted), draw) for _ in range(draw.between(3, 7)))]
+    strangers = shop.catalogue.strangers(first.kind)
+    options = [_like(shop, draw.pick(strangers).index, draw) for _ in range(19)]
+    place = draw.below(20)
+    options.insert(place, _like(shop, draw.pick(first.kind.goes_with), draw))
+    history = [f"{_ordinal(number)}: {_line(shop, item)}" for number, item in enumerate(bought, start=1)]
+    listed = [f"{chr(65 + number)}: {_line(shop, item)}" for number, item in enumerate(options)]
+    return Made(str(history), encode(listed), chr(65 + place))
+
+
+def _line(shop: Shop, item: Product) -> str:
+    """Title, category path and brand, cut after 25 words."""
+    words = f"{_title(shop, item)}. {' '.join(item.kind.path)}. {item.brand}.".split(" ")
+    return " ".join(words) if len(words) <= _WORDS else " ".join(words[:_WORDS]).strip(".") + "..."
+
+
+def _ordinal(number: int) -> str:
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
+
+
+TASKS: dict[str, Callable[[Shop, Draw], Made]] = {
+    "Answer_Generation": answer_generation,
+    "Answerability_Prediction": answerability,
+    "Attribute_Value_Extraction": attribute_values,
+    "Multiclass_Product_Classification": product_classification,
+    "Product_Matching": product_matching,
+    "Product_Relation_Prediction": product_relation,
+    "Product_Substitue_Identification": product_substitute,  # published with this spelling
+    "Query_Product_Ranking": query_ranking,
+    "Sentiment_Analysis": sentiment,
+    "Sequential_Recommendation": sequential_recommendation,
+}
+
+
+@cache
+def wordings() -> dict[str, Any]:
+    from ruamel.yaml import YAML
+
+    loaded: dict[str, Any] = YAML(typ="safe").load(_FILE.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _setting(draw: Draw) -> tuple[str, str, bool]:
+    """(split, setting, whether there is an example). All settings but two are for tests only."""
+    setting, shot = (_MAIN, False) if draw.chance(80) else draw.pick(_OTHERS)
+    trained = setting in (_MAIN, _OTHERS[0][0])
+    return draw.pick(_SPLITS) if trained else "test", setting, shot
+
+
+def _instruction(task: str, setting: str, draw: Draw) -> str:
+    known: list[str] = wordings()["instructions"][task]
+    if "Unseen" in setting:
+        return known[-1]
+    return known[0] if "Single" in setting else draw.pick(known[:-1])
+
+
+def _rows(shop: Shop, total: int) -> Iterator[dict[str, str | None]]:
+    names = tuple(TASKS)
+    for number in range(total):
+        task = names[number % len(names)]
+        draw = Draw(shop.seed, "ecinstruct", number)
+        split, setting, shot = _setting(draw)
+        made = TASKS[task](shop, draw)
+        shown = TASKS[task](shop, draw)._asdict().items() if shot else ()
+        yield {
+            "split": split,
+            "task": task,
+            "setting": setting,
+            "instruction": _instruction(task, setting, draw),
+            "input": made.input,
+            "options": made.options,
+            "output": made.output,
+            "few_shot_example": encode({k: v for k, v in shown if v is not None}) if shot else None,
+        }
+
+
+def tables(shop: Shop) -> list[Table]:
+    total = shop.count(2_500, least=len(TASKS))
+    return [Table("ecinstruct/dataset.json", total, _rows(shop, total), write_json_array)]

@@ -1,0 +1,170 @@
+"""ESCI: shopping queries and judged products, in three locales.
+
+Queries come in families of four on one type of product. They share a shelf of 24 products, so that a product
+is judged for several queries. The label follows from the words: E every asked attribute fits; S the same
+type, but an asked attribute differs; C a type that goes with it; I anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .catalogue import EN, ES, JA, ProductType, Word
+from .draws import Draw
+from .tables import Shop, Table, write_parquet
+from .words import Product, asin, bullets, description, draw_product, title
+
+LANGUAGE = {"us": EN, "es": ES, "jp": JA}
+_LOCALES = ("us",) * 6 + ("es",) * 2 + ("jp",) * 2  # shares in tenths
+FAMILY, SHELF, MOST = 4, 24, 16  # queries of a family, products on its shelf, products judged for a query
+_SAME, _PARTNERS = 12, 6  # of the shelf: the type itself, types that go with it; the rest is irrelevant
+_EXAMPLE = {
+    "example_id": "int64",
+    "query": "string",
+    "query_id": "int64",
+    "product_id": "string",
+    "product_locale": "string",
+    "esci_label": "string",
+    "small_version": "int64",
+    "large_version": "int64",
+    "split": "string",
+}
+_PRODUCT = {
+    "product_id": "string",
+    "product_title": "string",
+    "product_description": "string",
+    "product_bullet_point": "string",
+    "product_brand": "string",
+    "product_color": "string",
+    "product_locale": "string",
+}
+
+
+class Query(NamedTuple):
+    """What somebody asks for; None: they do not care."""
+
+    kind: ProductType
+    brand: str | None
+    color: Word | None
+    material: Word | None
+
+    def label(self, product: Product) -> str:
+        if product.kind is not self.kind:
+            return "C" if product.kind.index in self.kind.goes_with else "I"
+        asked = ((self.brand, product.brand), (self.color, product.color), (self.material, product.material))
+        return "E" if all(want is None or want == has for want, has in asked) else "S"
+
+    def text(self, lang: int) -> str:
+        """As typed: lower case, no commas, the words in the order of the language."""
+        color = self.color[lang] if self.color else ""
+        material = self.material[lang] if self.material else ""
+        name, brand = self.kind.names[lang], self.brand or ""
+        parts = (color, material, name, brand) if lang == EN else (name, color, material, brand)
+        return " ".join(part for part in parts if part).lower()
+
+
+def shelf(shop: Shop, family: int) -> tuple[str, list[Product]]:
+    """The locale of a family and its products."""
+    draw = Draw(shop.seed, "shelf", family)
+    locale = draw.pick(_LOCALES)
+    return locale, stack(shop, draw, [asin(family * SHELF + place, "B2") for place in range(SHELF)])
+
+
+def stack(shop: Shop, draw: Draw, ids: list[str]) -> list[Product]:
+    """A shelf: 12 products of a type, 6 of types that go with it, the rest of others."""
+    catalogue = shop.catalogue
+    kind = draw.pick([kind for kind in catalogue.types if kind.colors])
+    brands, colors = draw.some(catalogue.brands, 3), draw.some(kind.colors, 3)
+    partners, strangers = catalogue.partners(kind), catalogue.strangers(kind)
+    products = []
+    for place, id in enumerate(ids):
+        other = kind if place < _SAME else draw.pick(partners if place < _SAME + _PARTNERS else strangers)
+        item = draw_product(catalogue, other, id, draw)
+        if other is kind:  # few brands and colours, so that a query fits some of them
+            item = item._replace(brand=draw.pick(brands), color=draw.pick(colors))
+        products.append(item)
+    return products
+
+
+def draw_query(products: list[Product], draw: Draw) -> Query:
+    """A query that at least one product of the shelf fits: it asks for some of that product's attributes."""
+    like = products[draw.below(_SAME)]
+    asks = draw.pick(("c", "m", "b", "cm", "cb", "mb", "cmb", "cmb", ""))
+    return Query(
+        like.kind,
+        like.brand if "b" in asks else None,
+        like.color if "c" in asks else None,
+        like.material if "m" in asks else None,
+    )
+
+
+def judged(query: Query, products: list[Product], draw: Draw) -> list[Product]:
+    """8 to 16 of the shelf, one that fits exactly always among them."""
+    chosen = draw.some(products, draw.between(8, MOST))
+    if not any(query.label(product) == "E" for product in chosen):
+        chosen[0] = next(product for product in products if query.label(product) == "E")
+    return chosen
+
+
+def _queries(shop: Shop) -> Iterator[tuple[int, str, Query, list[Product], Draw]]:
+    for number in range(shop.count(400, least=FAMILY)):
+        if number % FAMILY == 0:
+            locale, products = shelf(shop, number // FAMILY)
+        draw = Draw(shop.seed, "query", number)
+        query = draw_query(products, draw)
+        yield number, locale, query, judged(query, products, draw), draw
+
+
+def _example_rows(shop: Shop) -> Iterator[tuple[int | str, ...]]:
+    for number, locale, query, products, draw in _queries(shop):
+        text, small = query.text(LANGUAGE[locale]), int(draw.chance(60))
+        split = "test" if draw.chance(20) else "train"
+        for place, product in enumerate(products):
+            yield (
+                number * MOST + place,
+                text,
+                number,
+                product.id,
+                locale,
+                query.label(product),
+                small,
+                1,
+                split,
+            )
+
+
+def _product_rows(shop: Shop) -> Iterator[tuple[str | None, ...]]:
+    for family in range((shop.count(400, least=FAMILY) + FAMILY - 1) // FAMILY):
+        locale, products = shelf(shop, family)
+        lang = LANGUAGE[locale]
+        for place, item in enumerate(products):
+            draw = Draw(shop.seed, "shelf row", family * SHELF + place)
+            yield (
+                item.id,
+                title(shop.catalogue, item, lang),
+                description(shop.catalogue, item, lang) if draw.chance(70) else None,
+                "\n".join(bullets(shop.catalogue, item, lang)) if draw.chance(85) else None,
+                item.brand if draw.chance(95) else None,
+                item.color[lang] if item.color and draw.chance(85) else None,
+                locale,
+            )
+
+
+def tables(shop: Shop) -> list[Table]:
+    queries = shop.count(400, least=FAMILY)
+    families = (queries + FAMILY - 1) // FAMILY
+    return [
+        Table(
+            "esci/shopping_queries_dataset_examples.parquet",
+            queries * 12,
+            _example_rows(shop),
+            write_parquet(_EXAMPLE),
+        ),
+        Table(
+            "esci/shopping_queries_dataset_products.parquet",
+            families * SHELF,
+            _product_rows(shop),
+            write_parquet(_PRODUCT),
+        ),
+    ]

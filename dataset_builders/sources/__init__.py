@@ -1,0 +1,1 @@
+"""One reader per published source: raw file -> typed rows, streamed. Each names its licence."""

@@ -1,0 +1,33 @@
+"""Alpaca-Cleaned: general instructions with answers, about 51,800.
+
+https://github.com/gururise/AlpacaDataCleaned, CC BY-NC 4.0. One file, a JSON array:
+``alpaca/alpaca_data_cleaned.json``. A row (invented):
+
+    {"instruction": "Name two uses of baking soda.", "input": "", "output": "It cleans and lifts dough."}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from dataset_builders.sources._files import Raw, find, read, text
+
+
+class Instruction(NamedTuple):
+    """``input`` is what the instruction works on; often empty."""
+
+    instruction: str
+    input: str
+    output: str
+
+
+def instructions(raw: Path) -> Iterator[Instruction]:
+    """Every instruction, in the order of the file."""
+    path = find(raw / "alpaca", "alpaca_data_cleaned.json", "alpaca_data_cleaned.json.gz")
+    return read(path, Instruction._fields, _instruction)
+
+
+def _instruction(row: Raw) -> Instruction:
+    return Instruction(text(row["instruction"]), text(row["input"]), text(row["output"]))

@@ -1,0 +1,128 @@
+"""Amazon Reviews 2023 (McAuley Lab): 571M reviews of 48M products in 33 categories.
+
+https://amazon-reviews-2023.github.io, no licence stated. One pair of files a category, plain or ``.gz``:
+``amazon_reviews/raw/review_categories/{Cat}.jsonl`` and
+``amazon_reviews/raw/meta_categories/meta_{Cat}.jsonl``, joined on ``parent_asin``. Rows (invented):
+
+    {"rating": 4.0, "title": "Sturdy", "text": "Holds my whole cutlery.", "asin": "B0EXAMPLE4",
+     "parent_asin": "B0EXAMPLE1", "user_id": "AE7X", "timestamp": 1620000000000, "helpful_vote": 2, ...}
+
+    {"main_category": "Amazon Home", "title": "Bamboo Drawer Tray", "average_rating": 4.4,
+     "rating_number": 31, "features": ["5 compartments"], "description": [], "price": "17.99", "store":
+     "Fernhill", "categories": ["Home & Kitchen", "Storage", "Drawer Trays"], "details": {}, ...}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dataset_builders.sources._files import Raw, find, find_all, read, text
+
+_REVIEW = ("rating", "title", "text", "asin", "parent_asin", "user_id", "timestamp", "helpful_vote")
+_PRODUCT = (
+    "parent_asin",
+    "title",
+    "main_category",
+    "categories",
+    "features",
+    "description",
+    "price",
+    "store",
+)
+
+
+class Review(NamedTuple):
+    rating: int  # 1 to 5 stars
+    title: str
+    text: str
+    asin: str
+    parent_asin: str
+    user_id: str
+    timestamp: int  # milliseconds since 1970
+    helpful_vote: int
+    verified_purchase: bool
+
+
+class Product(NamedTuple):
+    """``categories`` goes from the department down to the leaf; it may be empty, as may every text."""
+
+    parent_asin: str
+    title: str
+    main_category: str
+    categories: tuple[str, ...]
+    features: tuple[str, ...]
+    description: tuple[str, ...]
+    details: Mapping[str, Any]
+    price: float | None  # US dollars
+    store: str
+    average_rating: float | None
+    rating_number: int
+
+
+def categories(raw: Path) -> list[str]:
+    """The categories whose reviews lie there, sorted: ``["All_Beauty", ...]``."""
+    folder = raw / "amazon_reviews" / "raw" / "review_categories"
+    return [path.name.partition(".jsonl")[0] for path in find_all(folder, "*.jsonl*")]
+
+
+def reviews(raw: Path, category: str) -> Iterator[Review]:
+    """Every review of one category."""
+    folder = raw / "amazon_reviews" / "raw" / "review_categories"
+    return read(find(folder, f"{category}.jsonl", f"{category}.jsonl.gz"), _REVIEW, _review)
+
+
+def products(raw: Path, category: str) -> Iterator[Product]:
+    """Every product of one category."""
+    folder = raw / "amazon_reviews" / "raw" / "meta_categories"
+    return read(find(folder, f"meta_{category}.jsonl", f"meta_{category}.jsonl.gz"), _PRODUCT, _product)
+
+
+def _review(row: Raw) -> Review:
+    return Review(
+        rating=int(row["rating"]),
+        title=text(row["title"]),
+        text=text(row["text"]),
+        asin=text(row["asin"]),
+        parent_asin=text(row["parent_asin"]),
+        user_id=text(row["user_id"]),
+        timestamp=int(row["timestamp"]),
+        helpful_vote=int(row["helpful_vote"] or 0),
+        verified_purchase=bool(row.get("verified_purchase")),
+    )
+
+
+def _product(row: Raw) -> Product:
+    details = row.get("details") or {}
+    if isinstance(details, str):  # mirrors on the Hugging Face hub print the object
+        details = json.loads(details) or {}
+    average = row.get("average_rating")
+    return Product(
+        parent_asin=text(row["parent_asin"]),
+        title=text(row["title"]),
+        main_category=text(row["main_category"]),
+        categories=_texts(row["categories"]),
+        features=_texts(row["features"]),
+        description=_texts(row["description"]),
+        details=details,
+        price=_price(row["price"]),
+        store=text(row["store"]),
+        average_rating=None if average is None else float(average),
+        rating_number=int(row.get("rating_number") or 0),
+    )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """A list of texts; some rows have null or one bare text in its place."""
+    return tuple(filter(None, map(text, [value] if isinstance(value, str) else value or [])))
+
+
+def _price(value: Any) -> float | None:
+    """Published as a number, as null, or as text: ``"$1,299.00"``, ``"from 12.50"``, ``"None"``."""
+    if isinstance(value, int | float):
+        return float(value)
+    number = re.search(r"\d+(\.\d+)?", text(value).replace(",", ""))
+    return float(number[0]) if number else None

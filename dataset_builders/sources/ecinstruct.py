@@ -1,0 +1,92 @@
+"""ECInstruct (NingLab): ten e-commerce tasks as instructions, 92,022 of them for training.
+
+https://huggingface.co/datasets/NingLab/ECInstruct, CC BY 4.0. One file, a JSON array of 527 MB:
+``ecinstruct/dataset.json``. A row (invented):
+
+    {"split": "train", "task": "Sentiment_Analysis", "setting": "IND_Diverse_Instruction", "instruction":
+     "How does the writer of this review feel?", "input": "It broke in a week.", "options":
+     "[\\"A: very positive\\", ..., \\"E: very negative\\"]", "output": "E: very negative", ...}
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from dataset_builders.sources._files import Raw, find, read, text
+
+TaskName = Literal[
+    "Answer_Generation",
+    "Answerability_Prediction",
+    "Attribute_Value_Extraction",
+    "Multiclass_Product_Classification",
+    "Product_Matching",
+    "Product_Relation_Prediction",
+    "Product_Substitue_Identification",  # published with this spelling
+    "Query_Product_Ranking",
+    "Sentiment_Analysis",
+    "Sequential_Recommendation",
+]
+# What the authors train on; the other settings repeat the same rows in other forms.
+_SETTING = "IND_Diverse_Instruction"
+_COLUMNS = ("split", "task", "setting", "instruction", "input", "output")
+
+
+class Value(NamedTuple):
+    """The value of one attribute; "None" where the text is silent. In lower case, unlike the text."""
+
+    attribute: str
+    value: str
+    source: str  # the key of the input that it was found under
+
+
+class Example(NamedTuple):
+    """``input`` is an object, a list (Sequential_Recommendation) or plain text (Sentiment_Analysis)."""
+
+    instruction: str
+    input: Mapping[str, Any] | Sequence[Any] | str
+    options: tuple[str, ...]  # "A: very positive"; empty where the task has none
+    output: str
+    values: tuple[Value, ...]  # the output of Attribute_Value_Extraction, read; empty for the others
+
+
+def examples(raw: Path, task: TaskName) -> Iterator[Example]:
+    """The training examples of one task, in the setting that the authors train on."""
+
+    def parse(row: Raw) -> Example | None:
+        if (row["task"], row["split"], row["setting"]) != (task, "train", _SETTING):
+            return None
+        return Example(
+            instruction=text(row["instruction"]),
+            input=_input(task, text(row["input"])),
+            options=tuple(map(str, json.loads(row.get("options") or "[]"))),
+            output=text(row["output"]),
+            values=_values(row["output"]) if task == "Attribute_Value_Extraction" else (),
+        )
+
+    return read(find(raw / "ecinstruct", "dataset.json", "dataset.json.gz"), _COLUMNS, parse)
+
+
+def _input(task: TaskName, printed: str) -> Mapping[str, Any] | Sequence[Any] | str:
+    """Undoes the printing: JSON for most tasks, Python's for one, none for reviews."""
+    if task == "Sentiment_Analysis":
+        return printed
+    if task == "Sequential_Recommendation":
+        try:
+            return list(ast.literal_eval(printed))
+        except SyntaxError as error:
+            raise ValueError(f"not a printed list: {printed[:60]!r}") from error
+    value = json.loads(printed)
+    if not isinstance(value, dict):
+        raise TypeError(f"an object was expected as input, not {printed[:60]!r}")
+    return value
+
+
+def _values(printed: str) -> tuple[Value, ...]:
+    try:
+        return tuple(Value(*(str(row[field]) for field in Value._fields)) for row in json.loads(printed))
+    except KeyError as error:
+        raise ValueError(f"a value lacks its {error}") from error

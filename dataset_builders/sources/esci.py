@@ -1,0 +1,85 @@
+"""ESCI, the Shopping Queries Dataset (Amazon Science): 2.6M judgements of query and product.
+
+https://github.com/amazon-science/esci-data, Apache-2.0.
+``esci/shopping_queries_dataset_examples.parquet`` and
+``esci/shopping_queries_dataset_products.parquet``, joined on (product_locale, product_id). Rows (invented):
+
+    example_id  query            query_id  product_id  product_locale  esci_label  small_version  ...  split
+    17          oak bread board  4         B0EXAMPLE1  us              E           1              ...  train
+
+    product_id  product_title            product_description  product_bullet_point  product_brand  ...
+    B0EXAMPLE1  Aldwick Oak Bread Board  <p>Solid oak.</p>    Oiled by hand         Aldwick        ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from dataset_builders.sources._files import Raw, find, read, text
+
+# Relevance of exact, substitute, complement, irrelevant: the weights of ShopBench's ranking task.
+WEIGHTS: Mapping[str, float] = {"E": 1.0, "S": 0.1, "C": 0.01, "I": 0.0}
+
+_EXAMPLE = ("query", "query_id", "product_id", "product_locale", "esci_label", "split")
+
+
+class Example(NamedTuple):
+    query: str
+    query_id: int
+    product_id: str
+    locale: str  # us, es, jp
+    label: str  # E, S, C or I
+    split: str  # train or test
+
+
+class Product(NamedTuple):
+    """(locale, id) is the key; absent texts are empty. Descriptions hold HTML."""
+
+    id: str
+    locale: str
+    title: str
+    description: str
+    bullet_point: str  # one a line
+    brand: str
+    color: str
+
+
+_PRODUCT = tuple(f"product_{field}" for field in Product._fields)
+
+
+def examples(raw: Path) -> Iterator[Example]:
+    """Every judgement; those of one query follow each other in the published file."""
+    path = find(raw / "esci", "shopping_queries_dataset_examples.parquet")
+    return read(path, _EXAMPLE, _example)
+
+
+def products(raw: Path) -> Iterator[Product]:
+    """Every product of every site."""
+    path = find(raw / "esci", "shopping_queries_dataset_products.parquet")
+    return read(path, _PRODUCT, _product)
+
+
+def titles(raw: Path, locale: str) -> Iterator[tuple[str, str]]:
+    """(id, title) of one site's products: the long texts are not even decoded."""
+
+    def parse(row: Raw) -> tuple[str, str] | None:
+        if row["product_locale"] != locale:
+            return None
+        return text(row["product_id"]), text(row["product_title"])
+
+    path = find(raw / "esci", "shopping_queries_dataset_products.parquet")
+    return read(path, ("product_id", "product_title", "product_locale"), parse)
+
+
+def _example(row: Raw) -> Example:
+    label = text(row["esci_label"])
+    if label not in WEIGHTS:
+        raise ValueError(f"the label '{label}' is none of {', '.join(WEIGHTS)}")
+    ids = int(row["query_id"]), text(row["product_id"])
+    return Example(text(row["query"]), *ids, text(row["product_locale"]), label, text(row["split"]))
+
+
+def _product(row: Raw) -> Product:
+    return Product(*(text(row[column]) for column in _PRODUCT))

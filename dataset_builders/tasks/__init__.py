@@ -1,0 +1,1 @@
+"""One dataset per file; see ``dataset_builders.task``."""

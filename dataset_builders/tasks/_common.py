@@ -1,0 +1,76 @@
+"""What several builders share: tidy texts, a fair place for the right answer, a memory of recent rows."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import random
+import re
+from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+# Japanese and Chinese write words together, so that only these letters go on with a word.
+_LETTER = r"[0-9A-Za-zÀ-ÖØ-öø-ÿ]"
+# Only tags that occur in listings: `a <b and c> d` is no markup.
+_TAG = re.compile(
+    r"</?(?:a|b|br|div|em|font|h[1-6]|i|img|li|ol|p|span|strong|table|td|tr|u|ul)\b[^<>]{0,200}>", re.I
+)
+_WORD = re.compile(r"[^\W\d_]{4,}")
+
+
+def one_line(text: str, limit: int = 10_000) -> str:
+    """``text`` without HTML, on one line, cut after a word once it passes ``limit`` characters."""
+    text = " ".join(html.unescape(_TAG.sub(" ", text)).split())
+    return text if len(text) <= limit else text[: limit + 1].rpartition(" ")[0] or text[:limit]
+
+
+def words(text: str) -> set[str]:
+    """Its words of four letters or more, lower-cased: those that tell what it is about."""
+    return set(_WORD.findall(text.lower()))
+
+
+def spelled(phrase: str, text: str) -> str | None:
+    """``phrase`` as ``text`` spells it, where it stands there as words of its own."""
+    found = re.search(rf"(?<!{_LETTER}){re.escape(phrase)}(?!{_LETTER})", text, re.IGNORECASE)
+    return found[0] if found else None
+
+
+def digest(text: str) -> str:
+    """A short name for a row whose source gives it none."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def distinct(values: Iterable[str]) -> list[str]:
+    """Without repetitions that differ in case only; first come, first kept."""
+    seen: dict[str, str] = {}
+    for value in values:
+        seen.setdefault(value.casefold(), value)
+    return list(seen.values())
+
+
+def placed(rng: random.Random, right: Sequence[T], wrong: Sequence[T]) -> tuple[list[T], list[int]]:
+    """Both mixed, every order equally likely; and the 0-based positions of the right ones, ascending."""
+    order = list(range(len(right) + len(wrong)))
+    rng.shuffle(order)
+    mixed = [*right, *wrong]
+    return [mixed[item] for item in order], [at for at, item in enumerate(order) if item < len(right)]
+
+
+class Recent(Generic[T]):
+    """The last ``size`` rows seen: wrong answers come from here, so that memory stays bounded."""
+
+    def __init__(self, size: int = 1000) -> None:
+        self._size, self._rows, self._seen = size, list[T](), 0
+
+    def add(self, row: T) -> None:
+        if len(self._rows) < self._size:
+            self._rows.append(row)
+        else:
+            self._rows[self._seen % self._size] = row
+        self._seen += 1
+
+    def sample(self, rng: random.Random, count: int) -> list[T]:
+        """At most ``count`` different ones of them."""
+        return rng.sample(self._rows, min(count, len(self._rows)))

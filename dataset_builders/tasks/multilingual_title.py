@@ -1,0 +1,39 @@
+"""The title a product has on another country's Amazon site, given its British title.
+
+https://www.aicrowd.com/challenges/amazon-kdd-cup-23-multilingual-recommendation-challenge
+amazon_m2/products_train.csv, ids that are sold in both countries (id, locale, title, ...; invented):
+
+    B0EXAMPLE1,UK,"Aldwick Oak Bread Board, Large",18.99,Aldwick,...
+    B0EXAMPLE1,DE,"Aldwick Brotbrett aus Eiche, groß",21.49,Aldwick,...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dataset_builders.sources import amazon_m2
+from dataset_builders.task import Question, Seeded, task
+from dataset_builders.tasks._common import one_line
+from recipe.task_types import TaskType
+
+# locale -> (language, country)
+_SITES = {
+    "DE": ("German", "Germany"),
+    "ES": ("Spanish", "Spain"),
+    "FR": ("French", "France"),
+    "IT": ("Italian", "Italy"),
+    "JP": ("Japanese", "Japan"),
+}
+
+
+@task(type=TaskType.GENERATION, source="amazon_m2", track=4, llm="construct")
+def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
+    # The join holds every British title (half a million); the other sites are then streamed past them.
+    british = {row.id: one_line(row.title) for row in amazon_m2.products(raw) if row.locale == "UK"}
+    for row in amazon_m2.products(raw):
+        title, other = british.get(row.id), one_line(row.title)
+        if row.locale in _SITES and title and other:
+            language, country = _SITES[row.locale]
+            fields = {"title": title, "language": language, "country": country}
+            yield Question(f"product:UK:{row.id}", fields, other)

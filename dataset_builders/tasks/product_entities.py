@@ -1,0 +1,36 @@
+"""Brand, material, colour or size named in a product title; the truth comes from the columns.
+
+https://www.aicrowd.com/challenges/amazon-kdd-cup-23-multilingual-recommendation-challenge
+amazon_m2/products_train.csv (id, locale, title, price, brand, color, size, model, material, ...; invented):
+
+    B0EXAMPLE1,UK,"Aldwick Oak Bread Board, Large",18.99,Aldwick,Brown,Large,AW-12,Oak,...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dataset_builders.sources import amazon_m2
+from dataset_builders.task import Question, Seeded, task
+from dataset_builders.tasks._common import distinct, one_line, spelled
+from recipe.task_types import TaskType
+
+_TYPES = ("brand", "color", "material", "size")  # names of columns, and of entity types in the question
+
+
+@task(type=TaskType.NER, source="amazon_m2", track=1, llm="enrich")
+def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
+    for row in amazon_m2.products(raw):
+        title = one_line(row.title)
+        found = {name: phrases for name in _TYPES if (phrases := _named(title, getattr(row, name)))}
+        if found:
+            entity = f"product:{row.locale}:{row.id}"
+            name = seeded.rng(entity).choice(sorted(found))
+            yield Question(entity, {"title": title, "entity_type": name}, found[name])
+
+
+def _named(title: str, value: str) -> list[str]:
+    """The parts of a column (``Black, Oak``) that the title names, as the title spells them."""
+    parts = filter(lambda part: len(part) > 1, map(one_line, value.split(",")))
+    return distinct(phrase for part in parts if (phrase := spelled(part, title)))

@@ -1,0 +1,1 @@
+"""The spine: click root, run folders, manifests, progress. No shopping domain in here."""

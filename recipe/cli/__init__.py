@@ -1,0 +1,84 @@
+"""``recipe``: the root command. Commands are imported when they are called, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from recipe.errors import RecipeError
+
+# name -> (module, one line for --help), so that listing the commands imports none of them
+_COMMANDS = {
+    "list": ("recipe.cli.list", "Blends, profiles and datasets there are."),
+    "show": ("recipe.cli.show", "What a run would use: axolotl YAML, blend, steps."),
+    "diff": ("recipe.cli.diff", "What differs between two blends: settings and rows."),
+    "check": ("recipe.cli.check", "Let axolotl itself validate the rendered YAML."),
+    "sample-data": ("recipe.cli.sample_data", "Write the invented sample shop as raw files."),
+    "data": ("recipe.cli.data", "Build and mix a blend's datasets."),
+    "train": ("recipe.cli.train", "Train a blend with axolotl; resumes, skips when done."),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        command = importlib.import_module(_COMMANDS[name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS:
+            from recipe.errors import did_you_mean
+
+            ctx.fail(f"no command '{args[0]}'; {did_you_mean(args[0], _COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="\b\nExamples:\n  recipe show v8\n  recipe diff v8 v9b\n  recipe train v8 --set 'lora_r=32'\n\n"
+    '\b\nShell completion:\n  eval "$(_RECIPE_COMPLETE=bash_source recipe)"     (or zsh_source; fish_source | source)',
+)
+def root() -> None:
+    """The KDD Cup 2024 shopping recipe: blend, train, merge, quantise, answer.
+
+    Every command is also a make target: `make train-v8` is `recipe train v8`.
+    """
+
+
+def main() -> None:
+    """Console entry: a RecipeError is one message and exit code 1; Ctrl-C is exit code 130."""
+    try:
+        root.main(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except RecipeError as error:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    except BrokenPipeError:  # `recipe show v8 | head`
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

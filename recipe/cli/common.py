@@ -1,0 +1,74 @@
+"""What every command about a run has in common: BLEND, --profile, --set, and the first line it prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from axolotl_configs.render import Resolved, parse_set, resolve
+from axolotl_configs.select import choose
+from dataset_builders.task import task_names
+from recipe.hardware import this_machine
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def profile_option(function: F) -> F:
+    return click.option(
+        "--profile",
+        "-p",
+        envvar="PROFILE",
+        help="Profile instead of the one this machine gets.  [env: PROFILE]",
+    )(function)
+
+
+def set_option(function: F) -> F:
+    return click.option(
+        "--set", "overrides", default="", envvar="SET", metavar="'KEY=VALUE ...'",
+        help="Settings for this run only: axolotl's keys, or base_model, rows, val_rows, tracker, seed.  [env: SET]",
+    )(function)  # fmt: skip
+
+
+def run_options(function: F) -> F:
+    """BLEND, --profile and --set."""
+    return click.argument("blend")(profile_option(set_option(function)))
+
+
+def data_option(function: F) -> F:
+    """--data: the folder of raw files."""
+    return click.option(
+        "--data", envvar="DATA", type=click.Path(path_type=Path), metavar="FOLDER",
+        help="Raw files, one folder per source; without it, the invented sample shop.  [env: DATA]",
+    )(function)  # fmt: skip
+
+
+def resolve_run(blend: str, profile: str | None, overrides: str) -> Resolved:
+    """Resolves a run and prints, as the first line, which profile it has and why."""
+    name, reason = choose(this_machine(), profile or None)
+    click.echo(f"profile {name} ({reason})", err=True)
+    return resolve(blend, name, parse_set(overrides), task_names())
+
+
+def examples(*lines: str) -> str:
+    """An epilog for ``--help``."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def console() -> Console:
+    """Where tables go; wide enough for them when the output is a file or a pipe."""
+    return Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+
+
+def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
+    """A table in the house style; columns named in ``right`` hold numbers. The last column may wrap."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", no_wrap=name != columns[-1])
+    return made

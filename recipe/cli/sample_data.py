@@ -1,0 +1,34 @@
+"""``recipe sample-data``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recipe.cli.common import examples
+from recipe.cli.pipeline import SAMPLE, write_sample
+from recipe.lock import locked
+from recipe.paths import shown
+
+
+@click.command(
+    "sample-data",
+    epilog=examples("recipe sample-data", "recipe sample-data --scale 100 --out /big/disk/shop"),
+)
+@click.option(
+    "--scale",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0.01),
+    help="Size; 1 is thousands of rows.",
+)
+@click.option("--seed", default=2024, show_default=True, help="Another seed, another shop.")
+@click.option(
+    "--out", default=SAMPLE, show_default="data/sample", type=click.Path(path_type=Path), help="Folder."
+)
+def command(scale: float, seed: int, out: Path) -> None:
+    """Write a coherent invented shop in the raw formats in which the seven sources are published."""
+    with locked(out.absolute().parent, wait=True):
+        write_sample(out.absolute(), scale=scale, seed=seed)
+    click.echo(f"{shown(out)}  (make data-v8 DATA={shown(out)})")

@@ -1,0 +1,50 @@
+"""``recipe train``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from recipe.cli.common import data_option, examples, resolve_run, run_options
+from recipe.cli.pipeline import ensure_trained
+from recipe.paths import shown
+from recipe.progress import clock
+
+
+@click.command(
+    "train",
+    epilog=examples(
+        "recipe train v8",
+        "recipe train v8 -p 1x24gb --data /published/files",
+        "recipe train v8 --set 'learning_rate=1e-4 lora_r=32 tracker=wandb'",
+        "recipe train v8 -- --launcher torchrun -- --nnodes=2 --nproc_per_node=8 --rdzv_endpoint=HOST:29500",
+    ),
+)
+@run_options
+@data_option
+@click.argument("axolotl_args", nargs=-1)
+def command(
+    blend: str, profile: str | None, overrides: str, data: Path | None, axolotl_args: tuple[str, ...]
+) -> None:
+    """Train BLEND with axolotl until an adapter lies in the run folder.
+
+    Builds what is missing first. Stopped or killed, the same command goes on from the last checkpoint;
+    finished, it says so and does nothing. What stands after -- goes to `axolotl train`.
+    """
+    began = time.monotonic()
+    resolved = resolve_run(blend, profile, overrides)
+    try:
+        trained = ensure_trained(resolved, data, axolotl_args)
+    except KeyboardInterrupt:
+        click.echo("stopped; the same command goes on from the last checkpoint", err=True)
+        raise
+    click.echo(f"adapter   {shown(trained.folder)}/adapter_model.safetensors  ({trained.steps} steps)")
+    click.echo(f"curve     {shown(trained.folder)}/loss.png, loss.csv")
+    if trained.base_loss is not None and trained.final_loss is not None:
+        start = "parent" if resolved.parent else "base"
+        click.echo(
+            f"held-out  {trained.base_loss:.3f} ({start} model) -> {trained.final_loss:.3f} nats per answer token"
+        )
+    click.echo(f"time      {clock(time.monotonic() - began)}")

@@ -1,0 +1,118 @@
+"""A step's folder ends with ``manifest.json``, written last: with it the step is done, without it, it is not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from recipe.atomic import write_text
+from recipe.paths import ROOT
+
+NAME = "manifest.json"
+_PACKAGES = ("axolotl", "torch", "transformers", "peft", "tokenizers", "polars", "jinja2")
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes, in hex."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """sha256 of a JSON value, in hex; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def tree_digest(*folders: Path, suffixes: tuple[str, ...] = (".py", ".j2", ".yaml")) -> str:
+    """sha256 over the names and contents of source files: a changed builder is a changed input."""
+    files = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix in suffixes)
+    return digest(
+        [(str(p.relative_to(ROOT) if p.is_relative_to(ROOT) else p), file_digest(p)) for p in files]
+    )
+
+
+@dataclass
+class Step:
+    """One run of one step. ``inputs`` is everything the result depends on, as JSON values (hashes of files)."""
+
+    folder: Path
+    name: str
+    inputs: Mapping[str, Any]
+    _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def key(self) -> str:
+        return digest({"step": self.name, **self.inputs})
+
+    def is_done(self) -> bool:
+        """Whether the folder holds this very result, every byte of it."""
+        found = read(self.folder)
+        return (
+            found is not None
+            and found.get("key") == self.key
+            and all(_intact(self.folder / name, known) for name, known in found.get("outputs", {}).items())
+        )
+
+    def finish(self, outputs: list[str], **facts: Any) -> None:
+        """Writes the manifest. ``outputs``: the files, relative to the folder, that later steps rely on."""
+        own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        manifest = {
+            "step": self.name,
+            "key": self.key,
+            "inputs": self.inputs,
+            **facts,
+            "outputs": {
+                name: {
+                    "bytes": (self.folder / name).stat().st_size,
+                    "sha256": file_digest(self.folder / name),
+                }
+                for name in outputs
+            },
+            "wall_seconds": round(time.monotonic() - self._began, 2),
+            "peak_memory_mib": max(own.ru_maxrss, children.ru_maxrss) // 1024,
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "git_commit": _git_commit(),
+            "versions": {"python": platform.python_version(), **_versions()},
+        }
+        write_text(self.folder / NAME, json.dumps(manifest, indent=2, default=str) + "\n")
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a finished step; None when there is none or it is not JSON."""
+    try:
+        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _intact(path: Path, known: Mapping[str, Any]) -> bool:
+    return path.is_file() and path.stat().st_size == known["bytes"] and file_digest(path) == known["sha256"]
+
+
+def _git_commit() -> str | None:
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        return None
+    return found.stdout.strip() or None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # this environment does not hold it
+    return found

@@ -1,0 +1,19 @@
+"""Where things lie. Everything is relative to the checkout, so that a clone is self-contained."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROMPTS = ROOT / "prompts"
+# Tests and users with a bigger disk move these; everything else stays inside the checkout.
+CONFIGS = Path(os.environ.get("RECIPE_CONFIGS", ROOT / "axolotl_configs")).absolute()
+RUNS = Path(os.environ.get("RECIPE_RUNS", ROOT / "runs")).absolute()
+VENVS = Path(os.environ.get("RECIPE_VENVS", ROOT / ".venvs")).absolute()
+
+
+def shown(path: Path) -> str:
+    """``path`` as a user standing in the checkout would type it."""
+    path = path.absolute()
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

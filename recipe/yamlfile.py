@@ -1,0 +1,108 @@
+"""YAML that remembers its lines, so that every complaint can name one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from recipe.errors import RecipeError
+from recipe.paths import shown
+
+Address = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """A parsed file: plain Python values, and the line (1-based) of every key and list item by its address."""
+
+    path: Path
+    data: dict[str, Any]
+    lines: Mapping[Address, int]
+
+    def where(self, *address: str | int) -> str:
+        """``file:line`` of the deepest known part of ``address``."""
+        while address and address not in self.lines:
+            address = address[:-1]
+        return f"{shown(self.path)}:{self.lines.get(address, 1)}"
+
+
+def _yaml() -> YAML:
+    yaml = YAML(pure=True)  # round-trip: the only loader of ruamel that keeps positions
+    yaml.width = 4096
+    return yaml
+
+
+def parse(text: str, path: Path) -> CommentedMap:
+    """The round-trip form of ``text``, whose root must be a mapping; ``path`` is for messages."""
+    try:
+        root = _yaml().load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{shown(path)}:{mark.line + 1}" if mark else shown(path)
+        raise RecipeError(f"not valid YAML: {error.problem}", where=where) from error
+    except YAMLError as error:
+        raise RecipeError(f"not valid YAML: {error}", where=shown(path)) from error
+    if not isinstance(root, CommentedMap):
+        raise RecipeError("holds no mapping of keys to values", where=shown(path))
+    return root
+
+
+def read_yaml(path: Path) -> YamlFile:
+    """Reads one file.
+
+    Raises:
+        RecipeError: missing, not UTF-8, not YAML (duplicate keys included), or not a mapping.
+    """
+    try:
+        root = parse(path.read_text(encoding="utf-8"), path)
+    except FileNotFoundError as error:
+        raise RecipeError("no such file", where=shown(path)) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"not UTF-8 text: {error.reason}", where=shown(path)) from error
+    return YamlFile(path, plain(root), dict(_lines(root, ())))
+
+
+def parse_scalar(text: str) -> Any:
+    """``text`` as YAML 1.2 reads a value: ``1e-4`` is a number, ``true`` a bool, ``[a, b]`` a list."""
+    try:
+        return plain(_yaml().load(text))
+    except YAMLError as error:
+        raise RecipeError(f"'{text}' is not a YAML value") from error
+
+
+def plain(node: Any) -> Any:
+    """Round-trip nodes as plain dict, list, str, int, float, bool, None."""
+    if isinstance(node, Mapping):
+        return {str(key): plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [plain(item) for item in node]
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+def dump(root: CommentedMap) -> str:
+    """YAML text with its comments, readable by YAML 1.1 parsers (axolotl's) with the same values."""
+    import io
+
+    out = io.StringIO()
+    _yaml().dump(root, out)
+    return out.getvalue()
+
+
+def _lines(node: Any, address: Address) -> Iterator[tuple[Address, int]]:
+    if isinstance(node, CommentedMap):
+        for key, value in node.items():
+            yield (*address, key), node.lc.key(key)[0] + 1
+            yield from _lines(value, (*address, key))
+    elif isinstance(node, CommentedSeq):
+        for index, value in enumerate(node):
+            yield (*address, index), node.lc.item(index)[0] + 1
+            yield from _lines(value, (*address, index))
