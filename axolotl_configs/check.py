@@ -7,7 +7,7 @@ pinned axolotl. Nothing here imports axolotl or torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,7 @@ def check_keys(settings: Mapping[str, Any], where: Where, also_known: set[str] |
     for key, value in settings.items():
         if key not in known:
             continue
-        validator = Draft202012Validator(
-            {**axolotl_schema()["properties"][key], "$defs": axolotl_schema()["$defs"]}
-        )
+        validator = Draft202012Validator({**axolotl_schema()["properties"][key], "$defs": axolotl_schema()["$defs"]})
         if not validator.is_valid(value) or (key in _NUMBERS and isinstance(value, str)):
             faults.append(_wrong_type(key, value, validator, where(key)))
     if faults:
@@ -70,20 +68,22 @@ def check_keys(settings: Mapping[str, Any], where: Where, also_known: set[str] |
 
 def _wrong_type(key: str, value: Any, validator: Any, where: str) -> RecipeError:
     """Goes down to an unknown nested key if that is the mistake; else says what the value may be."""
-    for error in validator.iter_errors(value):
-        for leaf in [error, *(error.context or [])]:
-            if leaf.validator == "additionalProperties":
-                known = leaf.schema.get("properties", {})
-                for name in leaf.instance:
-                    if name not in known and did_you_mean(name, known):
-                        path = ".".join(str(part) for part in [key, *leaf.absolute_path])
-                        return RecipeError(
-                            f"unknown key '{name}' in '{path}'",
-                            where=where,
-                            way_out=did_you_mean(name, known),
-                        )
+    for leaf in _leaves(validator.iter_errors(value)):
+        if leaf.validator == "additionalProperties":
+            known = leaf.schema.get("properties", {})
+            for name in leaf.instance:
+                if name not in known and (way_out := did_you_mean(name, known)):
+                    path = ".".join(str(part) for part in [key, *leaf.absolute_path])
+                    return RecipeError(f"unknown key '{name}' in '{path}'", where=where, way_out=way_out)
     wanted = "a number" if key in _NUMBERS else _expected(axolotl_schema()["properties"][key])
     return RecipeError(f"'{key}' must be {wanted}, not {value!r}", where=where)
+
+
+def _leaves(errors: Iterable[Any]) -> Iterator[Any]:
+    """jsonschema's errors, down through the alternatives of every anyOf."""
+    for error in errors:
+        yield error
+        yield from _leaves(error.context or [])
 
 
 def _expected(schema: Mapping[str, Any]) -> str:

@@ -41,9 +41,7 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     if held_out:
         axes.plot(*zip(*held_out, strict=True), color="#c0392b", marker="o", label="held-out rows")
         axes.annotate(f"base {held_out[0][1]:.2f}", held_out[0], textcoords="offset points", xytext=(6, 4))
-        axes.annotate(
-            f"{held_out[-1][1]:.2f}", held_out[-1], textcoords="offset points", xytext=(-6, 8), ha="right"
-        )
+        axes.annotate(f"{held_out[-1][1]:.2f}", held_out[-1], textcoords="offset points", xytext=(-6, 8), ha="right")
     axes.set(xlabel="step", ylabel="loss, nats per answer token", title=path.parent.parent.name)
     axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)

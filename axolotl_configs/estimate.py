@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipe.errors import RecipeError
-from recipe.paths import ROOT, shown
+from recipe.models import model_files
 
 _ADAM_BYTES = 8  # two fp32 moments per trained parameter
 _WEIGHT_BYTES = 4  # axolotl keeps LoRA in fp32
@@ -15,23 +15,7 @@ _WEIGHT_BYTES = 4  # axolotl keeps LoRA in fp32
 
 def model_config(base_model: str) -> dict[str, Any]:
     """``config.json`` of a model folder or of a name on the hub."""
-    folder = ROOT / base_model
-    if not folder.is_dir():
-        from huggingface_hub import hf_hub_download
-
-        try:
-            text = open(hf_hub_download(base_model, "config.json"), encoding="utf-8").read()
-        except Exception as error:
-            raise RecipeError(
-                f"'{base_model}' is neither a folder here nor to be had from the hub: {type(error).__name__}",
-                way_out='SET="base_model=/path/to/model"',
-            ) from error
-    else:
-        try:
-            text = (folder / "config.json").read_text(encoding="utf-8")
-        except OSError as error:
-            raise RecipeError("the model folder has no config.json", where=shown(folder)) from error
-    found: dict[str, Any] = json.loads(text)
+    found: dict[str, Any] = json.loads(model_files(base_model, ["config.json"])["config.json"].read_text())
     return found
 
 

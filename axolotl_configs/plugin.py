@@ -56,9 +56,7 @@ class _Events(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._write(state, "step")
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         numbers = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
         self._write(state, "log", **numbers)
 
@@ -68,7 +66,5 @@ class _Events(TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         # log_history survives a resume (it is kept in the checkpoints), so the last state holds the whole curve.
         if state.is_world_process_zero:
-            (self.path.parent / "trainer_state.json").write_text(
-                json.dumps({"log_history": state.log_history})
-            )
+            (self.path.parent / "trainer_state.json").write_text(json.dumps({"log_history": state.log_history}))
         self._write(state, "end")

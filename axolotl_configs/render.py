@@ -68,9 +68,7 @@ def parse_set(text: str) -> dict[str, Any]:
     for item in shlex.split(text):
         key, equals, value = item.partition("=")
         if not equals or not key:
-            raise RecipeError(
-                f"'{item}' is not key=value", where="SET", way_out='SET="learning_rate=1e-4 lora_r=32"'
-            )
+            raise RecipeError(f"'{item}' is not key=value", where="SET", way_out='SET="learning_rate=1e-4 lora_r=32"')
         if key in values:
             raise RecipeError(f"'{key}' is given twice", where="SET")
         if key not in known:

@@ -1,4 +1,4 @@
-"""What a blend, a profile and ``tracks.yaml`` may say. Unknown keys are errors that name file, line and the key meant."""
+"""What a blend, a profile and ``tracks.yaml`` may say; an unknown key is an error with file, line and nearest name."""
 
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ def load(model: type[Model], file: YamlFile, data: Mapping[str, Any] | None = No
     try:
         return model.model_validate(file.data if data is None else data)
     except ValidationError as error:
-        raise RecipeError.all_of([_located(model, file, fault) for fault in error.errors()]) from error
+        faults = sorted(error.errors(), key=lambda fault: file.line(*fault["loc"]))
+        raise RecipeError.all_of([_located(model, file, fault) for fault in faults]) from error
 
 
 def load_profile(name: str) -> tuple[Profile, YamlFile]:
@@ -129,9 +130,7 @@ def _located(model: type[BaseModel], file: YamlFile, fault: Any) -> RecipeError:
     where = file.where(*address)
     if fault["type"] == "extra_forbidden":
         for pattern, known in _KNOWN[model].items():
-            if len(pattern) == len(address) - 1 and all(
-                p in ("*", a) for p, a in zip(pattern, address, strict=False)
-            ):
+            if len(pattern) == len(address) - 1 and all(p in ("*", a) for p, a in zip(pattern, address, strict=False)):
                 way_out = did_you_mean(str(address[-1]), known.model_fields)
                 return RecipeError(f"unknown key '{address[-1]}'", where=where, way_out=way_out)
     given = "" if fault["type"] == "missing" else f" (it says {fault['input']!r})"

@@ -103,9 +103,7 @@ def mix(
     _refuse_losses(counts, limits)
     for side, found in (("train", train), ("val", val)):
         order = Seeded(seed, f"order of {side}")
-        found.sort(
-            key=lambda row: order.digest(f"{row['task']} {row['entity']} {row['messages'][1]['content']}")
-        )
+        found.sort(key=lambda row: order.digest(f"{row['task']} {row['entity']} {row['messages'][1]['content']}"))
         write_rows(out / f"{side}.parquet", found)
     return counts
 
@@ -176,23 +174,21 @@ def _row(task: Task, question: Question, seeded: Seeded) -> Row:
 
 
 def _refuse_losses(counts: Mapping[str, Counts], limits: Limits) -> None:
+    too_long = {name: c.dropped["too long"] for name, c in counts.items() if c.dropped.get("too long")}
+    looked_at = sum(c.kept + sum(c.dropped.values()) for c in counts.values())
+    share = sum(too_long.values()) / max(1, looked_at)
+    if share > limits.max_dropped:
+        worst = ", ".join(f"{name} {number}" for name, number in sorted(too_long.items(), key=lambda x: -x[1])[:5])
+        raise RecipeError(
+            f"{sum(too_long.values()):,} of {looked_at:,} rows ({share:.1%}) are longer than sequence_len "
+            f"{limits.sequence_len}; {limits.max_dropped:.1%} may be lost (most in: {worst})",
+            way_out=f'SET="sequence_len={2 * limits.sequence_len}", or accept it: SET="max_dropped={share + 0.01:.2f}"',
+        )
     empty = [name for name, count in counts.items() if not count.kept]
     if empty:
         raise RecipeError(
             f"no rows at all for {', '.join(empty)}",
             way_out="raise sequence_len if they were too long, check the raw files, or take them out of the blend",
-        )
-    too_long = {name: c.dropped["too long"] for name, c in counts.items() if c.dropped.get("too long")}
-    looked_at = sum(c.kept + sum(c.dropped.values()) for c in counts.values())
-    share = sum(too_long.values()) / looked_at
-    if share > limits.max_dropped:
-        worst = ", ".join(
-            f"{name} {number}" for name, number in sorted(too_long.items(), key=lambda x: -x[1])[:5]
-        )
-        raise RecipeError(
-            f"{sum(too_long.values()):,} of {looked_at:,} rows ({share:.1%}) are longer than sequence_len "
-            f"{limits.sequence_len}; {limits.max_dropped:.1%} may be lost (most in: {worst})",
-            way_out=f'SET="sequence_len={2 * limits.sequence_len}", or allow the loss: SET="max_dropped={share + 0.01:.2f}"',
         )
 
 

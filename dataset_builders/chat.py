@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Template
@@ -15,7 +14,7 @@ from tokenizers import Tokenizer
 from dataset_builders.task import Question, Task
 from recipe.errors import RecipeError
 from recipe.manifest import digest, file_digest
-from recipe.paths import shown
+from recipe.models import model_files
 from recipe.prompts import clean, system_prompt, user_prompt
 from recipe.task_types import answer_text
 
@@ -43,31 +42,20 @@ class ChatTokenizer:
     digest: str
 
     @classmethod
-    def load(cls, base_model: str, root: Path) -> ChatTokenizer:
-        """From a model folder (relative to ``root`` or absolute), or a name on the Hugging Face hub.
+    def load(cls, base_model: str) -> ChatTokenizer:
+        """From a model folder or a name on the Hugging Face hub, see ``recipe.models``.
 
         Raises:
-            RecipeError: neither a folder with a tokenizer, nor to be had from the hub.
+            RecipeError: it cannot be had, or it has no chat template.
         """
-        folder = root / base_model
-        if folder.is_dir():
-            files = {name: folder / name for name in _FILES if (folder / name).is_file()}
-        else:
-            files = _from_hub(base_model)
-        for name in _FILES[:2]:
-            if name not in files:
-                raise RecipeError(f"the model folder has no {name}", where=shown(folder))
+        files = model_files(base_model, _FILES[:2], optional=_FILES[2:])
         config = json.loads(files["tokenizer_config.json"].read_text(encoding="utf-8"))
         template = config.get("chat_template")
         if "chat_template.jinja" in files:
             template = files["chat_template.jinja"].read_text(encoding="utf-8")
         if not isinstance(template, str):
-            raise RecipeError(
-                f"the tokenizer of {base_model} has no chat template", way_out="take an Instruct model"
-            )
-        special = {
-            key: _token(config.get(key)) for key in ("eos_token", "bos_token", "pad_token", "unk_token")
-        }
+            raise RecipeError(f"the tokenizer of {base_model} has no chat template", way_out="take an Instruct model")
+        special = {key: _token(config.get(key)) for key in ("eos_token", "bos_token", "pad_token", "unk_token")}
         return cls(
             Tokenizer.from_file(str(files["tokenizer.json"])),
             _environment().from_string(template),
@@ -78,9 +66,7 @@ class ChatTokenizer:
 
     def lengths(self, rows: Sequence[Sequence[Message]]) -> list[tuple[int, int]]:
         """For each row: tokens in all, and tokens that carry loss (the answer and the end of its turn)."""
-        texts = [
-            self.template.render(messages=row, add_generation_prompt=False, **self.special) for row in rows
-        ]
+        texts = [self.template.render(messages=row, add_generation_prompt=False, **self.special) for row in rows]
         answers = [row[-1]["content"] + self.end for row in rows]
         whole = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         trained = self.tokenizer.encode_batch_fast(answers, add_special_tokens=False)
@@ -100,23 +86,3 @@ def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     environment.globals["raise_exception"] = raise_exception
     return environment
-
-
-def _from_hub(name: str) -> dict[str, Path]:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    files: dict[str, Path] = {}
-    for file in _FILES:
-        try:
-            files[file] = Path(hf_hub_download(name, file))
-        except EntryNotFoundError:
-            continue
-        except Exception as error:  # offline, no such model, no rights: all end here with one way out
-            if file == _FILES[2]:
-                continue
-            raise RecipeError(
-                f"cannot get {file} of '{name}' from the Hugging Face hub: {type(error).__name__}",
-                way_out='for a model on this disk: SET="base_model=/path/to/folder"; for a gated one: hf auth login',
-            ) from error
-    return files

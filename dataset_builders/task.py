@@ -68,9 +68,7 @@ class Task:
     build: Build
 
 
-def task(
-    *, type: TaskType, source: Source, track: int | None, llm: Synthesis | None = None
-) -> Callable[[Build], Task]:
+def task(*, type: TaskType, source: Source, track: int | None, llm: Synthesis | None = None) -> Callable[[Build], Task]:
     """Decorates the ``build`` function of a task file."""
 
     def register(build: Build) -> Task:

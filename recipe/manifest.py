@@ -35,9 +35,7 @@ def digest(value: Any) -> str:
 def tree_digest(*folders: Path, suffixes: tuple[str, ...] = (".py", ".j2", ".yaml")) -> str:
     """sha256 over the names and contents of source files: a changed builder is a changed input."""
     files = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix in suffixes)
-    return digest(
-        [(str(p.relative_to(ROOT) if p.is_relative_to(ROOT) else p), file_digest(p)) for p in files]
-    )
+    return digest([(str(p.relative_to(ROOT) if p.is_relative_to(ROOT) else p), file_digest(p)) for p in files])
 
 
 @dataclass

@@ -23,9 +23,7 @@ class TaskType(StrEnum):
     @property
     def short(self) -> str:
         """For narrow tables."""
-        return {"multiple-choice": "mc", "named_entity_recognition": "ner", "generation": "gen"}.get(
-            self, self.value
-        )
+        return {"multiple-choice": "mc", "named_entity_recognition": "ner", "generation": "gen"}.get(self, self.value)
 
     @property
     def phrase(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,17 +26,30 @@ class YamlFile:
     data: dict[str, Any]
     lines: Mapping[Address, int]
 
-    def where(self, *address: str | int) -> str:
-        """``file:line`` of the deepest known part of ``address``."""
+    def line(self, *address: str | int) -> int:
+        """The line of the deepest known part of ``address``."""
         while address and address not in self.lines:
             address = address[:-1]
-        return f"{shown(self.path)}:{self.lines.get(address, 1)}"
+        return self.lines.get(address, 1)
+
+    def where(self, *address: str | int) -> str:
+        """``file:line`` of the deepest known part of ``address``."""
+        return f"{shown(self.path)}:{self.line(*address)}"
 
 
 def _yaml() -> YAML:
     yaml = YAML(pure=True)  # round-trip: the only loader of ruamel that keeps positions
     yaml.width = 4096
+    yaml.representer.add_representer(float, _with_a_dot)
     return yaml
+
+
+def _with_a_dot(representer: Any, value: float) -> Any:
+    """YAML 1.1, which axolotl reads, takes ``1e-05`` for a string and ``1.0e-05`` for a number."""
+    text = repr(value)
+    if "e" in text and "." not in text:
+        text = text.replace("e", ".0e")
+    return representer.represent_scalar("tag:yaml.org,2002:float", text)
 
 
 def parse(text: str, path: Path) -> CommentedMap:
@@ -90,8 +104,6 @@ def plain(node: Any) -> Any:
 
 def dump(root: CommentedMap) -> str:
     """YAML text with its comments, readable by YAML 1.1 parsers (axolotl's) with the same values."""
-    import io
-
     out = io.StringIO()
     _yaml().dump(root, out)
     return out.getvalue()

@@ -11,18 +11,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from dataset_builders.sample_shop import alpaca, amazon_m2, ecinstruct, esci, exam, reviews
+from dataset_builders.sample_shop.catalogue import catalogue
+from dataset_builders.sample_shop.tables import Shop
 from recipe.errors import RecipeError
-
-from . import alpaca, amazon_m2, ecinstruct, esci, exam, reviews
-from .catalogue import catalogue
-from .tables import Shop
 
 Progress = Callable[[str, int, int], None]
 
 
-def write(
-    folder: Path, *, scale: float = 1.0, seed: int = 2024, progress: Progress | None = None
-) -> dict[str, int]:
+def write(folder: Path, *, scale: float = 1.0, seed: int = 2024, progress: Progress | None = None) -> dict[str, int]:
     """Writes the shop into ``folder`` and returns the rows of each file.
 
     The same ``scale`` and ``seed`` give the same bytes. Scale 1 is 400 products and 3,000 reviews; rows

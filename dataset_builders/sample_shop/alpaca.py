@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .draws import Draw
-from .exam import knowledge
-from .tables import Shop, Table, write_json_array
+from dataset_builders.sample_shop.draws import Draw
+from dataset_builders.sample_shop.exam import knowledge
+from dataset_builders.sample_shop.tables import Shop, Table, write_json_array
 
 Row = tuple[str, str, str]  # instruction, input, output
 

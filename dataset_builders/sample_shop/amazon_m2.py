@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from .catalogue import DE, EN, ES, FR, IT, JA
-from .draws import Draw
-from .tables import Shop, Table, write_csv
-from .words import asin, description, stock, title
+from dataset_builders.sample_shop.catalogue import DE, EN, ES, FR, IT, JA
+from dataset_builders.sample_shop.draws import Draw
+from dataset_builders.sample_shop.tables import Shop, Table, write_csv
+from dataset_builders.sample_shop.words import asin, description, stock, title
 
 # In the order of the published file; below their share of the sessions in percent, the last three are small.
 LOCALES = ("DE", "JP", "UK", "ES", "FR", "IT")

@@ -123,10 +123,7 @@ def _product_type(index: int, key: str, raw: Mapping[str, Any], order: Sequence[
             for aspect in (raw["aspects"][name] for name in entry["aspects"])
         ),
         openers=tuple(
-            tuple(
-                text.format(type=entry.get("one", _lower(entry["names"][EN])))
-                for text in raw["openers"][stars]
-            )
+            tuple(text.format(type=entry.get("one", _lower(entry["names"][EN]))) for text in raw["openers"][stars])
             for stars in (1, 2, 3, 4, 5)
         ),
     )

@@ -12,12 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .catalogue import EN
-from .draws import Draw
-from .esci import SHELF, draw_query, judged, stack
-from .reviews import review_text
-from .tables import Shop, Table, encode, write_json_array
-from .words import Product, description, details, draw_product, price_text, title
+from dataset_builders.sample_shop.catalogue import EN
+from dataset_builders.sample_shop.draws import Draw
+from dataset_builders.sample_shop.esci import SHELF, draw_query, judged, stack
+from dataset_builders.sample_shop.reviews import review_text
+from dataset_builders.sample_shop.tables import Shop, Table, encode, write_json_array
+from dataset_builders.sample_shop.words import Product, description, details, draw_product, price_text, title
 
 _MAIN = "IND_Diverse_Instruction"
 # The settings other than the main one, and whether their rows carry an example.

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .catalogue import EN, ES, JA, ProductType, Word
-from .draws import Draw
-from .tables import Shop, Table, write_parquet
-from .words import Product, asin, bullets, description, draw_product, title
+from dataset_builders.sample_shop.catalogue import EN, ES, JA, ProductType, Word
+from dataset_builders.sample_shop.draws import Draw
+from dataset_builders.sample_shop.tables import Shop, Table, write_parquet
+from dataset_builders.sample_shop.words import Product, asin, bullets, description, draw_product, title
 
 LANGUAGE = {"us": EN, "es": ES, "jp": JA}
 _LOCALES = ("us",) * 6 + ("es",) * 2 + ("jp",) * 2  # shares in tenths

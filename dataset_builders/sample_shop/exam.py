@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .draws import Draw
-from .tables import Shop, Table, write_csv
+from dataset_builders.sample_shop.draws import Draw
+from dataset_builders.sample_shop.tables import Shop, Table, write_csv
 
 _FILE = Path(__file__).with_name("knowledge.yaml")
 Asked = tuple[str, str, Sequence[str]]  # question, right answer, wrong answers (three or more)
@@ -49,9 +49,7 @@ def arithmetic(shop: Shop, draw: Draw) -> Asked:
         right, slips = price, [count, price + 1, price - 1]
     else:
         whole = 20 * draw.between(2, 30)
-        question = (
-            f"{a_thing} costs {whole} dollars and is reduced by 25 percent. How many dollars is it now?"
-        )
+        question = f"{a_thing} costs {whole} dollars and is reduced by 25 percent. How many dollars is it now?"
         right, slips = whole * 3 // 4, [whole // 4, whole - 25, whole // 2]
     return question, str(right), _near(right, draw, *slips)
 

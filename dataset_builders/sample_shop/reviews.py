@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .catalogue import EN, ProductType
-from .draws import Draw
-from .tables import Shop, Table, encode, write_jsonl_gz
-from .words import Product, asin, bullets, description, details, price_text, stock, title
+from dataset_builders.sample_shop.catalogue import EN, ProductType
+from dataset_builders.sample_shop.draws import Draw
+from dataset_builders.sample_shop.tables import Shop, Table, encode, write_jsonl_gz
+from dataset_builders.sample_shop.words import Product, asin, bullets, description, details, price_text, stock, title
 
 # Mirrors hold `details` as a JSON string and every price as text; the file of this category is like theirs.
 MIRROR_CATEGORY = "Pet_Supplies"

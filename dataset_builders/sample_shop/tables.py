@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .catalogue import Catalogue
-from .draws import Draw
+from dataset_builders.sample_shop.catalogue import Catalogue
+from dataset_builders.sample_shop.draws import Draw
 
 CHUNK = 10_000  # rows between two reports of progress, and rows of a parquet row group
 T = TypeVar("T")

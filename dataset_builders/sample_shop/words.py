@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .catalogue import EN, JA, Catalogue, ProductType, Word
-from .draws import Draw
+from dataset_builders.sample_shop.catalogue import EN, JA, Catalogue, ProductType, Word
+from dataset_builders.sample_shop.draws import Draw
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _PAIRS = tuple(a + b for a in _DIGITS for b in _DIGITS)
@@ -110,9 +110,7 @@ def sentences(shop: Catalogue, product: Product, lang: int) -> list[str]:
             )
         )
     elif product.material is not None:
-        out.append(
-            shop.phrases["made"][lang].format(type=name, brand=product.brand, material=product.material[lang])
-        )
+        out.append(shop.phrases["made"][lang].format(type=name, brand=product.brand, material=product.material[lang]))
     else:
         out.append(shop.phrases["made_by"][lang].format(type=name, brand=product.brand))
     if product.color is not None and product.size is not None:

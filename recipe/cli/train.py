@@ -25,9 +25,7 @@ from recipe.progress import clock
 @run_options
 @data_option
 @click.argument("axolotl_args", nargs=-1)
-def command(
-    blend: str, profile: str | None, overrides: str, data: Path | None, axolotl_args: tuple[str, ...]
-) -> None:
+def command(blend: str, profile: str | None, overrides: str, data: Path | None, axolotl_args: tuple[str, ...]) -> None:
     """Train BLEND with axolotl until an adapter lies in the run folder.
 
     Builds what is missing first. Stopped or killed, the same command goes on from the last checkpoint;

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from raw_files import write_csv, write_json, write_jsonl, write_parquet
+
+from tests.dataset_builders.raw_files import write_csv, write_json, write_jsonl, write_parquet
 
 _COLOURS = ["Red", "Blue", "Green", "Grey", "White"]
 _MATERIALS = ["Oak", "Cotton", "Steel", "Glass"]
@@ -47,10 +48,7 @@ def _amazon_m2(folder: Path, rng: random.Random) -> None:
         titles = {"UK": english(THINGS[number]), "DE": f"Aldwick {name} aus {material}", "JP": f"木の{name}"}
         # The null title and the missing price are published that way.
         titles |= {"FR": ""} if number == 0 else {}
-        rows += [
-            [f"B{number:03}", site, title, "" if number else "18.99", *columns]
-            for site, title in titles.items()
-        ]
+        rows += [[f"B{number:03}", site, title, "" if number else "18.99", *columns] for site, title in titles.items()]
     write_csv(folder / "products_train.csv", [header, *rows])
     sessions = []
     for _ in range(400):
@@ -118,9 +116,7 @@ def _ecinstruct(folder: Path, rng: random.Random) -> None:
 def _esci(folder: Path, rng: random.Random) -> None:
     products = []
     for number, thing in enumerate(THINGS):
-        long = (
-            f"<p>This {english(thing)} is made by hand.</p><ul><li>It lasts for years &amp; years.</li></ul>"
-        )
+        long = f"<p>This {english(thing)} is made by hand.</p><ul><li>It lasts for years &amp; years.</li></ul>"
         product: dict[str, Any] = {
             "product_id": f"E{number}",
             "product_title": english(thing),
@@ -152,9 +148,7 @@ def _mmlu_and_alpaca(raw: Path, rng: random.Random) -> None:
         rows.append([f"What comes after {number}?", *choices, "ABCD"[answer]])
     write_csv(raw / "mmlu/auxiliary_train.csv", rows)
     write_csv(raw / "mmlu/test/arithmetic_test.csv", rows[:5])
-    things = [
-        {"instruction": f"Name {number} colours.", "input": "", "output": "Red."} for number in range(20)
-    ]
+    things = [{"instruction": f"Name {number} colours.", "input": "", "output": "Red."} for number in range(20)]
     things[0]["input"] = "Not blue."
     write_json(raw / "alpaca/alpaca_data_cleaned.json", things)
 

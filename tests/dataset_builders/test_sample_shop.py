@@ -52,8 +52,7 @@ def _gz(path: Path) -> Iterator[dict[str, Any]]:
 
 def _bytes(folder: Path) -> dict[str, str]:
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*.*")
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.*")
     }
 
 
@@ -79,9 +78,7 @@ def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_row_does_not_depend_on_the_scale(shop: Path, tmp_path: Path) -> None:
     write(tmp_path / "small", scale=0.1)
-    small, large = (
-        json.loads((f / "ecinstruct/dataset.json").read_text()) for f in (tmp_path / "small", shop)
-    )
+    small, large = (json.loads((f / "ecinstruct/dataset.json").read_text()) for f in (tmp_path / "small", shop))
     assert large[: len(small)] == small and len(large) == 2 * len(small)
 
 
@@ -223,10 +220,7 @@ def _reviews(shop: Path) -> Iterator[dict[str, Any]]:
 def test_reviews_read_as_their_stars(shop: Path) -> None:
     said: dict[int, set[str]] = defaultdict(set)
     openers = {
-        text: stars
-        for kind in catalogue().types
-        for stars, texts in enumerate(kind.openers, 1)
-        for text in texts
+        text: stars for kind in catalogue().types for stars, texts in enumerate(kind.openers, 1) for text in texts
     }
     judged = {s: 1 for k in catalogue().types for a in k.aspects for s in a.good}
     judged |= {s: -1 for k in catalogue().types for a in k.aspects for s in a.bad}
@@ -281,9 +275,7 @@ def test_esci_labels_follow_from_the_words(shop: Path) -> None:
     per_query = examples.group_by("query_id").len()["len"]
     assert per_query.min() >= 8 and per_query.max() <= 16  # type: ignore[operator]
     assert set(examples["esci_label"]) == set("ESCI")
-    assert (
-        examples.filter(pl.col("esci_label") == "E")["query_id"].n_unique() == examples["query_id"].n_unique()
-    )
+    assert examples.filter(pl.col("esci_label") == "E")["query_id"].n_unique() == examples["query_id"].n_unique()
     judged_for = examples.group_by("product_id").agg(pl.col("query_id").n_unique())["query_id"]
     assert judged_for.max() == 4  # type: ignore[comparison-overlap]
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from raw_files import complaint, put, write_parquet
 
 from dataset_builders.sources import _files, alpaca, amazon_m2, amazon_reviews, esci, mmlu
 from dataset_builders.sources._json_array import json_array
+from tests.dataset_builders.raw_files import complaint, put, write_parquet
 
 M2_HEADER = ",".join(amazon_m2.Product._fields)
 
@@ -132,14 +132,10 @@ def test_a_damaged_gzip_file_is_explained(name: str, damage: str, tmp_path: Path
     rows = [{"a": str(number)} for number in range(20_000)]
     as_csv = "a\n" + "\n".join(row["a"] for row in rows)
     as_lines = "\n".join(map(json.dumps, rows))
-    data = gzip.compress(
-        {"csv": as_csv, "jsonl": as_lines, "json": json.dumps(rows)}[name.split(".")[1]].encode()
-    )
+    data = gzip.compress({"csv": as_csv, "jsonl": as_lines, "json": json.dumps(rows)}[name.split(".")[1]].encode())
     middle = len(data) // 2
     broken = {"cut": data[:middle], "plain": b"not gzip at all"}
-    broken["flipped"] = (
-        data[:middle] + bytes(255 - byte for byte in data[middle : middle + 50]) + data[middle + 50 :]
-    )
+    broken["flipped"] = data[:middle] + bytes(255 - byte for byte in data[middle : middle + 50]) + data[middle + 50 :]
     path = tmp_path / name
     path.write_bytes(broken[damage])
     said = complaint(lambda: _files.read(path, ["a"], lambda row: row["a"]))

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from raw_files import complaint, put, write_parquet
 
 from dataset_builders.sources import alpaca, amazon_m2, amazon_reviews, ecinstruct, esci, mmlu
+from tests.dataset_builders.raw_files import complaint, put, write_parquet
 
 M2_HEADER = ",".join(amazon_m2.Product._fields)
 
@@ -41,9 +41,7 @@ def test_m2_sessions_as_printed_arrays_and_lists(tmp_path: Path) -> None:
     assert list(amazon_m2.sessions(raw)) == sessions
 
 
-_IDS = st.text(
-    st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="\\"), min_size=1
-)
+_IDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="\\"), min_size=1)
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -137,16 +135,13 @@ def test_ecinstruct(tmp_path: Path) -> None:
             "options": '["A: good", "B: bad"]',
             "output": "A: good",
         },
-        EC
-        | {"task": "Sequential_Recommendation", "input": "['it\\'s', 'b']", "options": None, "output": "B"},
+        EC | {"task": "Sequential_Recommendation", "input": "['it\\'s', 'b']", "options": None, "output": "B"},
         EC | {"task": "Attribute_Value_Extraction", "input": '{"product title": "Oak"}', "output": output},
     ]
     rows += [rows[0] | {"split": "test"}, rows[0] | {"setting": "IND_Single_Instruction"}]
     put(tmp_path / "ecinstruct/dataset.json", json.dumps(rows, indent=2))
     (sentiment,) = ecinstruct.examples(tmp_path, "Sentiment_Analysis")
-    assert (
-        sentiment.input == "{Fine}" and sentiment.options == ("A: good", "B: bad") and sentiment.values == ()
-    )
+    assert sentiment.input == "{Fine}" and sentiment.options == ("A: good", "B: bad") and sentiment.values == ()
     (sequence,) = ecinstruct.examples(tmp_path, "Sequential_Recommendation")
     assert sequence.input == ["it's", "b"] and sequence.options == ()
     (extraction,) = ecinstruct.examples(tmp_path, "Attribute_Value_Extraction")
@@ -163,14 +158,10 @@ def test_ecinstruct(tmp_path: Path) -> None:
         ("Product_Matching", {"input": "{", "output": "yes"}),
     ],
 )
-def test_ecinstruct_names_the_broken_row(
-    task: ecinstruct.TaskName, broken: dict[str, str], tmp_path: Path
-) -> None:
+def test_ecinstruct_names_the_broken_row(task: ecinstruct.TaskName, broken: dict[str, str], tmp_path: Path) -> None:
     other = EC | {"task": "Other", "input": "", "output": ""}
     put(tmp_path / "ecinstruct/dataset.json", json.dumps([other, EC | {"task": task, "output": ""} | broken]))
-    assert "dataset.json, row 2: this row cannot be read" in complaint(
-        lambda: ecinstruct.examples(tmp_path, task)
-    )
+    assert "dataset.json, row 2: this row cannot be read" in complaint(lambda: ecinstruct.examples(tmp_path, task))
 
 
 def test_esci(tmp_path: Path) -> None:
@@ -217,11 +208,7 @@ def test_mmlu_test_subjects(tmp_path: Path) -> None:
 
 
 def test_alpaca(tmp_path: Path) -> None:
-    file = put(
-        tmp_path / "alpaca/alpaca_data_cleaned.json", '[{"instruction": " Hi ", "input": "", "output": "Ho"}]'
-    )
+    file = put(tmp_path / "alpaca/alpaca_data_cleaned.json", '[{"instruction": " Hi ", "input": "", "output": "Ho"}]')
     assert list(alpaca.instructions(tmp_path)) == [("Hi", "", "Ho")]
     put(file, '[{"instruction": "Hi", "output": "Ho"}]')
-    assert "row 1: this row cannot be read: it lacks input" in complaint(
-        lambda: alpaca.instructions(tmp_path)
-    )
+    assert "row 1: this row cannot be read: it lacks input" in complaint(lambda: alpaca.instructions(tmp_path))

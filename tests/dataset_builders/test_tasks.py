@@ -98,9 +98,7 @@ def test_the_seed_alone_decides(name: str, tiny_raw: Path) -> None:
     assert again == questions(name, tiny_raw)
 
 
-@pytest.mark.parametrize(
-    "name", sorted({*PLACES, "product_entities", "attribute_value_extraction"} - AS_PUBLISHED)
-)
+@pytest.mark.parametrize("name", sorted({*PLACES, "product_entities", "attribute_value_extraction"} - AS_PUBLISHED))
 def test_another_seed_asks_otherwise(name: str, tiny_raw: Path) -> None:
     assert questions(name, tiny_raw, seed=2) != questions(name, tiny_raw)
 

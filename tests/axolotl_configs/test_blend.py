@@ -1,0 +1,109 @@
+"""Blends: includes, rows, weights, and what is wrong with them, by file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from axolotl_configs.blend import Portion, resolve_blend, scaled
+from axolotl_configs.schema import names
+from dataset_builders.task import task_names
+from recipe.errors import RecipeError
+from tests.conftest import edit
+
+
+def rows_of(name: str) -> dict[str, int]:
+    return {portion.name: portion.rows for portion in resolve_blend(name, task_names()).portions}
+
+
+@pytest.mark.parametrize("name", names("blends"))
+def test_every_shipped_blend_resolves_and_says_why(name: str) -> None:
+    blend = resolve_blend(name, task_names())
+    assert blend.why and all(portion.why and portion.rows > 0 for portion in blend.portions)
+    assert len(blend.files[0].path.read_text().splitlines()) < 60
+
+
+def test_a_variant_changes_only_what_it_repeats() -> None:
+    v7, v8 = rows_of("v7"), rows_of("v8")
+    assert v7["mmlu_auxiliary"] == 60_000 and v8["mmlu_auxiliary"] == 36_000
+    assert v7["review_rating"] == v8["review_rating"]
+
+
+def test_a_second_round_names_its_parent_and_has_the_rows_it_asks_for() -> None:
+    blend = resolve_blend("v9b", task_names())
+    assert blend.parent == "v8" and blend.rows == 80_000 and blend.seed == 44
+
+
+def test_zero_rows_take_a_dataset_out(configs: Path) -> None:
+    (configs / "blends" / "lean.yaml").write_text("include: v8\ndatasets: {mmlu_auxiliary: {rows: 0}}\n")
+    assert "mmlu_auxiliary" not in rows_of("lean")
+
+
+def test_weights_share_what_the_fixed_rows_leave(configs: Path) -> None:
+    (configs / "blends" / "own.yaml").write_text(
+        "rows: 1000\ndatasets:\n"
+        "  review_rating: {rows: 400}\n  co_purchase: {weight: 2}\n  mmlu_auxiliary: {weight: 1}\n"
+    )
+    assert rows_of("own") == {"review_rating": 400, "co_purchase": 400, "mmlu_auxiliary": 200}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("include: v8\nlora_rr: 3\n", 2, "unknown key 'lora_rr'"),
+        ("include: v8\ndatasets:\n  co_purchase: {row: 3}\n", 3, "did you mean 'rows'?"),
+        ("include: v8\ndatasets:\n  co_purchases: {rows: 3}\n", 3, "did you mean 'co_purchase'?"),
+        ("include: v8\ndatasets:\n  co_purchase: {rows: many}\n", 3, "valid integer (it says 'many')"),
+        ("include: v8\ndatasets:\n  co_purchase: {rows: -1}\n", 3, "greater than or equal to 0"),
+        ("include: v8\ndatasets:\n  co_purchase: {rows: 1, weight: 1}\n", 3, "both rows and weight"),
+        ("datasets:\n  co_purchase: {why: no number}\n", 2, "neither rows nor weight"),
+        ("datasets:\n  co_purchase: {weight: 1}\n", 1, "weights share what 'rows' leaves"),
+        ("rows: 10\ndatasets:\n  co_purchase: {rows: 3}\n", 1, "more than the datasets' 3 together"),
+        ("datasets: {}\n", 1, "the blend has no rows"),
+        ("include: v88\n", 1, "did you mean 'v8'"),
+        ("include: v8\nparent: v77\n", 2, "no blend 'v77'"),
+        ("include: bad\n", 1, "circular include: bad -> bad"),
+        ("seed: 1\nseed: 2\n", 2, "duplicate key"),
+        ("datasets: [\n", 2, "not valid YAML"),
+        ("- a list\n", None, "no mapping"),
+    ],
+)
+def test_mistakes_name_file_and_line(configs: Path, text: str, line: int | None, what: str) -> None:
+    (configs / "blends" / "bad.yaml").write_text(text)
+    with pytest.raises(RecipeError) as error:
+        resolve_blend("bad", task_names())
+    assert what in str(error.value)
+    assert f"bad.yaml:{line}: " in str(error.value) or line is None
+
+
+def test_a_circle_of_includes_is_shown(configs: Path) -> None:
+    (configs / "blends" / "one.yaml").write_text("include: two\n")
+    (configs / "blends" / "two.yaml").write_text("why: half of it\ninclude: one\n")
+    with pytest.raises(RecipeError, match=r"two.yaml:2: circular include: one -> two -> one"):
+        resolve_blend("one", task_names())
+
+
+def test_a_mistake_in_an_included_file_is_reported_there(configs: Path) -> None:
+    line = edit(configs / "blends" / "v8.yaml", "seed: 42", "sed: 42")
+    with pytest.raises(RecipeError, match=f"v8.yaml:{line}: unknown key 'sed'"):
+        resolve_blend("v9b", task_names())
+
+
+def test_all_mistakes_of_a_file_are_reported_at_once(configs: Path) -> None:
+    (configs / "blends" / "bad.yaml").write_text("include: v8\nsed: 1\ndatasets:\n  co_purchase: {row: 3}\n")
+    with pytest.raises(RecipeError, match=r"bad.yaml:2: (.|\n)*bad.yaml:4: "):
+        resolve_blend("bad", task_names())
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=39), st.integers(1, 10**6))
+def test_scaling_keeps_every_dataset_and_hits_the_total(rows: list[int], total: int) -> None:
+    portions = [Portion(str(i), n, "", "") for i, n in enumerate(rows)]
+    if total < len(portions) and total < sum(rows):
+        with pytest.raises(RecipeError, match="less than one row"):
+            scaled(portions, total)
+        return
+    found = [portion.rows for portion in scaled(portions, total)]
+    assert sum(found) == min(total, sum(rows)) and min(found) >= 1

@@ -1,0 +1,107 @@
+"""Run folders before and after training: what is resumed, set aside, thrown away, or refused."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from axolotl_configs.events import Follower
+from axolotl_configs.launch import prepare_folder, read_result
+from recipe.errors import RecipeError
+from recipe.manifest import Step
+
+
+def adapter_bytes(values: int = 4) -> bytes:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [values], "data_offsets": [0, 4 * values]}}).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(4 * values)
+
+
+def checkpoint(folder: Path, step: int, weights: bytes, state: str = "{}") -> Path:
+    made = folder / f"checkpoint-{step}"
+    made.mkdir(parents=True)
+    (made / "adapter_model.safetensors").write_bytes(weights)
+    (made / "trainer_state.json").write_text(state)
+    return made
+
+
+def started(step: Step) -> None:
+    step.folder.mkdir(parents=True, exist_ok=True)
+    (step.folder / "started.json").write_text(json.dumps({"key": step.key}))
+
+
+def test_whole_checkpoints_of_the_same_run_stay(tmp_path: Path) -> None:
+    step = Step(tmp_path / "train", "train", {"lr": 1})
+    started(step)
+    whole = checkpoint(step.folder, 10, adapter_bytes())
+    prepare_folder(step)
+    assert whole.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("weights", "state"),
+    [
+        (adapter_bytes()[:-1], "{}"),
+        (b"", "{}"),
+        (b"\xff" * 40, "{}"),
+        (adapter_bytes(), "{"),
+        (adapter_bytes() + b"x", "{}"),
+    ],
+)
+def test_checkpoints_cut_off_by_a_kill_are_removed(tmp_path: Path, weights: bytes, state: str) -> None:
+    step = Step(tmp_path / "train", "train", {"lr": 1})
+    started(step)
+    broken, whole = checkpoint(step.folder, 20, weights, state), checkpoint(step.folder, 10, adapter_bytes())
+    prepare_folder(step)
+    assert not broken.exists() and whole.is_dir()
+
+
+def test_a_training_with_other_inputs_is_set_aside_not_deleted(tmp_path: Path) -> None:
+    for lr in (1, 2, 3):
+        step = Step(tmp_path / "train", "train", {"lr": lr})
+        prepare_folder(step)
+        started(step)
+        checkpoint(step.folder, lr, adapter_bytes())
+    assert (tmp_path / "train.1" / "checkpoint-1").is_dir()
+    assert (tmp_path / "train.2" / "checkpoint-2").is_dir()
+    assert [path.name for path in step.folder.glob("checkpoint-*")] == ["checkpoint-3"]
+
+
+def finished(folder: Path, history: list[dict[str, float]], step: int = 10) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "adapter_model.safetensors").write_bytes(adapter_bytes())
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+    (folder / "events.jsonl").write_text(json.dumps({"kind": "end", "step": step, "steps": 10}) + "\n")
+    return folder
+
+
+def test_the_result_is_the_first_and_the_last_held_out_loss(tmp_path: Path) -> None:
+    history = [{"step": 0, "eval_loss": 3.5}, {"step": 5, "loss": 2.0}, {"step": 10, "eval_loss": 1.5}]
+    found = read_result(finished(tmp_path, history))
+    assert (found.steps, found.base_loss, found.final_loss) == (10, 3.5, 1.5)
+
+
+def test_a_run_that_ended_early_is_no_result(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="before the last step"):
+        read_result(finished(tmp_path, [], step=9))
+
+
+def test_a_loss_that_is_not_finite_is_no_result(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"not finite(.|\n)*learning_rate"):
+        read_result(finished(tmp_path, [{"step": 1, "loss": float("nan")}]))
+
+
+def test_events_are_followed_line_by_whole_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"step": 0}\n')
+    follower = Follower(path)
+    assert list(follower.new()) == []  # what was there before is of an earlier run
+    with path.open("a") as out:
+        out.write('{"step": 1}\n{"st')
+        out.flush()
+        assert list(follower.new()) == [{"step": 1}]
+        out.write('ep": 2}\n')
+        out.flush()
+        assert list(follower.new()) == [{"step": 2}]

@@ -1,0 +1,163 @@
+"""Every blend on every profile becomes one checked axolotl YAML; mistakes are found before anything runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from axolotl_configs.render import Resolved, parse_set, resolve
+from axolotl_configs.schema import load_tracks, names
+from dataset_builders.task import task_names
+from recipe.errors import RecipeError
+from tests.conftest import edit
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "axolotl"
+PAIRS = [(blend, profile) for blend in names("blends") for profile in names("profiles")]
+
+
+def run(blend: str = "v8", profile: str = "cpu", overrides: str = "") -> Resolved:
+    return resolve(blend, profile, parse_set(overrides), task_names())
+
+
+@pytest.mark.parametrize(("blend", "profile"), PAIRS)
+def test_every_blend_on_every_profile_is_as_the_golden_file(blend: str, profile: str) -> None:
+    golden = GOLDEN / f"{blend}.{profile}.yaml"
+    text = run(blend, profile).yaml
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(text)
+    assert text == golden.read_text(), "if that is as it should be: UPDATE_GOLDEN=1 make test-fast"
+
+
+@pytest.mark.parametrize(("blend", "profile"), PAIRS)
+def test_axolotl_reads_the_same_values_as_we_checked(blend: str, profile: str) -> None:
+    resolved = run(blend, profile, "learning_rate=1e-5")
+    # axolotl reads with PyYAML, which is YAML 1.1: there 1e-5 is a string and `on` is true
+    assert yaml.safe_load(resolved.yaml) == resolved.axolotl
+
+
+def test_the_recipe_is_the_published_one() -> None:
+    settings = run("v8", "8xa100").axolotl
+    published = {
+        "base_model": "Qwen/Qwen2-72B-Instruct", "adapter": "qlora", "load_in_4bit": True, "lora_r": 64,
+        "lora_alpha": 32, "lora_dropout": 0.05, "lora_target_linear": True, "learning_rate": 2e-4,
+        "lr_scheduler": "cosine", "weight_decay": 0.01, "warmup_steps": 10, "micro_batch_size": 1,
+        "gradient_accumulation_steps": 4, "train_on_inputs": False,
+    }  # fmt: skip
+    assert {key: settings[key] for key in published} == published
+
+
+def test_tracks_name_blends_that_exist() -> None:
+    tracks = load_tracks()
+    for choices in (tracks.round1, tracks.round2):
+        assert sorted(choices) == [f"track{n}" for n in range(1, 6)]
+        assert {choice.blend for choice in choices.values()} <= set(names("blends"))
+
+
+def test_a_second_round_starts_from_the_first_rounds_adapter() -> None:
+    assert run("v9b", "cpu").axolotl["lora_model_dir"].endswith("cpu/v8/train")
+    assert "lora_model_dir" not in run("v8", "cpu").axolotl
+
+
+def test_set_wins_over_blend_over_profile(configs: Path) -> None:
+    (configs / "blends" / "own.yaml").write_text("include: v8\naxolotl: {lora_r: 16, learning_rate: 0.5}\n")
+    resolved = run("own", "cpu", "lora_r=8")
+    assert (resolved.axolotl["lora_r"], resolved.axolotl["learning_rate"]) == (8, 0.5)
+    assert resolved.changed["lora_r"] == "SET" and resolved.changed["learning_rate"].endswith("own.yaml:2")
+    assert "lora_r: 8  # <- SET" in resolved.yaml
+
+
+def test_null_removes_a_key() -> None:
+    assert "warmup_steps" not in run(overrides="warmup_steps=null").axolotl
+
+
+def test_overrides_have_a_run_folder_of_their_own() -> None:
+    assert run(overrides="lora_r=32").run.folder.name == "v8+lora_r=32"
+    assert len(run(overrides="lora_target_modules=[q_proj,k_proj]").run.folder.name) < 30
+    assert run().run.folder.name == "v8"
+
+
+def test_set_reaches_the_profile_and_the_seed() -> None:
+    resolved = run(overrides="rows=26 val_rows=13 seed=7 tracker=wandb")
+    assert sum(portion.rows for portion in resolved.portions) == 26
+    assert (resolved.seed, resolved.axolotl["seed"], resolved.axolotl["use_wandb"]) == (7, 7, True)
+
+
+@pytest.mark.parametrize("tracker", ["trackio", "wandb", "mlflow", "tensorboard"])
+def test_a_tracker_is_one_key_and_off_by_default(tracker: str) -> None:
+    key = f"use_{tracker}"
+    assert key not in run().axolotl and run(overrides=f"tracker={tracker}").axolotl[key] is True
+
+
+@pytest.mark.parametrize(
+    ("overrides", "what"),
+    [
+        ("lora_rr=3", "SET: unknown key 'lora_rr'\n  -> did you mean 'lora_r'"),
+        ("lora_r", "SET: 'lora_r' is not key=value"),
+        ("lora_r=1 lora_r=2", "SET: 'lora_r' is given twice"),
+        ("lora_r=many", "SET: 'lora_r' must be integer, not 'many'"),
+        ("learning_rate=fast", "SET: 'learning_rate' must be a number, not 'fast'"),
+        ("rows=many", "SET: 'rows': "),
+        ("tracker=wandbb", "SET: 'tracker': "),
+        ("lora_r=0", "SET: lora_r must be 1 or more"),
+        ("learning_rate=2", "SET: learning_rate must be in (0, 1)"),
+        ("deepspeed=axolotl_configs/deepspeed/zero2.json", "SET: DeepSpeed needs GPUs"),
+        ("optimizer=adamw_8bit", "SET: adamw_8bit is a CUDA kernel"),
+        ("optimizer=adamw", "SET: transformers no longer knows the optimizer 'adamw'"),
+        ("bf16=auto", "SET: bf16: auto turns into fp16 on a CPU"),
+        ("load_in_4bit=false", "SET: adapter: qlora needs load_in_4bit: true"),
+        ("adapter=lora", "SET: adapter: lora on a 4-bit base is QLoRA"),
+        ("'datasets=[{path: a, typ: b}]'", "SET: unknown key 'typ' in 'datasets.0'"),
+    ],
+)
+def test_mistakes_in_set(overrides: str, what: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        run(overrides=overrides)
+    assert what in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("val_rows: 80", "val_row: 80", "unknown key 'val_row'\n  -> did you mean 'val_rows'"),
+        ("hardware: {gpus: 0}", "hardware: {gpu: 0}", "did you mean 'gpus'"),
+        ("  learning_rate: 0.001", "  learningrate: 0.001", "unknown key 'learningrate'"),
+        ("  tf32: false", "  tf32: maybe", "'tf32' must be"),
+        ("optimizer: adamw_torch ", "optimizer: paged_adamw_8bit ", "is a CUDA kernel"),
+    ],
+)
+def test_mistakes_in_a_profile_name_its_line(configs: Path, old: str, new: str, what: str) -> None:
+    line = edit(configs / "profiles" / "cpu.yaml", old, new)
+    with pytest.raises(RecipeError) as error:
+        run()
+    assert what in str(error.value) and f"cpu.yaml:{line}: " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "what"),
+    [
+        ("{{ ''.__class__.__mro__ }}", "SecurityError: access to attribute '__class__'"),
+        ("{{ run_name.__init__.__globals__ }}", "SecurityError"),
+        ("{{ no_such_name }}", "UndefinedError: 'no_such_name' is undefined"),
+        ("{% if %}", "TemplateSyntaxError"),
+    ],
+)
+def test_a_template_cannot_reach_into_python(configs: Path, expression: str, what: str) -> None:
+    line = edit(configs / "recipe.yaml.j2", "lora_r: 64 ", f"lora_r: {expression} ")
+    with pytest.raises(RecipeError) as error:
+        run()
+    assert what in str(error.value) and f"recipe.yaml.j2:{line}: " in str(error.value)
+
+
+def test_a_misspelt_key_in_the_template_is_found(configs: Path) -> None:
+    edit(configs / "recipe.yaml.j2", "warmup_steps: 10 ", "warm_up_steps: 10 ")
+    with pytest.raises(RecipeError, match=r"recipe.yaml.j2 .*: unknown key 'warm_up_steps'(.|\n)*'warmup_steps'"):
+        run()
+
+
+def test_an_unknown_profile_names_the_nearest(configs: Path) -> None:
+    with pytest.raises(RecipeError, match="did you mean '8xa100'"):
+        run(profile="8xa10")

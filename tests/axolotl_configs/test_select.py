@@ -1,0 +1,35 @@
+"""The profile a machine gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from axolotl_configs.select import choose
+from recipe.errors import RecipeError
+from recipe.hardware import Machine
+
+
+@pytest.mark.parametrize(
+    ("gpus", "gib", "profile"),
+    [
+        (0, 0, "cpu"),
+        (1, 16, "cpu"),
+        (1, 24, "1x24gb"),
+        (1, 80, "1x24gb"),
+        (1, 141, "1xh200"),
+        (4, 80, "1x24gb"),
+        (8, 40, "1x24gb"),
+        (8, 80, "8xa100"),
+        (16, 141, "8xa100"),
+    ],
+)
+def test_the_most_demanding_profile_that_fits(gpus: int, gib: float, profile: str) -> None:
+    machine = Machine(("A card",) * gpus, (gib,) * gpus, cores=8, memory_gib=64)
+    name, reason = choose(machine, None)
+    assert name == profile and str(machine) in reason
+
+
+def test_a_wanted_profile_is_taken_whatever_the_machine() -> None:
+    assert choose(Machine((), (), 2, 8), "8xa100") == ("8xa100", "asked for")
+    with pytest.raises(RecipeError, match=r"PROFILE: no profile 'cpux'(.|\n)*'cpu'"):
+        choose(Machine((), (), 2, 8), "cpux")

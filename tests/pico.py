@@ -1,0 +1,28 @@
+"""Writes a pico Llama with the embedded model's tokenizer: ``.venvs/train/bin/python tests/pico.py FROM TO``.
+
+Random weights of a real architecture: axolotl, bitsandbytes and PEFT treat it as any model, in a second a step.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def write(tokenizer_from: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_from)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True, bos_token_id=1,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), Path(sys.argv[2]))

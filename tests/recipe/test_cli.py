@@ -1,0 +1,101 @@
+"""The commands as a user meets them: their help, their speed in imports, their refusals."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from recipe.cli import root
+from recipe.paths import ROOT
+
+COMMANDS = root.list_commands(None)  # type: ignore[arg-type]
+HEAVY = {"torch", "transformers", "axolotl", "polars", "pyarrow", "matplotlib", "datasets"}
+
+
+def recipe(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "recipe"), *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def imported_by(*arguments: str) -> set[str]:
+    code = (
+        f"import sys; sys.argv = {['recipe', *arguments]!r}\nfrom recipe.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\nprint('MODULES', *{name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.rpartition("MODULES")[2].split())
+
+
+def test_help_imports_next_to_nothing() -> None:
+    assert not imported_by("--help") & (HEAVY | {"pydantic", "ruamel", "rich", "jinja2"})
+
+
+@pytest.mark.parametrize("arguments", [["show", "v8"], ["diff", "v8", "v9b"], ["list"]])
+def test_looking_at_a_run_needs_none_of_the_heavy_packages(arguments: list[str]) -> None:
+    assert not imported_by(*arguments) & HEAVY
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_examples(name: str) -> None:
+    shown = CliRunner().invoke(root, [name, "--help"])
+    assert shown.exit_code == 0 and f"recipe {name}" in shown.output.partition("Examples:")[2]
+
+
+def test_the_root_lists_every_command() -> None:
+    shown = CliRunner().invoke(root, ["--help"]).output
+    assert all(name in shown for name in COMMANDS) and "_RECIPE_COMPLETE" in shown
+
+
+def test_show_prints_profile_first_then_yaml_blend_and_steps() -> None:
+    done = recipe("show", "v8", PROFILE="8xa100", COLUMNS="200")
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[0] == "profile 8xa100 (asked for)"
+    for part in ("base_model: Qwen/Qwen2-72B-Instruct", "query_product_ranking", "what would run:", "183,000"):
+        assert part in done.stdout
+
+
+def test_show_yaml_is_yaml_alone() -> None:
+    done = recipe("show", "v8", "--yaml", "-p", "cpu")
+    assert done.stdout.startswith("# THE recipe") and "what would run" not in done.stdout
+
+
+def test_set_comes_from_the_environment_as_make_gives_it() -> None:
+    assert "lora_r: 32  # <- SET" in recipe("show", "v8", "--yaml", SET="lora_r=32").stdout
+
+
+def test_diff_shows_blend_and_settings() -> None:
+    shown = recipe("diff", "v8", "v9b", PROFILE="cpu").stdout
+    assert "mmlu_auxiliary" in shown and "review_rating" not in shown and "lora_model_dir" in shown
+    assert "no difference" in recipe("diff", "v8", "v8", PROFILE="cpu").stdout
+    assert "learning_rate" in recipe("diff", "v8", "v8", "--set", "learning_rate=1e-4", PROFILE="cpu").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["show", "v88"], "error: no blend 'v88'"),
+        (["show", "v8", "--set", "lora_rr=1"], "did you mean 'lora_r'"),
+        (["data", "v8", "--data", "/no/such/folder"], "error: DATA=/no/such/folder: no such folder"),
+        (["shwo", "v8"], "no command 'shwo'; did you mean 'show'?"),
+    ],
+)
+def test_mistakes_are_one_message_and_not_0(arguments: list[str], what: str, tmp_path: Path) -> None:
+    done = recipe(*arguments, RECIPE_RUNS=str(tmp_path))
+    assert done.returncode in (1, 2) and what in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_missing_environment_says_how_to_make_it(tmp_path: Path) -> None:
+    done = recipe("check", "v8", RECIPE_VENVS=str(tmp_path))
+    assert done.returncode == 1 and "-> make env-train" in done.stderr
+
+
+def test_completion_knows_the_commands() -> None:
+    done = recipe(_RECIPE_COMPLETE="bash_complete", COMP_WORDS="recipe sh", COMP_CWORD="1")
+    assert "show" in done.stdout

@@ -1,0 +1,56 @@
+"""The floors of the house: a file imports only from floors below its own, and four rooms stay apart."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from recipe.paths import ROOT
+
+ROOMS = ("axolotl_configs", "dataset_builders", "postprocess", "inference")
+FILES = sorted(path for folder in ("recipe", *ROOMS) for path in (ROOT / folder).rglob("*.py"))
+MAX_LINES = 300
+
+
+def floor(module: str) -> str:
+    if module.startswith("recipe.cli"):
+        return "cli"
+    return "spine" if module.split(".")[0] == "recipe" else module.split(".")[0]
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that ``path`` imports, lazily or not."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down(path: Path) -> None:
+    own = floor(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    ours = {floor(name) for name in imports(path) if name.split(".")[0] in ("recipe", *ROOMS)}
+    allowed = {"cli": {"cli", "spine", *ROOMS}, "spine": {"spine"}}.get(own, {own, "spine"})
+    assert ours <= allowed
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_fit_in_a_head(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def test_every_task_has_one_python_file_and_one_prompt_file() -> None:
+    tasks = {path.stem for path in (ROOT / "dataset_builders" / "tasks").glob("[!_]*.py")}
+    assert tasks == {path.stem for path in (ROOT / "prompts" / "tasks").glob("[!_]*.j2")}
+
+
+def test_every_yaml_opens_with_the_commands_that_use_it() -> None:
+    for path in (ROOT / "axolotl_configs").rglob("*.yaml"):
+        head = [line for line in path.read_text().splitlines() if line.startswith("#")][:12]
+        assert any("make " in line or "recipe " in line for line in head), path

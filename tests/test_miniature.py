@@ -1,0 +1,182 @@
+"""Training for real: the user's commands, real axolotl, real 4-bit QLoRA. Slow; `make test` runs it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recipe import manifest
+from recipe.paths import CONFIGS, ROOT, VENVS
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not list((VENVS / "train").glob(".installed-*")), reason="needs the train environment: make test"
+    ),
+]
+MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
+RECIPE = VENVS / "core" / "bin" / "recipe"
+STEPS = 16
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cpu profile with a pico model and few steps, and the runs it makes; the rest is as shipped."""
+    folder = tmp_path_factory.mktemp("workshop")
+    subprocess.run([str(RECIPE), "model"], cwd=ROOT, check=True)
+    pico = [str(VENVS / "train" / "bin" / "python"), "tests/pico.py", str(MODEL), str(folder / "pico")]
+    subprocess.run(pico, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=True)
+    shutil.copytree(CONFIGS, folder / "configs", ignore=shutil.ignore_patterns("__pycache__"))
+    profile = folder / "configs" / "profiles" / "cpu.yaml"
+    text = profile.read_text().replace("models/SmolLM2-135M-Instruct", str(folder / "pico"))
+    text = text.replace("embedded: true ", "embedded: false ").replace("rows: 480 ", f"rows: {4 * STEPS} ")
+    text = text.replace("val_rows: 80", "val_rows: 13").replace("save_steps: 0.2", "save_steps: 4")
+    profile.write_text(text)
+    return folder
+
+
+@pytest.fixture
+def start(workshop: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `recipe` in the workshop; whatever still runs at the end of the test is killed."""
+    running: list[subprocess.Popen[str]] = []
+    places = {"RECIPE_RUNS": str(workshop / "runs"), "RECIPE_CONFIGS": str(workshop / "configs")}
+    environment = {**os.environ, **places, "PROFILE": "cpu"}
+
+    def begin(*arguments: str) -> subprocess.Popen[str]:
+        command = [str(RECIPE), *arguments]
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        running.append(subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **streams))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == code, output
+    return output
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "events.jsonl"
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if any(event["kind"] == "step" and event["step"] >= step for event in events(folder)):
+            return
+        assert process.poll() is None, finish(process)
+        time.sleep(0.1)
+    pytest.fail(f"no step {step} after two minutes")
+
+
+def alive(pattern: str) -> bool:
+    return subprocess.run(["pgrep", "-f", pattern], capture_output=True, check=False).returncode == 0
+
+
+def test_a_killed_training_goes_on_and_a_finished_one_is_skipped(
+    workshop: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    run = workshop / "runs" / "cpu" / "v8"
+    first = start("train", "v8")
+    wait_for_step(run / "train", 5, first)  # checkpoint-4 lies there, or is being written
+
+    second = finish(start("train", "v8"), code=1)
+    assert f"another run (pid {first.pid}) is at work in this folder" in second
+
+    first.kill()  # no chance to tidy up: axolotl must not live on as an orphan
+    first.wait()
+    for _ in range(300):
+        if not alive(str(run / "train" / "axolotl.yaml")):
+            break
+        time.sleep(0.1)
+    assert not alive(str(run / "train" / "axolotl.yaml"))
+    assert not (run / "train" / manifest.NAME).exists()
+
+    output = finish(start("train", "v8"))
+    begins = [event["step"] for event in events(run / "train") if event["kind"] == "begin"]
+    assert begins[0] == 0 and begins[-1] >= 4, "the second training did not start from a checkpoint"
+    assert "held-out" in output and f"({STEPS} steps)" in output
+    with (run / "train" / "loss.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    assert [int(row["step"]) for row in rows if row["loss"]] == list(range(1, STEPS + 1))
+    assert int(next(row["step"] for row in rows if row["eval_loss"])) == 0, "the base model's held-out loss is missing"
+    assert (run / "train" / "loss.png").read_bytes().startswith(b"\x89PNG")
+    found = manifest.read(run / "train")
+    assert found is not None and found["environment"]["axolotl"] and found["steps"] == STEPS
+
+    began = time.monotonic()
+    assert "is done and up to date, nothing to do" in finish(start("train", "v8"))
+    assert len(events(run / "train")) and time.monotonic() - began < 60
+    assert [event["step"] for event in events(run / "train") if event["kind"] == "begin"] == begins
+
+
+def test_ctrl_c_stops_axolotl_and_says_how_to_go_on(
+    workshop: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    run = workshop / "runs" / "cpu" / "v8+seed=5"
+    process = start("train", "v8", "--set", "seed=5")
+    wait_for_step(run / "train", 1, process)
+    process.send_signal(signal.SIGINT)
+    assert "the same command goes on from the last checkpoint" in finish(process, code=130)
+    assert not alive(str(run / "train" / "axolotl.yaml"))
+    assert not (run / "train" / manifest.NAME).exists()
+
+
+def test_a_second_round_trains_the_first_rounds_adapter_on(
+    workshop: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """Needs the adapter of v8 from the first test; v7 was never trained here, so v7b is refused."""
+    assert "-> make train-v7" in finish(start("train", "v7b"), code=1)
+    shape = finish(start("train", "v9b", "--set", "lora_r=8"), code=1)
+    assert "lora_r is 8, but the parent's adapter was trained with 64" in shape
+    output = finish(start("train", "v9b", "--set", "val_rows=13"))
+    parent = manifest.read(workshop / "runs" / "cpu" / "v8" / "train")
+    child = manifest.read(workshop / "runs" / "cpu" / "v9b+val_rows=13" / "train")
+    assert parent is not None and child is not None and "parent model" in output
+    assert child["inputs"]["parent"] == parent["outputs"]
+    assert child["base_loss"] < parent["base_loss"], "the second round did not start from what the first had learnt"
+
+
+def test_what_axolotl_says_when_it_fails_is_shown(workshop: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
+    output = finish(start("train", "v8", "--set", "lora_target_linear=false"), code=1)
+    assert "axolotl train ended with code 1" in output and "  | " in output and "train.log" in output
+    assert "Traceback (most" not in output.split("  | ")[0]
+
+
+def test_the_real_model_learns(tmp_path: Path) -> None:
+    """`make train-v8` as the README has it, with fewer rows: the held-out loss falls clearly below the base's."""
+    environment = {
+        **os.environ,
+        "RECIPE_RUNS": str(tmp_path),
+        "PROFILE": "cpu",
+        "SET": "rows=80 val_rows=26",
+        "DATA": "",
+    }
+    done = subprocess.run(
+        ["make", "train-v8"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1500, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr.splitlines()[0].startswith("profile cpu")
+    train = next((tmp_path / "cpu").glob("v8+*")) / "train"
+    found = manifest.read(train)
+    assert found is not None and found["final_loss"] < 0.7 * found["base_loss"]
+    assert f"{found['base_loss']:.3f} (base model) -> {found['final_loss']:.3f}" in done.stdout
+    adapter = json.loads((train / "adapter_config.json").read_text())
+    assert (adapter["r"], adapter["lora_alpha"], adapter["peft_type"]) == (64, 32, "LORA")

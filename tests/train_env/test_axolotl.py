@@ -1,0 +1,87 @@
+"""What only axolotl itself can tell: whether it takes our YAMLs, and on which tokens it trains."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from axolotl_configs.check import SCHEMA_FILE
+from axolotl_configs.render import parse_set, resolve
+from axolotl_configs.schema import names
+from dataset_builders import sample_shop
+from dataset_builders.blend import Limits, mix, read_rows
+from dataset_builders.chat import ChatTokenizer
+from dataset_builders.task import task_names
+from recipe.paths import ROOT
+from recipe.task_types import TaskType, answer_text
+
+MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
+
+
+def test_the_known_keys_are_those_of_the_installed_axolotl() -> None:
+    from axolotl_configs.axolotl_schema import schema
+
+    assert json.loads(SCHEMA_FILE.read_text()) == json.loads(json.dumps(schema())), "make axolotl-schema"
+
+
+@pytest.mark.parametrize("profile", names("profiles"))
+@pytest.mark.parametrize("blend", names("blends"))
+def test_axolotl_accepts_every_blend_on_every_profile(blend: str, profile: str) -> None:
+    from axolotl_configs.validate import refusals
+
+    assert refusals(resolve(blend, profile, {}, task_names()).axolotl) == ""
+
+
+def test_axolotls_own_refusals_are_passed_on() -> None:
+    from axolotl_configs.validate import refusals
+
+    resolved = resolve("v8", "1x24gb", parse_set("load_in_8bit=true adapter=lora load_in_4bit=false"), task_names())
+    assert "bit" in refusals({**resolved.axolotl, "load_in_4bit": True, "adapter": "qlora"})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not MODEL.is_dir():
+        pytest.fail("the embedded model is missing: make model")
+    folder = tmp_path_factory.mktemp("data")
+    sample_shop.write(folder / "shop", scale=0.3)
+    rows = dict.fromkeys(task_names(), 4)
+    limits = Limits(2048, 0.0)
+    mix(rows, folder / "shop", folder, ChatTokenizer.load(str(MODEL)), seed=1, val_rows=13, limits=limits)
+    return folder
+
+
+def test_loss_falls_on_exactly_the_answer_and_the_end_token(data: Path) -> None:
+    """Tokenised by axolotl with the settings of the rendered YAML; every row of every task type."""
+    from axolotl.common.datasets import load_datasets
+    from axolotl.loaders import load_tokenizer
+    from axolotl.utils.config import normalize_config, prepare_plugins, validate_config
+    from axolotl.utils.dict import DictDefault
+
+    settings = dict(resolve("v8", "cpu", {}, task_names()).axolotl)
+    settings |= {"base_model": str(MODEL), "sequence_len": 2048, "dataset_prepared_path": str(data / "prepared")}
+    settings["datasets"] = [{**settings["datasets"][0], "path": str(data / "train.parquet")}]
+    settings["test_datasets"] = [{**settings["test_datasets"][0], "path": str(data / "val.parquet")}]
+    config = DictDefault(settings)
+    prepare_plugins(config)
+    config = validate_config(config)
+    normalize_config(config)
+    tokenizer = load_tokenizer(config)
+    rows = list(read_rows(data / "train.parquet"))
+    answers = {
+        tokenizer.apply_chat_template(row["messages"], tokenize=False): answer_text(
+            TaskType(row["task_type"]), json.loads(row["truth"])
+        )
+        for row in rows
+    }
+    lengths = {row["messages"][1]["content"]: (row["tokens"], row["trained_tokens"]) for row in rows}
+    tokenised = load_datasets(cfg=config).train_dataset
+    assert len(tokenised) == len(rows) and {row["task_type"] for row in rows} == set(TaskType)
+    for item in tokenised:
+        text = tokenizer.decode(item["input_ids"])
+        trained = [token for token in item["labels"] if token != -100]
+        assert tokenizer.decode(trained) == answers[text] + "<|im_end|>"
+        question = text.split("<|im_start|>user\n")[1].split("<|im_end|>")[0]
+        assert (len(item["input_ids"]), len(trained)) == lengths[question]  # what the data step counted
