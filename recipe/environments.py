@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from recipe.errors import RecipeError
-from recipe.paths import ROOT, VENVS, shown
+from recipe.paths import VENVS, shown
 
 
 def python(name: str) -> Path:
@@ -35,4 +35,4 @@ def variables(name: str, *, offline: bool) -> dict[str, str]:
         ours |= {"HF_HUB_OFFLINE": "1"}
     # axolotl starts `accelerate` by name, so the environment's bin must come first.
     path = os.pathsep.join([str(python(name).parent), os.environ.get("PATH", "")])
-    return {**ours, **os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    return {**ours, **os.environ, "PATH": path}

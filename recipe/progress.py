@@ -21,7 +21,7 @@ class Meter:
         self.what, self.unit = what, unit
         self._began = time.monotonic()
         self._first = 0
-        self._started = False
+        self._started = self._complete = False
         self._last_line = 0.0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -43,8 +43,8 @@ class Meter:
             if self._task is None:
                 self._task = self._bar.add_task(self.what, total=total, note=note, rate=rate)
             self._bar.update(self._task, completed=done, total=total, note=note, rate=rate)
-        elif now - self._last_line >= _LINE_EVERY_SECONDS or (total is not None and done >= total):
-            self._last_line = now
+        elif now - self._last_line >= _LINE_EVERY_SECONDS or (done == total and not self._complete):
+            self._last_line, self._complete = now, done == total
             left = f", ETA {clock(elapsed / advanced * (total - done))}" if advanced and total else ""
             print(
                 f"{self.what} {done}/{total or '?'} {self.unit}s  {rate}{left}  {note}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def test_imports_go_down(path: Path) -> None:
     ours = {floor(name) for name in imports(path) if name.split(".")[0] in ("recipe", *ROOMS)}
     allowed = {"cli": {"cli", "spine", *ROOMS}, "spine": {"spine"}}.get(own, {own, "spine"})
     assert ours <= allowed
+
+
+def test_no_circles_not_even_lazy_ones() -> None:
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
+    graph = {name: (imports(path) & set(modules)) - {name} for name, path in modules.items()}
+    tuple(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -7,14 +7,14 @@ row is turned into a message. A *row* here is a mapping from column or key to va
 from __future__ import annotations
 
 import csv
-import gzip
 import itertools
 import json
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import Any, TypeVar
 
+from dataset_builders.sources._json_array import json_array
+from dataset_builders.sources._opening import damaged, lines, place
 from recipe.errors import RecipeError, did_you_mean
 from recipe.paths import shown
 
@@ -26,7 +26,6 @@ BATCH = 4096  # Parquet rows decoded at a time
 csv.field_size_limit(1 << 24)
 
 _HOW_TO_GET = "DATA=/folder is where the published files lie; `recipe sample-data` writes small ones"
-TRUNCATED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def find(folder: Path, *names: str) -> Path:
@@ -94,39 +93,8 @@ def _rows(path: Path, columns: Sequence[str], headerless: bool) -> tuple[Iterato
     if ending == "parquet":
         return _parquet(path, columns), "row"
     if ending == "json":
-        from dataset_builders.sources._json_array import json_array  # it is built on this module
-
         return json_array(path), "row"
     raise RecipeError("a file of an unknown kind (known: csv, parquet, jsonl, json)", where=shown(path))
-
-
-def place(path: Path, unit: str, number: int) -> str:
-    """``file:line`` as editors understand it, or ``file, row 7`` where a file has no lines."""
-    return f"{shown(path)}:{number}" if unit == "line" else f"{shown(path)}, {unit} {number}"
-
-
-def damaged(where: str, error: BaseException) -> RecipeError:
-    """A file that was cut short or is not what its ending says."""
-    what = f"cannot be read on: {str(error).splitlines()[0]}"
-    return RecipeError(what, where=where, way_out="fetch it again: it is cut short or damaged")
-
-
-def open_bytes(path: Path) -> IO[bytes]:
-    """The plain bytes of ``path``; unpacked on the way where it ends in ``.gz``."""
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
-
-
-def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines with their ends. Decoded one by one, so that a bad byte is reported on its own line."""
-    number = 0
-    with open_bytes(path) as file:
-        try:
-            for number, line in enumerate(file, 1):
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"not UTF-8: {error.reason}", where=place(path, "line", number)) from error
-        except TRUNCATED as error:
-            raise damaged(place(path, "line", number + 1), error) from error
 
 
 def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:

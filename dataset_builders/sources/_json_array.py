@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from dataset_builders.sources._files import TRUNCATED, damaged, open_bytes, place
+from dataset_builders.sources._opening import TRUNCATED, damaged, open_bytes, place
 from recipe.errors import RecipeError
 
 CHUNK = 1 << 20  # bytes read at a time

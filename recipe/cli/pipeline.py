@@ -80,8 +80,15 @@ def write_sample(folder: Path, *, scale: float, seed: int) -> None:
             where=shown(folder),
             way_out="choose an empty folder",
         )
+    written: dict[str, int] = {}
     with timed(f"writing the sample shop to {shown(folder)}"), whole_folder(folder) as temporary:
-        rows = sample_shop.write(temporary, scale=scale, seed=seed)
+        with Meter("writing", "row") as meter:
+
+            def report(name: str, done: int, total: int) -> None:
+                written[name] = done
+                meter.update(sum(written.values()), note=name)
+
+            rows = sample_shop.write(temporary, scale=scale, seed=seed, progress=report)
         step.folder = temporary
         files = sorted(str(p.relative_to(temporary)) for p in temporary.rglob("*") if p.is_file())
         step.finish(files, rows=rows)
@@ -96,6 +103,7 @@ def ensure_data(resolved: Resolved, data: Path | None) -> Path:
     limits = Limits(resolved.axolotl["sequence_len"], resolved.profile.max_dropped)
     rows = {portion.name: portion.rows for portion in resolved.portions}
     sources = {load_task(name).source for name in rows}
+    write_text(resolved.run.folder / "resolved.yaml", resolved.yaml)
     step = Step(
         resolved.run.data,
         "data",
@@ -129,7 +137,6 @@ def ensure_data(resolved: Resolved, data: Path | None) -> Path:
 def ensure_trained(resolved: Resolved, data: Path | None, launch_args: Sequence[str]) -> launch.Trained:
     """The whole of ``recipe train``: model, data, preflight, axolotl; skipped when it is done already."""
     with locked(resolved.run.folder) as lock:
-        write_text(resolved.run.folder / "resolved.yaml", resolved.yaml)
         folder = ensure_data(resolved, data)
         step = Step(resolved.run.train, "train", _train_inputs(resolved, folder))
         if step.is_done():
