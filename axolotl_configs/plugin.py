@@ -1,6 +1,7 @@
 """Our axolotl plugin, named in ``recipe.yaml.j2``; runs inside axolotl, in the training environment.
 
-It lets bf16 run on a CPU, and writes ``events.jsonl`` beside the checkpoints for whoever wants to watch.
+It lets bf16 run on a CPU, keeps 4-bit layers trainable there, and writes ``events.jsonl`` beside the checkpoints
+for whoever wants to watch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from axolotl.integrations.base import BasePlugin
+from bitsandbytes.nn import Linear4bit
 from transformers import TrainerCallback
 
 from axolotl_configs.events import NAME
@@ -27,8 +29,24 @@ class RecipePlugin(BasePlugin):  # type: ignore[misc]
         # Without use_cpu transformers refuses bf16 where there is no GPU, although the CPU can do it.
         return {} if torch.cuda.is_available() else {"use_cpu": True}
 
+    def post_model_load(self, cfg: Any, model: torch.nn.Module) -> None:
+        keep_trainable(model)
+
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
         return [_Events(Path(cfg.output_dir) / NAME)]
+
+
+def keep_trainable(model: torch.nn.Module) -> None:
+    """Forbids bitsandbytes to repack 4-bit layers for inference when they are first evaluated on a CPU.
+
+    On CPUs with AVX512-BF16, bitsandbytes 0.50.2 repacks a layer's weight in the first forward of ``eval()`` and keeps
+    it so (``nn/modules.py``, Linear4bit.forward); from then on the layer runs an inference kernel that passes no
+    gradient to its input. After the first look at the held-out rows a training would go on without the gradients of
+    the frozen base: it still runs, and learns far less.
+    """
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
 class _Events(TrainerCallback):  # type: ignore[misc]

@@ -10,6 +10,7 @@ import heapq
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from recipe.prompts import wordings
 _HELD_OUT = Seeded(0, "held-out entities")
 HELD_OUT_SHARE = 0.05
 # Candidates kept beyond the rows wanted, to stand in for duplicates and rows that are too long.
-_SPARE = 1.1
+_SPARE = 2
 
 Row = dict[str, Any]
 Progress = Callable[[str, int, int], None]  # dataset, datasets done, datasets in all
@@ -141,20 +142,20 @@ def _fitting(
     count: Counts,
 ) -> list[Row]:
     """The first ``wanted`` questions, worded, that are neither too long nor asked before."""
-    rows = [_row(task, question, seeded) for question in questions]
-    lengths = tokenizer.lengths([row["messages"] for row in rows])
     kept: list[Row] = []
-    for row, (tokens, trained) in zip(rows, lengths, strict=True):
-        if len(kept) == wanted:
-            break
-        prompt = digest(row["messages"][1]["content"])
-        if tokens > limits.sequence_len:
-            count.drop("too long")
-        elif prompt in seen:
-            count.drop("duplicate")
-        else:
-            seen.add(prompt)
-            kept.append({**row, "tokens": tokens, "trained_tokens": trained})
+    waiting = iter(questions)
+    # As many as are still missing are worded at a time: the spare ones cost nothing unless they are needed.
+    while chunk := [_row(task, question, seeded) for question in islice(waiting, wanted - len(kept))]:
+        lengths = tokenizer.lengths([row["messages"] for row in chunk])
+        for row, (tokens, trained) in zip(chunk, lengths, strict=True):
+            prompt = digest(row["messages"][1]["content"])
+            if tokens > limits.sequence_len:
+                count.drop("too long")
+            elif prompt in seen:
+                count.drop("duplicate")
+            else:
+                seen.add(prompt)
+                kept.append({**row, "tokens": tokens, "trained_tokens": trained})
     return kept
 
 
@@ -194,15 +195,21 @@ def _refuse_losses(counts: Mapping[str, Counts], limits: Limits) -> None:
 
 def write_rows(path: Path, rows: list[Row]) -> None:
     """One parquet file, whole or not at all."""
-    import polars
+    import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
-    frame = polars.DataFrame(rows, infer_schema_length=None)
+    text, number = pa.string(), pa.int32()
+    columns = {name: text for name in ("task", "task_type", "source", "entity", "wording", "truth")}
+    turns = pa.list_(pa.struct({"role": text, "content": text}))
+    schema = pa.schema({"messages": turns, **columns, "track": number, "tokens": number, "trained_tokens": number})
     with whole_file(path) as temporary:
-        frame.write_parquet(temporary, compression="zstd")
+        pq.write_table(pa.Table.from_pylist(rows, schema), temporary, compression="zstd")
 
 
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a file written by ``write_rows``."""
-    import polars
+    import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
-    yield from polars.read_parquet(path).iter_rows(named=True)
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield from batch.to_pylist()

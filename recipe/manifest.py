@@ -18,7 +18,7 @@ from recipe.atomic import write_text
 from recipe.paths import ROOT
 
 NAME = "manifest.json"
-_PACKAGES = ("axolotl", "torch", "transformers", "peft", "tokenizers", "polars", "jinja2")
+_PACKAGES = ("axolotl", "torch", "transformers", "peft", "tokenizers", "pyarrow", "jinja2")
 
 
 def file_digest(path: Path) -> str:

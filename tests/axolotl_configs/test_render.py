@@ -122,7 +122,7 @@ def test_mistakes_in_set(overrides: str, what: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        ("val_rows: 80", "val_row: 80", "unknown key 'val_row'\n  -> did you mean 'val_rows'"),
+        ("val_rows: 65", "val_row: 65", "unknown key 'val_row'\n  -> did you mean 'val_rows'"),
         ("hardware: {gpus: 0}", "hardware: {gpu: 0}", "did you mean 'gpus'"),
         ("  learning_rate: 0.001", "  learningrate: 0.001", "unknown key 'learningrate'"),
         ("  tf32: false", "  tf32: maybe", "'tf32' must be"),

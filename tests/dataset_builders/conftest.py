@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dataset_builders import sample_shop
 from tests.dataset_builders.raw_files import write_csv, write_json, write_jsonl, write_parquet
 
 _COLOURS = ["Red", "Blue", "Green", "Grey", "White"]
@@ -163,3 +164,12 @@ def tiny_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _esci(raw / "esci", rng)
     _mmlu_and_alpaca(raw, rng)
     return raw
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample shop at a fifth of its size."""
+    folder = tmp_path_factory.mktemp("shop") / "raw"
+    counts = sample_shop.write(folder, scale=0.2)
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == set(counts)
+    return folder

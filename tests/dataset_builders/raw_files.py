@@ -51,3 +51,9 @@ def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=100)
     return path
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    """All records of a CSV file, its header included."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))

@@ -26,13 +26,6 @@ ROOMY = Limits(sequence_len=4096, max_dropped=0.0)
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("raw") / "shop"
-    sample_shop.write(folder, scale=0.3, seed=5)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> ChatTokenizer:
     """A real tokenizer that counts words, in a folder as models come in."""
     folder = tmp_path_factory.mktemp("model")

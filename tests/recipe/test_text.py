@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recipe.apportion import apportion
 from recipe.errors import RecipeError, did_you_mean
-from recipe.progress import clock
+from recipe.progress import Meter, clock
 from recipe.prompts import clean, system_prompt, user_prompt, wordings
 from recipe.runs import Run
 from recipe.task_types import TaskType, answer_text
@@ -100,6 +100,21 @@ def test_a_run_has_a_folder_for_each_set_of_overrides() -> None:
     assert Run.of("cpu", "v8", {"b": 2, "a": 1}).name == Run.of("cpu", "v8", {"a": 1, "b": 2}).name == "v8+a=1,b=2"
     odd = Run.of("cpu", "v8", {"base_model": "/a/b"}).name
     assert "/" not in odd and odd != Run.of("cpu", "v8", {"base_model": "/a/c"}).name
+
+
+def test_progress_tells_rate_and_eta_and_a_pause_does_not_spoil_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("recipe.progress.time.monotonic", lambda: now)
+    meter = Meter("training", "step")
+    for done, seconds in ((0, 0), (0, 60), (1, 2), (2, 2), (2, 30), (3, 2), (4, 2)):  # 60 and 30: held-out rows
+        now += seconds
+        meter.update(done, 10, "loss 1.0")
+    assert "training 3/10 steps" not in capsys.readouterr().err.splitlines()[-1]
+    now += 20
+    meter.update(4, 10, "loss 0.9")
+    assert capsys.readouterr().err == "training 4/10 steps  2.0 s/step, ETA 0:00:12  loss 0.9\n"
 
 
 def test_clock() -> None:
