@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -48,3 +51,35 @@ class Meter:
         elif now - self._last_line >= _LINE_EVERY_SECONDS or complete:
             self._last_line = now
             print(f"{self.what} {done}/{total or '?'} {self.unit}s  {rate}  {note}", file=sys.stderr, flush=True)
+
+    def _rate(self, total: int | None) -> str:
+        advanced, seconds = (sum(column) for column in zip(*self._recent, strict=True)) if self._recent else (0, 0.0)
+        if not advanced or not seconds:
+            return ""
+        each = seconds / advanced
+        speed = f"{each:.1f} s/{self.unit}" if each >= 1 else f"{1 / each:,.1f} {self.unit}s/s"
+        return f"{speed}, ETA {clock(each * (total - (self._done or 0)))}" if total else speed
+
+    def __enter__(self) -> Meter:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+
+def clock(seconds: float) -> str:
+    """``3725`` as ``1:02:05``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Says what is being done, and how long it took."""
+    print(f"{what} ...", file=sys.stderr, flush=True)
+    began = time.monotonic()
+    yield
+    print(f"{what}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
