@@ -10,14 +10,14 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from axolotl_configs.curve import write_curve
 from axolotl_configs.events import NAME as EVENTS
-from axolotl_configs.events import Follower
+from axolotl_configs.events import Event, Follower, read_events
 from recipe.atomic import disk_full_explained, write_text
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
@@ -36,7 +36,7 @@ _CPU_MEMORY = {
     "MALLOC_TOP_PAD_": "268435456",
     "THP_MEM_ALLOC_ENABLE": "1",
 }
-OnEvent = Callable[[Mapping[str, Any]], None]
+OnEvent = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def train(step: Step, job: Job, on_event: OnEvent, lock: int) -> Trained:
         write_text(folder / "axolotl.yaml", job.yaml)
         write_text(folder / "started.json", json.dumps({"key": step.key, "inputs": step.inputs}, default=str))
     versions = _watch(folder, job, on_event, lock)
-    trained = _result(folder)
+    trained = read_result(folder)
     with disk_full_explained(folder):
         outputs = [
             _ADAPTER,
@@ -98,20 +98,15 @@ def train(step: Step, job: Job, on_event: OnEvent, lock: int) -> Trained:
     return trained
 
 
-def read_result(folder: Path) -> Trained:
-    """What a finished run reached, from its own files."""
-    return _result(folder)
-
-
 def prepare_folder(step: Step) -> None:
     """Makes the folder ready to train in: another run's results are set aside, broken checkpoints removed.
 
     Nothing that took hours is ever deleted: a folder trained with other inputs is renamed ``train.1``, ``train.2``.
     """
     folder = step.folder
-    started = folder / "started.json"
-    same = started.is_file() and json.loads(started.read_text(encoding="utf-8")).get("key") == step.key
-    if not same and any(folder.glob("checkpoint-*")):
+    started = _read_json(folder / "started.json")
+    trained = (folder / _ADAPTER).exists() or any(folder.glob("checkpoint-*"))
+    if trained and (started is None or started.get("key") != step.key):
         number = 1
         while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
             number += 1
@@ -223,8 +218,13 @@ def _failure(log: Path, code: int) -> RecipeError:
     )
 
 
-def _result(folder: Path) -> Trained:
-    history = _history(folder)
+def read_result(folder: Path) -> Trained:
+    """What a training reached, from the files it wrote.
+
+    Raises:
+        RecipeError: it did not reach its last step, or its loss is not finite.
+    """
+    history = (_read_json(folder / "trainer_state.json") or {}).get("log_history", [])
     last = _last_event(folder)
     if last is None or last["step"] < last["steps"] or not (folder / _ADAPTER).is_file():
         raise RecipeError("axolotl ended before the last step", where=shown(folder / LOG), way_out="run it again")
@@ -235,18 +235,18 @@ def _result(folder: Path) -> Trained:
     return Trained(folder, last["steps"], losses[0] if losses else None, losses[-1] if losses else None)
 
 
-def _history(folder: Path) -> list[dict[str, Any]]:
+def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return []
-    return list(state["log_history"])
-
-
-def _last_event(folder: Path) -> dict[str, Any] | None:
-    try:
-        lines = (folder / EVENTS).read_text(encoding="utf-8").splitlines()
-    except OSError:
         return None
-    ends = [event for line in lines if (event := json.loads(line))["kind"] == "end"]
-    return ends[-1] if ends else None
+    return found if isinstance(found, dict) else None
+
+
+def _last_event(folder: Path) -> Event | None:
+    """The event that ended the last attempt; None when it was cut off."""
+    end = None
+    for event in read_events(folder / EVENTS):
+        if event["kind"] in ("begin", "end"):
+            end = event if event["kind"] == "end" else None
+    return end

@@ -167,7 +167,7 @@ def _layers(
     blend: ResolvedBlend, profile: Profile, profile_file: YamlFile, overrides: Mapping[str, Any]
 ) -> list[_Layer]:
     from_blends = [_Layer(file.data.get("axolotl", {}), file) for file in reversed(blend.files)]
-    from_set = {key: value for key, value in overrides.items() if key not in _OURS | {"seed"}}
+    from_set = {key: value for key, value in overrides.items() if key not in _OURS}
     return [_Layer(profile.axolotl, profile_file), *from_blends, _Layer(from_set, None)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from axolotl_configs.schema import Hardware, find, load_profile, names
+from recipe.errors import RecipeError
 from recipe.hardware import Machine
 
 
@@ -15,6 +16,22 @@ def choose(machine: Machine, wanted: str | None) -> tuple[str, str]:
     fitting = [(name, hardware) for name, hardware in fitting if _fits(machine, hardware)]
     name, _ = max(fitting, key=lambda item: (item[1].gpus, item[1].gpu_memory_gib))
     return name, f"chosen for this machine: {machine}; PROFILE=... overrides"
+
+
+def require_gpus(machine: Machine, name: str, needed: Hardware) -> None:
+    """Refuses to train on a machine without what the profile cannot do without.
+
+    Fewer or smaller GPUs than the profile names are the user's to try; none at all cannot work.
+
+    Raises:
+        RecipeError: the profile needs GPUs, and there is none.
+    """
+    if needed.gpus and not machine.gpu_names:
+        raise RecipeError(
+            f"profile {name} trains on {needed.gpus} GPU(s) of {needed.gpu_memory_gib:.0f} GiB; here: {machine}",
+            where="PROFILE",
+            way_out="leave PROFILE out to get the profile that fits, or run it on such a machine",
+        )
 
 
 def _fits(machine: Machine, needed: Hardware) -> bool:

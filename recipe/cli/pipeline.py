@@ -14,6 +14,7 @@ from typing import Any
 from axolotl_configs import embedded, launch
 from axolotl_configs.estimate import check_fits, model_config, training_bytes
 from axolotl_configs.render import Resolved
+from axolotl_configs.select import require_gpus
 from dataset_builders.blend import Limits, mix
 from dataset_builders.chat import ChatTokenizer
 from dataset_builders.stats import summary, write_stats
@@ -22,6 +23,7 @@ from recipe import manifest
 from recipe.atomic import require_free, whole_folder, write_text
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
+from recipe.hardware import this_machine
 from recipe.lock import locked
 from recipe.manifest import Step, tree_digest
 from recipe.models import is_local
@@ -136,6 +138,7 @@ def ensure_data(resolved: Resolved, data: Path | None) -> Path:
 
 def ensure_trained(resolved: Resolved, data: Path | None, launch_args: Sequence[str]) -> launch.Trained:
     """The whole of ``recipe train``: model, data, preflight, axolotl; skipped when it is done already."""
+    require_gpus(this_machine(), resolved.run.profile, resolved.profile.hardware)
     with locked(resolved.run.folder) as lock:
         folder = ensure_data(resolved, data)
         step = Step(resolved.run.train, "train", _train_inputs(resolved, folder))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from axolotl_configs.events import Follower
+from axolotl_configs.events import Follower, read_events
 from axolotl_configs.launch import prepare_folder, read_result
 from recipe.errors import RecipeError
 from recipe.manifest import Step
@@ -69,6 +69,14 @@ def test_a_training_with_other_inputs_is_set_aside_not_deleted(tmp_path: Path) -
     assert [path.name for path in step.folder.glob("checkpoint-*")] == ["checkpoint-3"]
 
 
+def test_an_adapter_without_its_checkpoints_is_set_aside_too(tmp_path: Path) -> None:
+    step = Step(tmp_path / "train", "train", {"lr": 2})
+    finished(step.folder, [])
+    (step.folder / "started.json").write_text("{ cut off")
+    prepare_folder(step)
+    assert (tmp_path / "train.1" / "adapter_model.safetensors").exists() and list(step.folder.iterdir()) == []
+
+
 def finished(folder: Path, history: list[dict[str, float]], step: int = 10) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "adapter_model.safetensors").write_bytes(adapter_bytes())
@@ -88,6 +96,14 @@ def test_a_run_that_ended_early_is_no_result(tmp_path: Path) -> None:
         read_result(finished(tmp_path, [], step=9))
 
 
+def test_the_end_of_an_earlier_attempt_does_not_count(tmp_path: Path) -> None:
+    folder = finished(tmp_path, [])
+    with (folder / "events.jsonl").open("a") as out:
+        out.write(json.dumps({"kind": "begin", "step": 0, "steps": 10}) + "\n")
+    with pytest.raises(RecipeError, match="before the last step"):
+        read_result(folder)
+
+
 def test_a_loss_that_is_not_finite_is_no_result(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"not finite(.|\n)*learning_rate"):
         read_result(finished(tmp_path, [{"step": 1, "loss": float("nan")}]))
@@ -97,7 +113,7 @@ def test_events_are_followed_line_by_whole_line(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text('{"step": 0}\n')
     follower = Follower(path)
-    assert list(follower.new()) == []  # what was there before is of an earlier run
+    assert list(follower.new()) == []  # what was there before is of an earlier attempt
     with path.open("a") as out:
         out.write('{"step": 1}\n{"st')
         out.flush()
@@ -105,3 +121,13 @@ def test_events_are_followed_line_by_whole_line(tmp_path: Path) -> None:
         out.write('ep": 2}\n')
         out.flush()
         assert list(follower.new()) == [{"step": 2}]
+
+
+def test_half_a_line_of_a_killed_attempt_spoils_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"step": 1}\n{"ste')
+    follower = Follower(path)
+    with path.open("a") as out:
+        out.write('{"step": 2}\n')
+    assert list(follower.new()) == [{"step": 2}]
+    assert list(read_events(path)) == [{"step": 1}, {"step": 2}]

@@ -102,6 +102,7 @@ def test_a_tracker_is_one_key_and_off_by_default(tracker: str) -> None:
         ("learning_rate=fast", "SET: 'learning_rate' must be a number, not 'fast'"),
         ("rows=many", "SET: 'rows': "),
         ("tracker=wandbb", "SET: 'tracker': "),
+        ("seed=many", "SET: 'seed' must be integer"),
         ("lora_r=0", "SET: lora_r must be 1 or more"),
         ("learning_rate=2", "SET: learning_rate must be in (0, 1)"),
         ("deepspeed=axolotl_configs/deepspeed/zero2.json", "SET: DeepSpeed needs GPUs"),
@@ -156,6 +157,12 @@ def test_a_misspelt_key_in_the_template_is_found(configs: Path) -> None:
     edit(configs / "recipe.yaml.j2", "warmup_steps: 10 ", "warm_up_steps: 10 ")
     with pytest.raises(RecipeError, match=r"recipe.yaml.j2 .*: unknown key 'warm_up_steps'(.|\n)*'warmup_steps'"):
         run()
+
+
+def test_a_misspelt_key_in_tracks_names_its_line(configs: Path) -> None:
+    line = edit(configs / "tracks.yaml", "  track2: {blend: v7b, alpha: 0.5}", "  track2: {blend: v7b, alfa: 0.5}")
+    with pytest.raises(RecipeError, match=rf"tracks.yaml:{line}: unknown key 'alfa'(.|\n)*'alpha'"):
+        load_tracks()
 
 
 def test_an_unknown_profile_names_the_nearest(configs: Path) -> None:

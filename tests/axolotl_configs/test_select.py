@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from axolotl_configs.select import choose
+from axolotl_configs.schema import Hardware
+from axolotl_configs.select import choose, require_gpus
 from recipe.errors import RecipeError
 from recipe.hardware import Machine
 
@@ -33,3 +34,11 @@ def test_a_wanted_profile_is_taken_whatever_the_machine() -> None:
     assert choose(Machine((), (), 2, 8), "8xa100") == ("8xa100", "asked for")
     with pytest.raises(RecipeError, match=r"PROFILE: no profile 'cpux'(.|\n)*'cpu'"):
         choose(Machine((), (), 2, 8), "cpux")
+
+
+def test_a_profile_for_gpus_is_refused_where_there_is_none() -> None:
+    needed = Hardware(gpus=8, gpu_memory_gib=75)
+    with pytest.raises(RecipeError, match=r"profile 8xa100 trains on 8 GPU\(s\) of 75 GiB; here: no NVIDIA GPU"):
+        require_gpus(Machine((), (), 2, 8), "8xa100", needed)
+    require_gpus(Machine(("A card",) * 4, (80.0,) * 4, 2, 8), "8xa100", needed)
+    require_gpus(Machine((), (), 2, 8), "cpu", Hardware(gpus=0))
