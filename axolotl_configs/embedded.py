@@ -40,9 +40,8 @@ def materialise(folder: Path) -> None:
         tokenizer.save_pretrained(temporary)
         for path in temporary.iterdir():
             path.chmod(0o644)
-        done = step(folder)
-        done.folder = temporary
-        done.finish(sorted(path.name for path in temporary.iterdir()), licence="Apache-2.0")
+        files = sorted(path.name for path in temporary.iterdir())
+        step(folder).finish(files, written_in=temporary, licence="Apache-2.0")
 
 
 def _package() -> tuple[Path, str]:

@@ -29,7 +29,7 @@ _ADAPTER = "adapter_model.safetensors"
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 20.0  # for a child asked to stop, before it is killed
 # torch gives every large buffer back to the kernel and takes it again zeroed, page by page: 14 steps on two cores took
-# 89 s of system time. Kept by malloc and in huge pages, all 99 steps of the cpu profile took 27 s.
+# 89 s of system time. Kept by malloc and in huge pages, 99 steps took 27 s.
 _CPU_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",

@@ -32,9 +32,10 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def tree_digest(*folders: Path, suffixes: tuple[str, ...] = (".py", ".j2", ".yaml")) -> str:
-    """sha256 over the names and contents of source files: a changed builder is a changed input."""
-    files = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix in suffixes)
+def tree_digest(*places: Path) -> str:
+    """sha256 over names and contents of source files, alone or in folders: a changed builder is a changed input."""
+    found = (path for place in places for path in (place.rglob("*") if place.is_dir() else [place]))
+    files = sorted(path for path in found if path.suffix in (".py", ".j2", ".yaml"))
     return digest([(str(p.relative_to(ROOT) if p.is_relative_to(ROOT) else p), file_digest(p)) for p in files])
 
 
@@ -60,8 +61,15 @@ class Step:
             and all(_intact(self.folder / name, known) for name, known in found.get("outputs", {}).items())
         )
 
-    def finish(self, outputs: list[str], **facts: Any) -> None:
-        """Writes the manifest. ``outputs``: the files, relative to the folder, that later steps rely on."""
+    def finish(self, outputs: list[str], *, written_in: Path | None = None, **facts: Any) -> None:
+        """Writes the manifest.
+
+        Args:
+            outputs: the files, relative to the folder, that later steps rely on.
+            written_in: where they lie now, if the whole folder is about to be renamed to its place.
+            facts: whatever else is worth knowing, as JSON values.
+        """
+        folder = written_in or self.folder
         own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         manifest = {
             "step": self.name,
@@ -70,8 +78,8 @@ class Step:
             **facts,
             "outputs": {
                 name: {
-                    "bytes": (self.folder / name).stat().st_size,
-                    "sha256": file_digest(self.folder / name),
+                    "bytes": (folder / name).stat().st_size,
+                    "sha256": file_digest(folder / name),
                 }
                 for name in outputs
             },
@@ -81,7 +89,7 @@ class Step:
             "git_commit": _git_commit(),
             "versions": {"python": platform.python_version(), **_versions()},
         }
-        write_text(self.folder / NAME, json.dumps(manifest, indent=2, default=str) + "\n")
+        write_text(folder / NAME, json.dumps(manifest, indent=2, default=str) + "\n")
 
 
 def read(folder: Path) -> dict[str, Any] | None:

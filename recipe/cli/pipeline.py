@@ -33,6 +33,11 @@ from recipe.progress import Meter, timed
 EMBEDDED = ROOT / "models" / "SmolLM2-135M-Instruct"
 SAMPLE = ROOT / "data" / "sample"
 _BUILDERS = ROOT / "dataset_builders"
+# The code whose change makes other rows.
+_MAKES_ROWS = (
+    *_BUILDERS.glob("*.py"), _BUILDERS / "sources", _BUILDERS / "tasks", PROMPTS,
+    ROOT / "recipe" / "prompts.py", ROOT / "recipe" / "task_types.py",
+)  # fmt: skip
 
 
 def say(line: str) -> None:
@@ -91,9 +96,8 @@ def write_sample(folder: Path, *, scale: float, seed: int) -> None:
                 meter.update(sum(written.values()), note=name)
 
             rows = sample_shop.write(temporary, scale=scale, seed=seed, progress=report)
-        step.folder = temporary
         files = sorted(str(p.relative_to(temporary)) for p in temporary.rglob("*") if p.is_file())
-        step.finish(files, rows=rows)
+        step.finish(files, written_in=temporary, rows=rows)
 
 
 def ensure_data(resolved: Resolved, data: Path | None) -> Path:
@@ -117,7 +121,7 @@ def ensure_data(resolved: Resolved, data: Path | None) -> Path:
             "max_dropped": limits.max_dropped,
             "raw": _raw_fingerprint(raw, sorted(sources)),
             "tokenizer": tokenizer.digest,
-            "code": tree_digest(_BUILDERS, PROMPTS),
+            "code": tree_digest(*_MAKES_ROWS),
         },
     )
     if step.is_done():
@@ -129,11 +133,9 @@ def ensure_data(resolved: Resolved, data: Path | None) -> Path:
             progress=lambda name, done, total: meter.update(done, total, name),
         )  # fmt: skip
         write_stats(temporary / "stats.json", counts)
-        final, step.folder = step.folder, temporary
-        step.finish(["train.parquet", "val.parquet", "stats.json"], raw=str(raw))
-    step.folder = final
-    say(f"data: {summary(counts)} -> {shown(final)}")
-    return final
+        step.finish(["train.parquet", "val.parquet", "stats.json"], written_in=temporary, raw=str(raw))
+    say(f"data: {summary(counts)} -> {shown(step.folder)}")
+    return step.folder
 
 
 def ensure_trained(resolved: Resolved, data: Path | None, launch_args: Sequence[str]) -> launch.Trained:
@@ -170,7 +172,7 @@ def _train_inputs(resolved: Resolved, data: Path) -> dict[str, Any]:
     return {
         "axolotl": resolved.axolotl,
         "data": {name: known["outputs"][name]["sha256"] for name in ("train.parquet", "val.parquet")},
-        "base": base_manifest["key"] if base_manifest else resolved.profile.base_model,
+        "base": base_manifest["outputs"] if base_manifest else resolved.profile.base_model,
         "parent": parent_manifest["outputs"] if parent_manifest else None,
         "environment": manifest.file_digest(ROOT / "requirements" / "train.txt"),
     }
