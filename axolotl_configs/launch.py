@@ -86,15 +86,9 @@ def train(step: Step, job: Job, on_event: OnEvent, lock: int) -> Trained:
     versions = _watch(folder, job, on_event, lock)
     trained = read_result(folder)
     with disk_full_explained(folder):
-        outputs = [
-            _ADAPTER,
-            "adapter_config.json",
-            "axolotl.yaml",
-            "trainer_state.json",
-            *write_curve(folder),
-        ]
-        facts = {"steps": trained.steps, "base_loss": trained.base_loss, "final_loss": trained.final_loss}
-        step.finish(outputs, **facts, environment=versions)
+        outputs = [_ADAPTER, "adapter_config.json", "axolotl.yaml", "trainer_state.json", *write_curve(folder)]
+        facts: dict[str, Any] = {"base_loss": trained.base_loss, "final_loss": trained.final_loss}
+        step.finish(outputs, steps=trained.steps, environment=versions, **facts)
     return trained
 
 
