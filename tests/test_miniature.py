@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from axolotl_configs.events import read_events
 from recipe import manifest
 from recipe.paths import CONFIGS, ROOT, VENVS
 
@@ -72,9 +73,7 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
 
 
 def events(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "events.jsonl"
-    lines = path.read_text().split("\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
+    return list(read_events(folder / "events.jsonl"))
 
 
 def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
