@@ -41,6 +41,7 @@ def test_the_readme_and_the_makefile_agree() -> None:
     assert "recipe train v8 -- --launcher python" in dry.stdout
 
 
+@pytest.mark.slow  # makes real environments
 def test_an_interrupted_install_leaves_no_stamp_and_is_done_again(tmp_path: Path, tiny: list[str]) -> None:
     requirements = tmp_path / "requirements" / "train.txt"
     requirements.write_text("/no/such/package.whl\n")
@@ -52,6 +53,7 @@ def test_an_interrupted_install_leaves_no_stamp_and_is_done_again(tmp_path: Path
     assert len(list((tmp_path / "venvs" / "train").glob(".installed-*"))) == 1
 
 
+@pytest.mark.slow  # makes real environments
 def test_nothing_is_reinstalled_while_the_content_is_the_same(tmp_path: Path, tiny: list[str]) -> None:
     first, second = make("env-train", *tiny), make("env-train", *tiny)
     assert "installing the train environment" in first.stdout and "about 5 min" in first.stdout
