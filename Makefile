@@ -89,7 +89,7 @@ $(TRAIN):
 
 ##@ Working on the repository
 .PHONY: test test-fast lint bench lock axolotl-schema clean clean-envs
-test: lint $(CORE) $(TRAIN)  ## everything, the miniature training included: about 15 min once installed
+test: lint $(CORE) $(TRAIN)  ## everything, the miniature training included: about 7 min once installed
 	@$(RECIPE) model
 	@$(VENVS)/core/bin/python -m pytest
 	@$(VENVS)/train/bin/python -m pytest -m train_env
