@@ -24,6 +24,7 @@ RECIPE := $(VENVS)/core/bin/recipe
 export PROFILE ?=
 export SET ?=
 export DATA ?=
+export DECONTAMINATE ?=
 export RECIPE_VENVS := $(abspath $(VENVS))
 
 ##@ The recipe (BLEND is a file of axolotl_configs/blends: v7 v8 v7b v9b)
@@ -45,8 +46,14 @@ model: $(CORE) $(TRAIN)  ## the embedded 135M model as a folder, for trying thin
 check-%: $(CORE) $(TRAIN)  ## check-BLEND: our strict checks, then axolotl's own validation
 	@$(RECIPE) check $*
 
-data-%: $(CORE) $(TRAIN)  ## data-BLEND: build and mix the blend's datasets (DATA=/folder of raw files)
+data-%: $(CORE) $(TRAIN)  ## data-BLEND: build and mix the blend's datasets (DATA=/folder DECONTAMINATE=file)
 	@$(RECIPE) data $*
+
+samples-%: $(CORE) $(TRAIN)  ## samples-BLEND: its rows, with the tokens that carry loss (TASK=name)
+	@$(RECIPE) samples $* $(if $(TASK),--task $(TASK))
+
+fetch-%: $(CORE)  ## fetch-SOURCE: its published files into data/published (ONLY=name ACCEPT=1)
+	@$(RECIPE) fetch $* $(if $(ONLY),--only '$(ONLY)') $(if $(ACCEPT),--accept-licence)
 
 train-%: $(CORE) $(TRAIN)  ## train-BLEND: QLoRA with axolotl; resumes after a kill, skips when done (LAUNCH=...)
 	@$(RECIPE) train $* $(if $(LAUNCH),-- $(LAUNCH))
@@ -125,6 +132,7 @@ clean-envs:  ## remove the environments
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
 	  /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
-	  /^[a-zA-Z_%-]+:.*## / {name = $$1; sub(/%/, "BLEND", name); sub(/^[a-z-]+BLEND: /, "", $$2); \
-	    printf "  make %-16s %s\n", name, $$2}' $(MAKEFILE_LIST)
+	  /^[a-zA-Z_%-]+:.*## / {name = $$1; what = $$2; if (match(what, /^[a-z-]+-(BLEND|SOURCE): /)) { \
+	      name = substr(what, 1, RLENGTH - 2); what = substr(what, RLENGTH + 1) } \
+	    printf "  make %-16s %s\n", name, what}' $(MAKEFILE_LIST)
 	@echo; echo 'Variables: PROFILE=cpu SET="key=value ..." DATA=/raw/files LAUNCH="axolotl arguments"'

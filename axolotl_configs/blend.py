@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from axolotl_configs.schema import Blend, Entry, find, load
 from recipe.apportion import apportion
 from recipe.errors import RecipeError, did_you_mean
+from recipe.paths import ROOT
 from recipe.yamlfile import YamlFile, read_yaml
 
 
 @dataclass(frozen=True)
 class Portion:
-    """One dataset's place in the blend. ``rows`` is what the blend asks for; ``where`` the line that says so."""
+    """One dataset's place in the blend. ``rows`` is what the blend asks for; ``where`` the line that says so.
+
+    ``upsample``: how often a question may be asked at most; ``seed``: instead of the blend's; ``path``: a file of
+    the user's own questions.
+    """
 
     name: str
     rows: int
     why: str
     where: str
+    upsample: int = 1
+    seed: int | None = None
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
 class ResolvedBlend:
-    """``files``: the blend's own file first, then what it includes, nearest first."""
+    """``files``: the blend's own file first, then what it includes, nearest first. ``decontaminate``: the
+    evaluation files whose questions may not be trained on."""
 
     name: str
     why: str
     seed: int
     parent: str | None
     portions: tuple[Portion, ...]
+    decontaminate: tuple[Path, ...]
     files: tuple[YamlFile, ...]
 
     @property
@@ -54,7 +65,7 @@ def resolve_blend(name: str, known_datasets: Collection[str]) -> ResolvedBlend:
         find("blends", top.parent, files[0].where("parent"))
     seed = next((level.seed for level in levels if "seed" in level.model_fields_set), top.seed)
     portions = _portions(merged, total, files[0])
-    return ResolvedBlend(name, top.why, seed, top.parent, portions, files)
+    return ResolvedBlend(name, top.why, seed, top.parent, portions, _evaluation(files, levels), files)
 
 
 def scaled(portions: Sequence[Portion], rows: int | None) -> tuple[Portion, ...]:
@@ -65,7 +76,7 @@ def scaled(portions: Sequence[Portion], rows: int | None) -> tuple[Portion, ...]
     if rows < len(portions):
         raise RecipeError(f"rows={rows} is less than one row for each of the {len(portions)} datasets")
     counts = apportion([portion.rows for portion in portions], rows)
-    return tuple(Portion(p.name, count, p.why, p.where) for p, count in zip(portions, counts, strict=True))
+    return tuple(replace(portion, rows=count) for portion, count in zip(portions, counts, strict=True))
 
 
 def _chain(name: str) -> tuple[YamlFile, ...]:
@@ -86,18 +97,32 @@ def _chain(name: str) -> tuple[YamlFile, ...]:
 
 
 def _check_datasets(files: Sequence[YamlFile], levels: Sequence[Blend], known: Collection[str]) -> None:
-    faults = [
-        RecipeError(
-            f"no builder makes a dataset '{name}'",
-            where=file.where("datasets", name),
-            way_out=did_you_mean(name, known),
-        )
-        for file, level in zip(files, levels, strict=True)
-        for name in level.datasets
-        if name not in known
-    ]
+    faults = []
+    own = {name for level in levels for name, entry in level.datasets.items() if entry.path}
+    for file, level in zip(files, levels, strict=True):
+        for name, entry in level.datasets.items():
+            where = file.where("datasets", name)
+            if name not in known and name not in own:
+                way_out = did_you_mean(name, known)
+                faults.append(RecipeError(f"no builder makes a dataset '{name}'", where=where, way_out=way_out))
+            if entry.path and name in known:
+                taken = f"a builder makes '{name}' already"
+                faults.append(RecipeError(taken, where=where, way_out="give the file's dataset another name"))
+            if entry.path and not (ROOT / entry.path).is_file():
+                faults.append(RecipeError(f"no such file: {entry.path}", where=file.where("datasets", name, "path")))
     if faults:
         raise RecipeError.all_of(faults)
+
+
+def _evaluation(files: Sequence[YamlFile], levels: Sequence[Blend]) -> tuple[Path, ...]:
+    """What any of the levels names; paths are relative to the checkout."""
+    found: dict[Path, None] = {}
+    for file, level in zip(files, levels, strict=True):
+        for path in level.decontaminate:
+            if not (ROOT / path).is_file():
+                raise RecipeError(f"no such evaluation file: {path}", where=file.where("decontaminate"))
+            found[ROOT / path] = None
+    return tuple(found)
 
 
 def _merged(files: Sequence[YamlFile], levels: Sequence[Blend]) -> dict[str, tuple[Entry, str]]:
@@ -108,18 +133,23 @@ def _merged(files: Sequence[YamlFile], levels: Sequence[Blend]) -> dict[str, tup
             where = file.where("datasets", name)
             if entry.rows is not None and entry.weight is not None:
                 raise RecipeError(f"'{name}' has both rows and weight", where=where, way_out="keep one of them")
-            before = merged.get(name, (Entry(), where))[0]
-            if entry.rows is None and entry.weight is None:
-                if before.rows is None and before.weight is None:
-                    raise RecipeError(f"'{name}' says neither rows nor weight", where=where)
-                entry = before.model_copy(update={"why": entry.why or before.why})
-            merged[name] = (entry.model_copy(update={"why": entry.why or before.why}), where)
+            said = {key: getattr(entry, key) for key in entry.model_fields_set}
+            if said.get("rows") is not None:
+                said |= {"weight": None, "cap": None}  # whichever was said last
+            elif said.get("weight") is not None:
+                said |= {"rows": None}
+            whole = merged.get(name, (Entry(), where))[0].model_copy(update=said)
+            if whole.rows is None and whole.weight is None:
+                raise RecipeError(f"'{name}' says neither rows nor weight", where=where)
+            if whole.cap is not None and whole.weight is None:
+                raise RecipeError(f"'{name}' has a cap, but rows instead of a weight", where=where)
+            merged[name] = (whole, where)
     return merged
 
 
 def _portions(merged: dict[str, tuple[Entry, str]], total: int | None, top: YamlFile) -> tuple[Portion, ...]:
     fixed = sum(entry.rows or 0 for entry, _ in merged.values())
-    weights = sum(entry.weight or 0 for entry, _ in merged.values())
+    weights = {name: entry.weight for name, (entry, _) in merged.items() if entry.weight}
     left = (total or 0) - fixed
     if weights and left <= 0:
         raise RecipeError(
@@ -127,10 +157,11 @@ def _portions(merged: dict[str, tuple[Entry, str]], total: int | None, top: Yaml
             where=top.where("rows"),
             way_out=f"set rows: to more than {fixed:,}, or give every dataset rows",
         )
+    shared = _shared(weights, {name: entry.cap for name, (entry, _) in merged.items()}, left)
     portions = tuple(
-        Portion(name, rows, entry.why, where)
+        Portion(name, rows, entry.why, where, entry.upsample, entry.seed, ROOT / entry.path if entry.path else None)
         for name, (entry, where) in merged.items()
-        if (rows := entry.rows if entry.rows is not None else round(left * (entry.weight or 0) / weights))
+        if (rows := entry.rows if entry.rows is not None else shared[name])
     )
     if not portions:
         raise RecipeError("the blend has no rows", where=top.where("datasets"))
@@ -141,3 +172,16 @@ def _portions(merged: dict[str, tuple[Entry, str]], total: int | None, top: Yaml
             way_out="give some dataset a weight instead of rows, or ask for fewer",
         )
     return portions if weights else scaled(portions, total)
+
+
+def _shared(weights: Mapping[str, float], caps: Mapping[str, int | None], rows: int) -> dict[str, int]:
+    """``rows`` by weight. What a cap cuts off goes to the others; if all are capped, it goes to nobody."""
+    capped: dict[str, int] = {}
+    while free := {name: weight for name, weight in weights.items() if name not in capped}:
+        counts = apportion(list(free.values()), rows - sum(capped.values()))
+        shares = dict(zip(free, counts, strict=True))
+        over = {name: cap for name, count in shares.items() if (cap := caps[name]) is not None and count > cap}
+        if not over:
+            return capped | shares
+        capped |= over
+    return capped

@@ -25,6 +25,10 @@ class Entry(_Strict):
 
     rows: Annotated[int, Field(ge=0)] | None = None
     weight: Annotated[float, Field(gt=0)] | None = None
+    cap: Annotated[int, Field(gt=0)] | None = None  # at most so many rows, whatever the weight comes to
+    upsample: Annotated[int, Field(ge=1)] = 1  # how often a question may be asked where there are too few
+    seed: int | None = None  # of this dataset alone, instead of the blend's
+    path: str | None = None  # a file of one's own questions instead of a builder's
     why: str = ""
 
 
@@ -36,6 +40,7 @@ class Blend(_Strict):
     parent: str | None = None  # second round: the blend whose trained adapter is trained on
     seed: int = 42
     rows: Annotated[int, Field(gt=0)] | None = None
+    decontaminate: list[str] = []  # evaluation files whose questions may not be trained on
     datasets: dict[str, Entry] = {}
     axolotl: dict[str, Any] = {}
 
@@ -57,6 +62,7 @@ class Profile(_Strict):
     rows: Annotated[int, Field(gt=0)] | None = None  # the blend, scaled down to this many rows
     val_rows: Annotated[int, Field(gt=0)] = 500
     max_dropped: Share = 0.01  # share of rows that may be lost for being longer than sequence_len
+    max_rejected: Share = 0.01  # share of a raw file's rows that may be unreadable
     tracker: Tracker = "none"
     axolotl: dict[str, Any] = {}
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from recipe.paths import ROOT
@@ -33,24 +35,46 @@ class Result:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one process and its children, in seconds."""
+    """Of one process and its children, in seconds; ``peak_gib`` of memory, theirs together."""
 
     wall: float
     cpu: float
+    peak_gib: float = 0.0
 
 
-def cost(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Cost:
-    """Runs ``command`` in the checkout; a failure is an error, its output is thrown away otherwise."""
+def cost(command: Sequence[str], environment: Mapping[str, str] | None = None, *, memory: bool = False) -> Cost:
+    """Runs ``command`` in the checkout; a failure is an error, its output is thrown away otherwise.
+
+    ``memory``: looks ten times a second at what the process and its children hold, which costs some CPU itself.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.monotonic()
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
-    )
-    wall = time.monotonic() - began
+    began, peak = time.monotonic(), 0
+    everything = {**os.environ, **(environment or {})}
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=everything, stdout=output, stderr=subprocess.STDOUT)
+        while memory and process.poll() is None:
+            peak = max(peak, _resident(process.pid))
+            time.sleep(0.1)
+        process.wait()
+        wall = time.monotonic() - began
+        if process.returncode:
+            output.seek(0)
+            raise SystemExit(f"{' '.join(command)} failed:\n{output.read()[-4000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(wall, cpu, peak / 2**30)
+
+
+def _resident(pid: int) -> int:
+    """Bytes that a process and its descendants hold; memory that they share counts once (Linux's Pss)."""
+    held = 0
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        held = sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # it has just ended
+        return held
+    return held + sum(_resident(int(child)) for child in children)
 
 
 def alternating(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Cost]:

@@ -1,53 +1,46 @@
-"""The blend itself: build every dataset, hold rows out by entity, drop what does not fit, mix.
+"""The blend itself: takes rows from each dataset's pool, keeps the two sides of the split apart, mixes.
 
-Everything is decided by hashes of (seed, task, entity), never by the order of files or workers: the same raw
-files and the same seed give the same bytes.
+Memory holds the numbers of all rows but the texts of one dataset, or of one stretch of the result, at a time.
 """
 
 from __future__ import annotations
 
-import heapq
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from dataset_builders.chat import ChatTokenizer, messages
-from dataset_builders.check import problem
-from dataset_builders.task import Question, Seeded, Task, load_task
-from recipe.apportion import apportion
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+from numpy.typing import NDArray
+
+from dataset_builders.pool import Report
+from dataset_builders.rows import SCHEMA
+from dataset_builders.task import Seeded
 from recipe.atomic import whole_file
 from recipe.errors import RecipeError
-from recipe.manifest import digest
-from recipe.prompts import wordings
 
-# An entity (product, query, review ...) is held out by its name alone: whatever the blend, seed or profile, no
-# later round trains on what an earlier one is judged by.
-_HELD_OUT = Seeded(0, "held-out entities")
-HELD_OUT_SHARE = 0.05
-# Candidates kept beyond the rows wanted, to stand in for duplicates and rows that are too long.
-_SPARE = 2
-
-Row = dict[str, Any]
-Progress = Callable[[str, int, int], None]  # dataset, datasets done, datasets in all
+_STRETCH = 65_536  # rows of the result that are put in order at a time
+_NUMBERS = ("held_out", "prompt", "touches", "tokens", "trained_tokens", "copy", "task_type")
+Bits = NDArray[np.uint64]
 
 
 @dataclass
 class Counts:
-    """What became of one dataset's questions. ``tokens``/``trained_tokens``: of each kept training row."""
+    """What became of one dataset. ``tokens``: of each kept training row; ``distinct``: kept rows but repetitions."""
 
     wanted: int = 0
     available: int = 0
+    estimated: bool = False
     kept: int = 0
+    distinct: int = 0
     held_out: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-    tokens: list[int] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    tokens: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     trained_tokens: int = 0
-
-    def drop(self, reason: str) -> None:
-        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+    types: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -58,125 +51,146 @@ class Limits:
     max_dropped: float
 
 
-def mix(
-    rows: Mapping[str, int],
-    raw: Path,
-    out: Path,
-    tokenizer: ChatTokenizer,
-    *,
-    seed: int,
-    val_rows: int,
-    limits: Limits,
-    progress: Progress = lambda name, done, total: None,
-) -> dict[str, Counts]:
-    """Writes ``out/train.parquet`` and ``out/val.parquet``; returns what became of each dataset.
+@dataclass(frozen=True)
+class _Part:
+    """Rows of one pool: which, by their places in it, and the 64 bits by which they are mixed."""
 
-    Columns: messages (list of {role, content}), task, task_type, source, track, entity, wording, truth (JSON, in
-    ShopBench's output_field form), tokens, trained_tokens.
+    pool: Path
+    rows: NDArray[np.intp]
+    bits: Bits
+
+    @classmethod
+    def of(cls, pool: Path, rows: NDArray[np.intp], key: int) -> _Part:
+        """Another ``key``, another order."""
+        table = pq.read_table(pool / "pool.parquet", columns=["prompt", "copy"])
+        prompts, copies = (table[name].to_numpy()[rows] for name in ("prompt", "copy"))
+        bits = (prompts ^ np.uint64(key)) + copies.astype(np.uint64)
+        bits = (bits ^ (bits >> np.uint64(31))) * np.uint64(0x7FB5D329728EA185)
+        return cls(pool, rows, bits ^ (bits >> np.uint64(27)))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The rows of a blend, by their places in the pools. ``short``: for datasets that have fewer than wanted although
+    a larger pool would hold more, the rows of such a pool."""
+
+    counts: dict[str, Counts]
+    train: Mapping[str, NDArray[np.intp]]
+    val: Mapping[str, NDArray[np.intp]]
+    short: dict[str, int]
+
+
+def choose(pools: Mapping[str, Path], wanted: Mapping[str, tuple[int, int]], limits: Limits) -> Chosen:
+    """Which rows the blend takes, from the numbers of the pools alone.
 
     Args:
-        rows: wanted training rows by dataset.
-        raw: the folder of the sources' published files.
-        val_rows: held-out rows in all, in the same proportions.
+        pools: the folders that ``pools.ensure_pools`` gives.
+        wanted: training rows and held-out rows by dataset.
+    """
+    numbers = {name: _Numbers.read(folder) for name, folder in pools.items()}
+    counts = {name: Counts(wanted=wanted[name][0]) for name in pools}
+    seen: set[int] = set()
+    val = {name: numbers[name].held_out(wanted[name][1], limits, seen) for name in pools}
+    # Whatever a held-out row shows may stand in no training row.
+    shown = np.unique(
+        np.concatenate([np.zeros(0, np.uint64), *(numbers[n].touches_of(rows) for n, rows in val.items())])
+    )
+    train, short = {}, {}
+    for name, folder in pools.items():
+        report, count = Report.read(folder / "report.json"), counts[name]
+        count.available, count.estimated = report.available, report.estimated
+        count.dropped, count.held_out = report.dropped, len(val[name])
+        train[name] = numbers[name].train(wanted[name][0], limits, seen, shown, count)
+        if count.kept < count.wanted and report.more:
+            size = int((~numbers[name].is_held_out).sum())
+            short[name] = int(size * count.wanted / max(1, count.kept) * 1.1) + 1
+    return Chosen(counts, train, val, short)
+
+
+def mix(pools: Mapping[str, Path], chosen: Chosen, out: Path, *, seed: int, limits: Limits) -> None:
+    """Writes ``out/train.parquet`` and ``out/val.parquet`` (``rows.SCHEMA``).
 
     Raises:
-        RecipeError: a raw file is missing or unreadable, a builder makes an unfit question, too many rows are
-            too long, or a dataset is empty.
+        RecipeError: too many rows are too long, or a dataset is empty.
     """
-    held_out = dict(zip(rows, apportion(list(rows.values()), val_rows), strict=True))
-    counts = {name: Counts(wanted=wanted) for name, wanted in rows.items()}
-    train: list[Row] = []
-    val: list[Row] = []
-    seen: set[str] = set()
-    for done, name in enumerate(rows):
-        progress(name, done, len(rows))
-        task, count = load_task(name), counts[name]
-        seeded = Seeded(seed, name)
-        pools = _candidates(task, raw, seeded, {"train": rows[name], "val": held_out[name]}, count)
-        kept = _fitting(task, pools["train"], rows[name], tokenizer, seeded, limits, seen, count)
-        train += kept
-        count.kept, count.tokens = len(kept), [row["tokens"] for row in kept]
-        count.trained_tokens = sum(row["trained_tokens"] for row in kept)
-        kept = _fitting(task, pools["val"], held_out[name], tokenizer, seeded, limits, seen, Counts())
-        val += kept
-        count.held_out = len(kept)
-    progress("mixing", len(rows), len(rows))
-    _refuse_losses(counts, limits)
-    for side, found in (("train", train), ("val", val)):
-        order = Seeded(seed, f"order of {side}")
-        found.sort(key=lambda row: order.digest(f"{row['task']} {row['entity']} {row['messages'][1]['content']}"))
-        write_rows(out / f"{side}.parquet", found)
-    return counts
+    _refuse_losses(chosen.counts, limits)
+    for side, rows in (("train", chosen.train), ("val", chosen.val)):
+        key = Seeded(seed, f"order of {side}").digest("")
+        parts = [_Part.of(folder, rows[name], key) for name, folder in pools.items()]
+        _write_mixed(out / f"{side}.parquet", parts)
 
 
-def _candidates(
-    task: Task, raw: Path, seeded: Seeded, wanted: Mapping[str, int], count: Counts
-) -> dict[str, list[Question]]:
-    """The ``wanted`` questions (and some to spare) with the lowest hashes, per side; memory holds no more."""
-    heaps: dict[str, list[tuple[int, int, Question]]] = {"train": [], "val": []}
-    for number, question in enumerate(task.build(raw, seeded)):
-        if reason := problem(task.type, question):
-            raise RecipeError(
-                f"'{task.name}' made an unfit question about {question.entity}: {reason}",
-                way_out=f"mend dataset_builders/tasks/{task.name}.py, or the raw row it is made from",
-            )
-        side = "val" if _HELD_OUT.digest(question.entity) < HELD_OUT_SHARE * 2**64 else "train"
-        count.available += side == "train"
-        item = (-seeded.digest(f"{question.entity}\0{number}"), number, question)
-        heap = heaps[side]
-        if len(heap) < wanted[side] * _SPARE + 8:
-            heapq.heappush(heap, item)
-        else:
-            heapq.heappushpop(heap, item)
-    return {side: [question for _, _, question in sorted(heap, reverse=True)] for side, heap in heaps.items()}
+@dataclass(frozen=True)
+class _Numbers:
+    """A pool without its texts. ``touches`` are the entities of all rows, one after the other, ``starts`` where a
+    row's begin."""
 
+    is_held_out: NDArray[np.bool_]
+    prompt: Bits
+    tokens: NDArray[np.int32]
+    trained: NDArray[np.int32]
+    copy: NDArray[np.int32]
+    task_type: Sequence[str]
+    touches: Bits
+    starts: NDArray[np.int64]
 
-def _fitting(
-    task: Task,
-    questions: list[Question],
-    wanted: int,
-    tokenizer: ChatTokenizer,
-    seeded: Seeded,
-    limits: Limits,
-    seen: set[str],
-    count: Counts,
-) -> list[Row]:
-    """The first ``wanted`` questions, worded, that are neither too long nor asked before."""
-    kept: list[Row] = []
-    waiting = iter(questions)
-    # As many as are still missing are worded at a time: the spare ones cost nothing unless they are needed.
-    while chunk := [_row(task, question, seeded) for question in islice(waiting, wanted - len(kept))]:
-        lengths = tokenizer.lengths([row["messages"] for row in chunk])
-        for row, (tokens, trained) in zip(chunk, lengths, strict=True):
-            prompt = digest(row["messages"][1]["content"])
-            if tokens > limits.sequence_len:
-                count.drop("too long")
-            elif prompt in seen:
-                count.drop("duplicate")
-            else:
-                seen.add(prompt)
-                kept.append({**row, "tokens": tokens, "trained_tokens": trained})
-    return kept
+    @classmethod
+    def read(cls, folder: Path) -> _Numbers:
+        table = pq.read_table(folder / "pool.parquet", columns=list(_NUMBERS)).combine_chunks()
+        touches = table["touches"].combine_chunks()
+        return cls(
+            is_held_out=table["held_out"].to_numpy(),
+            prompt=table["prompt"].to_numpy(),
+            tokens=table["tokens"].to_numpy(),
+            trained=table["trained_tokens"].to_numpy(),
+            copy=table["copy"].to_numpy(),
+            task_type=table["task_type"].to_pylist(),
+            touches=touches.values.to_numpy(),
+            starts=touches.offsets.to_numpy()[:-1].astype(np.int64),
+        )
 
+    def held_out(self, wanted: int, limits: Limits, seen: set[int]) -> NDArray[np.intp]:
+        """The first ``wanted`` rows of the held-out side that are short enough; their prompts are ``seen`` then."""
+        fits = self.is_held_out & (self.tokens <= limits.sequence_len)
+        rows = np.flatnonzero(fits & self._new(seen))[:wanted]
+        seen.update(self.prompt[rows].tolist())
+        return rows
 
-def _row(task: Task, question: Question, seeded: Seeded) -> Row:
-    names = wordings(task.name)
-    wording = names[seeded.digest(f"wording {question.entity}") % len(names)]
-    return {
-        "messages": messages(task, wording, question),
-        "task": task.name,
-        "task_type": task.type.value,
-        "source": task.source,
-        "track": task.track,
-        "entity": question.entity,
-        "wording": wording,
-        "truth": json.dumps(question.truth, ensure_ascii=False),
-    }
+    def train(self, wanted: int, limits: Limits, seen: set[int], shown: Bits, count: Counts) -> NDArray[np.intp]:
+        """The first ``wanted`` rows of the other side that are fit; those that were looked at and are not, counted."""
+        side = ~self.is_held_out
+        faults = {
+            "too long": self.tokens > limits.sequence_len,
+            "shown in a held-out row": np.logical_or.reduceat(np.isin(self.touches, shown), self.starts)
+            if len(self.starts)
+            else np.zeros(0, np.bool_),
+            "in another dataset": ~self._new(seen) & (self.copy == 0),
+        }
+        fit = side & ~np.logical_or.reduce(list(faults.values()))
+        rows = np.flatnonzero(fit)[:wanted]
+        looked_at = np.flatnonzero(side)
+        if len(rows) == wanted:
+            looked_at = looked_at[looked_at <= (rows[-1] if wanted else -1)]
+        for reason, faulty in faults.items():
+            count.dropped[reason] += int(faulty[looked_at].sum())
+        seen.update(self.prompt[rows].tolist())
+        count.kept, count.distinct = len(rows), int((self.copy[rows] == 0).sum())
+        count.tokens, count.trained_tokens = self.tokens[rows], int(self.trained[rows].sum())
+        count.types = Counter(self.task_type[row] for row in rows)
+        return rows
+
+    def touches_of(self, rows: NDArray[np.intp]) -> Bits:
+        """The entities that ``rows`` show."""
+        ends = np.append(self.starts, len(self.touches))
+        return np.concatenate([np.zeros(0, np.uint64), *(self.touches[ends[row] : ends[row + 1]] for row in rows)])
+
+    def _new(self, seen: set[int]) -> NDArray[np.bool_]:
+        return np.fromiter((prompt not in seen for prompt in self.prompt.tolist()), np.bool_, len(self.prompt))
 
 
 def _refuse_losses(counts: Mapping[str, Counts], limits: Limits) -> None:
-    too_long = {name: c.dropped["too long"] for name, c in counts.items() if c.dropped.get("too long")}
-    looked_at = sum(c.kept + sum(c.dropped.values()) for c in counts.values())
+    too_long = {name: c.dropped["too long"] for name, c in counts.items() if c.dropped["too long"]}
+    looked_at = sum(c.kept for c in counts.values()) + sum(too_long.values())
     share = sum(too_long.values()) / max(1, looked_at)
     if share > limits.max_dropped:
         worst = ", ".join(f"{name} {number}" for name, number in sorted(too_long.items(), key=lambda x: -x[1])[:5])
@@ -193,23 +207,39 @@ def _refuse_losses(counts: Mapping[str, Counts], limits: Limits) -> None:
         )
 
 
-def write_rows(path: Path, rows: list[Row]) -> None:
-    """One parquet file, whole or not at all."""
-    import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+def _write_mixed(path: Path, parts: Sequence[_Part]) -> None:
+    """All rows in the order of their bits. What does not fit into one stretch goes through files beside ``path``."""
+    bits = np.concatenate([part.bits for part in parts])
+    place = np.empty(len(bits), np.int64)
+    place[np.argsort(bits, kind="stable")] = np.arange(len(bits))
+    stretches = [path.with_name(f".{path.name}.{n}.arrows") for n in range(-(-len(bits) // _STRETCH))]
+    try:
+        _deal(parts, place, stretches)
+        with (
+            whole_file(path) as temporary,
+            pq.ParquetWriter(temporary, SCHEMA, compression="zstd", compression_level=1) as writer,
+        ):
+            for stretch in stretches:
+                with pa.OSFile(str(stretch)) as file, pa.ipc.open_stream(file) as stream:
+                    table = stream.read_all()
+                order = np.argsort(table["place"].to_numpy())
+                writer.write_table(table.drop_columns("place").take(pa.array(order)))
+    finally:
+        for stretch in stretches:
+            stretch.unlink(missing_ok=True)
 
-    text, number = pa.string(), pa.int32()
-    columns = {name: text for name in ("task", "task_type", "source", "entity", "wording", "truth")}
-    turns = pa.list_(pa.struct({"role": text, "content": text}))
-    schema = pa.schema({"messages": turns, **columns, "track": number, "tokens": number, "trained_tokens": number})
-    with whole_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema), temporary, compression="zstd")
+
+def _deal(parts: Sequence[_Part], place: NDArray[np.int64], stretches: Sequence[Path]) -> None:
+    """Every row to the stretch of the result in which it will lie."""
+    with ExitStack() as files:
+        schema = pa.schema([*SCHEMA, pa.field("place", pa.int64())])
+        writers = [files.enter_context(pa.ipc.new_stream(str(stretch), schema)) for stretch in stretches]
+        for part, places in zip(parts, _split(place, [len(part.rows) for part in parts]), strict=True):
+            table = pq.read_table(part.pool / "pool.parquet", columns=SCHEMA.names).take(pa.array(part.rows))
+            table = table.append_column(schema.field("place"), pa.array(places))
+            for number, writer in enumerate(writers):
+                writer.write_table(table.filter(pa.array(places // _STRETCH == number)))
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file written by ``write_rows``."""
-    import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
-
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches():
-            yield from batch.to_pylist()
+def _split(values: NDArray[np.int64], sizes: Sequence[int]) -> Iterator[NDArray[np.int64]]:
+    yield from np.split(values, np.cumsum(sizes)[:-1])

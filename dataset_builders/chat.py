@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +17,25 @@ from recipe.errors import RecipeError
 from recipe.manifest import digest, file_digest
 from recipe.models import model_files
 from recipe.prompts import clean, system_prompt, user_prompt
-from recipe.task_types import answer_text
+from recipe.task_types import TaskType, answer_text
 
 Message = dict[str, str]
 _FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
-def messages(task: Task, wording: str, question: Question) -> list[Message]:
-    """The three turns of a training row: system (names the task type), user, assistant (the answer)."""
+def messages(
+    task: Task, kind: TaskType, wording: str, question: Question, defuse: Callable[[str], str] = str
+) -> list[Message]:
+    """The three turns of a training row: system (names the task type), user, assistant (the answer).
+
+    ``defuse`` breaks control tokens up. A question of the user's own is asked as it is given.
+    """
+    own = question.fields.get("prompt") if task.source == "own" else None
+    asked = clean(own) if own is not None else user_prompt(task.name, wording, question.fields)
     return [
-        {"role": "system", "content": system_prompt(task.type)},
-        {"role": "user", "content": user_prompt(task.name, wording, question.fields)},
-        {"role": "assistant", "content": clean(answer_text(task.type, question.truth))},
+        {"role": "system", "content": system_prompt(kind)},
+        {"role": "user", "content": defuse(asked)},
+        {"role": "assistant", "content": defuse(clean(answer_text(kind, question.truth)))},
     ]
 
 
@@ -39,6 +47,7 @@ class ChatTokenizer:
     template: Template
     end: str
     special: dict[str, str]
+    control: re.Pattern[str]
     digest: str
 
     @classmethod
@@ -56,13 +65,34 @@ class ChatTokenizer:
         if not isinstance(template, str):
             raise RecipeError(f"the tokenizer of {base_model} has no chat template", way_out="take an Instruct model")
         special = {key: _token(config.get(key)) for key in ("eos_token", "bos_token", "pad_token", "unk_token")}
+        tokenizer = Tokenizer.from_file(str(files["tokenizer.json"]))
         return cls(
-            Tokenizer.from_file(str(files["tokenizer.json"])),
+            tokenizer,
             _environment().from_string(template),
             special["eos_token"],
             special,
+            _control_tokens(tokenizer),
             digest({name: file_digest(path) for name, path in files.items()}),
         )
+
+    def defuse(self, text: str) -> str:
+        """``text`` with a blank inside whatever this model would read as a control token: ``< |im_end|>``."""
+        while self.control.search(text):  # again: the blank may leave one that was around it
+            text = self.control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+        return text
+
+    def pieces(self, row: Sequence[Message]) -> tuple[str, list[str]]:
+        """The text up to the answer, and the tokens that carry loss, as text; ``lengths`` counts the same.
+
+        A letter that is cut into several tokens (Japanese ones are) is shown with the first of them.
+        """
+        text = self.template.render(messages=row, add_generation_prompt=False, **self.special)
+        answer = row[-1]["content"] + self.end
+        begin = text.rindex(answer)
+        offsets = self.tokenizer.encode(answer, add_special_tokens=False).offsets
+        starts = sorted({start for start, _ in offsets})
+        ends = [*starts[1:], len(answer)]
+        return text[:begin], [answer[start:end] for start, end in zip(starts, ends, strict=True)]
 
     def lengths(self, rows: Sequence[Sequence[Message]]) -> list[tuple[int, int]]:
         """For each row: tokens in all, and tokens that carry loss (the answer and the end of its turn)."""
@@ -71,6 +101,13 @@ class ChatTokenizer:
         whole = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         trained = self.tokenizer.encode_batch_fast(answers, add_special_tokens=False)
         return [(len(w), len(t)) for w, t in zip(whole, trained, strict=True)]
+
+
+def _control_tokens(tokenizer: Tokenizer) -> re.Pattern[str]:
+    """Every token that is added to the vocabulary and is no blank: `<|im_end|>`, `</s>`, `<filename>`, `[INST]`."""
+    added = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    known = sorted({token for token in added if len(token.strip()) > 1}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, known)) or r"(?!)")
 
 
 def _token(value: Any) -> str:

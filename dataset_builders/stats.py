@@ -1,56 +1,138 @@
-"""What a blend has become, as data and as a line of text."""
+"""What a blend has become, as numbers: per dataset, in all, and beside what is published of the winners'."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
+import numpy as np
+
 from dataset_builders.blend import Counts
+from dataset_builders.task import Task
 from recipe.atomic import write_text
+from recipe.task_types import TaskType
+
+# The winners' slides, KDD Cup 2024 (Team NVIDIA). What is left of 100% is retrieval, ranking and NER together.
+PUBLISHED: Mapping[str, float] = {
+    "datasets": 39,
+    "rows": 500_000,
+    "multiple choice": 0.61,
+    "generation": 0.143,
+    "retrieval, ranking, ner": 0.247,
+    "LLM": 0.598,
+}
+# Why a question is not trained on, in the order in which it is asked.
+REASONS = (
+    "shows a held-out entity",
+    "duplicate",
+    "in an evaluation file",
+    "near-duplicate",
+    "too long",
+    "shown in a held-out row",
+    "in another dataset",
+)
+_EDGES = 48  # bars of the length histogram
+Described = dict[str, Any]
 
 
-def describe(count: Counts) -> dict[str, Any]:
-    """A dataset's counts with its lengths as p50, p95 and maximum (tokens)."""
-    lengths = sorted(count.tokens)
-    cuts = quantiles(lengths, n=20, method="inclusive") if len(lengths) > 1 else lengths * 19
-    found = {key: value for key, value in asdict(count).items() if key != "tokens"}
+def describe(task: Task, count: Counts) -> Described:
+    """One dataset: its facts, its counts, and its lengths as p50, p95 and maximum (tokens)."""
+    p50, p95, longest = np.percentile(count.tokens, (50, 95, 100)).round().astype(int) if count.kept else (0, 0, 0)
     return {
-        **found,
-        "tokens": sum(lengths),
-        "p50": round(cuts[9]),
-        "p95": round(cuts[18]),
-        "max": lengths[-1],
+        "source": task.source,
+        "track": task.track,
+        "llm": task.llm,
+        "types": dict(count.types),
+        "wanted": count.wanted,
+        "available": count.available,
+        "estimated": count.estimated,
+        "kept": count.kept,
+        "upsampled": round(count.kept / max(1, count.distinct), 2),
+        "held_out": count.held_out,
+        "dropped": {reason: number for reason, number in count.dropped.items() if number},
+        "tokens": int(count.tokens.sum()),
+        "trained_tokens": count.trained_tokens,
+        "p50": int(p50),
+        "p95": int(p95),
+        "max": int(longest),
     }
 
 
-def write_stats(path: Path, counts: Mapping[str, Counts]) -> None:
-    """One JSON object: ``describe`` of each dataset."""
-    write_text(path, json.dumps({name: describe(count) for name, count in counts.items()}, indent=1) + "\n")
+def statistics(tasks: Iterable[Task], counts: Mapping[str, Counts]) -> dict[str, Any]:
+    """The whole ``stats.json``: ``datasets``, ``totals``, ``shares`` (of kept rows) and ``lengths``."""
+    datasets = {task.name: describe(task, counts[task.name]) for task in tasks}
+    lengths = np.concatenate([count.tokens for count in counts.values()])
+    bars, edges = np.histogram(lengths, bins=min(_EDGES, max(1, int(lengths.max(initial=1)))))
+    sums = {key: sum(row[key] for row in datasets.values()) for key in ("wanted", "kept", "held_out", "tokens")}
+    dropped: Counter[str] = Counter()
+    for row in datasets.values():
+        dropped.update(row["dropped"])
+    return {
+        "datasets": datasets,
+        "totals": {
+            **sums,
+            "trained_tokens": sum(row["trained_tokens"] for row in datasets.values()),
+            "dropped": dict(dropped),
+        },
+        "shares": shares(datasets),
+        "published": PUBLISHED,
+        "lengths": {"edges": edges.round(1).tolist(), "rows": bars.tolist()},
+    }
 
 
-def read_stats(path: Path) -> dict[str, dict[str, Any]]:
+def shares(datasets: Mapping[str, Described]) -> dict[str, dict[str, float]]:
+    """Shares of the kept rows by task type, source, track, and by whether an LLM may enhance them."""
+    by: dict[str, Counter[str]] = {"type": Counter(), "source": Counter(), "track": Counter(), "LLM": Counter()}
+    for row in datasets.values():
+        for kind, number in row["types"].items():
+            by["type"][TaskType(kind).short] += number
+        by["source"][row["source"]] += row["kept"]
+        by["track"][f"track {row['track']}" if row["track"] else "none"] += row["kept"]
+        by["LLM"][row["llm"] or "without"] += row["kept"]
+    total = max(1, sum(by["source"].values()))
+    return {
+        what: {name: number / total for name, number in sorted(counted.items(), key=lambda item: -item[1])}
+        for what, counted in by.items()
+    }
+
+
+def beside_published(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(what, ours, published) for those proportions that the winners have published."""
+    types, datasets = found["shares"]["type"], found["datasets"]
+    ours = {
+        "datasets": len(datasets),
+        "rows": found["totals"]["kept"],
+        "multiple choice": types.get("mc", 0.0),
+        "generation": types.get("gen", 0.0),
+        "retrieval, ranking, ner": sum(types.get(kind, 0.0) for kind in ("retrieval", "ranking", "ner")),
+        "LLM": 1 - found["shares"]["LLM"].get("without", 0.0),
+    }
+    return [(what, _number(ours[what]), _number(published)) for what, published in PUBLISHED.items()]
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.1%}"
+
+
+def write_stats(path: Path, found: Mapping[str, Any]) -> None:
+    """One JSON object."""
+    write_text(path, json.dumps(found, indent=1) + "\n")
+
+
+def read_stats(path: Path) -> dict[str, Any]:
     """What ``write_stats`` wrote."""
-    found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
-def summary(counts: Mapping[str, Counts]) -> str:
+def summary(found: Mapping[str, Any]) -> str:
     """One line: rows, what was lost, tokens."""
-    kept = sum(count.kept for count in counts.values())
-    wanted = sum(count.wanted for count in counts.values())
-    held_out = sum(count.held_out for count in counts.values())
-    reasons: dict[str, int] = {}
-    for count in counts.values():
-        for reason, number in count.dropped.items():
-            reasons[reason] = reasons.get(reason, 0) + number
-    lost = ", ".join(f"{number} {reason}" for reason, number in reasons.items()) or "nothing dropped"
-    tokens = sum(sum(count.tokens) for count in counts.values())
-    trained = sum(count.trained_tokens for count in counts.values())
+    totals = found["totals"]
+    lost = ", ".join(f"{number:,} {reason}" for reason, number in totals["dropped"].items()) or "nothing"
     return (
-        f"{kept:,} of {wanted:,} rows wanted, {held_out:,} held out, {lost}; "
-        f"{tokens:,} tokens, {trained:,} of them trained on"
+        f"{totals['kept']:,} of {totals['wanted']:,} rows wanted, {totals['held_out']:,} held out; dropped: {lost}; "
+        f"{totals['tokens']:,} tokens, {totals['trained_tokens']:,} of them trained on"
     )

@@ -10,41 +10,64 @@ import hashlib
 import importlib
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from dataset_builders.raw import RawData
 from recipe.errors import RecipeError, did_you_mean
 from recipe.task_types import TaskType, Truth
 
-Source = Literal["alpaca", "amazon_m2", "amazon_reviews", "ecinstruct", "esci", "mmlu"]
+Source = Literal["alpaca", "amazon_m2", "amazon_reviews", "ecinstruct", "esci", "mmlu", "own"]
 Synthesis = Literal["construct", "enrich", "reword"]
-Build = Callable[[Path, "Seeded"], Iterator["Question"]]
+Build = Callable[[RawData, "Seeded"], Iterator["Question"]]
+HELD_OUT_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question before it has words.
+    """One question before it has words; the same in every blend.
 
     Attributes:
-        entity: what the row is about (``product:UK:B0..``, ``query:123``); train and validation never share one.
+        entity: what it is about: ``product:B0..`` (on whatever site), ``query:oak bread board``, ``session:..``,
+            ``review:..``, or the source's name and a digest where rows have no id.
         fields: the variables of the prompt file.
         truth: the answer in ShopBench's ``output_field`` form, see ``recipe.task_types.answer_text``.
+        also: every further product, query, session or review that it shows; none of them is on both sides of
+            the split either.
+        type: of this question, where a dataset holds several types (a file of the user's own).
+        key: which of the questions about ``entity`` this is, where there may be very many: one review of a product
+            that everybody reviews.
     """
 
     entity: str
     fields: Mapping[str, Any]
     truth: Truth
+    also: tuple[str, ...] = ()
+    type: TaskType | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
     """Random numbers that depend on (seed, task, key) alone: the same row gets the same draw on any machine,
-    in any order, with any number of workers."""
+    in any order, with any number of workers.
+
+    ``choice``: see ``wants``.
+    """
 
     seed: int
     task: str
+    choice: Callable[[str, str], bool] = field(default=lambda entity, key: True, compare=False)
+
+    def wants(self, entity: str, key: str = "") -> bool:
+        """Whether the question ``key`` about ``entity`` can still be among those that are taken.
+
+        A builder that asks before it works a question out saves most of its time on a large source. What later
+        questions draw from must be remembered all the same: a question is the same in every blend.
+        """
+        return self.choice(entity, key)
 
     def digest(self, key: str) -> int:
         """64 bits, uniform."""
@@ -53,6 +76,17 @@ class Seeded:
 
     def rng(self, key: str) -> random.Random:
         return random.Random(self.digest(key))
+
+
+# By its name alone: whatever the blend, the seed or the profile, no later round trains on what an earlier one is
+# judged by.
+_HELD_OUT = Seeded(0, "held-out entities")
+
+
+def held_out(entity: str) -> bool:
+    """Whether ``entity`` belongs to validation. Wrong choices are drawn from the side of the question's own entity:
+    a question that shows entities of both sides cannot be used on either."""
+    return _HELD_OUT.digest(entity) < HELD_OUT_SHARE * 2**64
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,9 @@ class RecipeError(Exception):
         self.what, self.where, self.way_out = what, where, way_out
         super().__init__(self.__str__())
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (self.what, self.where, self.way_out)  # a worker process raises it, this one shows it
+
     @classmethod
     def all_of(cls, faults: Sequence[RecipeError]) -> RecipeError:
         """Several mistakes as one error, so that nobody has to meet them one by one."""
@@ -27,6 +30,10 @@ class RecipeError(Exception):
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}\n  -> {self.way_out}" if self.way_out else text
+
+
+def _again(what: str, where: str | None, way_out: str | None) -> RecipeError:
+    return RecipeError(what, where=where, way_out=way_out)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

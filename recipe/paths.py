@@ -10,6 +10,7 @@ PROMPTS = ROOT / "prompts"
 # Tests and users with a bigger disk move these; everything else stays inside the checkout.
 CONFIGS = Path(os.environ.get("RECIPE_CONFIGS", ROOT / "axolotl_configs")).absolute()
 RUNS = Path(os.environ.get("RECIPE_RUNS", ROOT / "runs")).absolute()
+CACHE = Path(os.environ.get("RECIPE_CACHE", ROOT / "data" / "cache")).absolute()
 VENVS = Path(os.environ.get("RECIPE_VENVS", ROOT / ".venvs")).absolute()
 
 

@@ -25,7 +25,9 @@ class Meter:
 
     def __init__(self, what: str, unit: str) -> None:
         self.what, self.unit = what, unit
+        self._units = unit if unit.isupper() else f"{unit}s"  # "MB" has no plural
         self._done: int | None = None
+        self._total: int | None = None
         self._seen = time.monotonic()
         self._recent: deque[tuple[int, float]] = deque(maxlen=_RECENT)  # advanced by, seconds
         self._last_line = 0.0
@@ -36,28 +38,36 @@ class Meter:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *fields)
             self._bar = Progress(*columns, console=Console(stderr=True))
 
+    def note(self, note: str) -> None:
+        """Shows another note; the work goes on, so the time counts towards the next step."""
+        if self._done is not None:
+            self._show(self._done, self._total, note)
+
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
         """Shows ``done`` of ``total``."""
         now = time.monotonic()
-        complete = done == total and done != self._done
         if self._done is not None and done > self._done:
             self._recent.append((done - self._done, now - self._seen))
-        self._done, self._seen = done, now
-        rate = self._rate(total)
+        complete = done == total and done != self._done
+        self._done, self._total, self._seen = done, total, now
+        self._show(done, total, note, complete)
+
+    def _show(self, done: int, total: int | None, note: str, complete: bool = False) -> None:
+        now, rate = time.monotonic(), self._rate(total)
         if self._bar:
             if self._task is None:
                 self._task = self._bar.add_task(self.what, total=total, note=note, rate=rate)
             self._bar.update(self._task, completed=done, total=total, note=note, rate=rate)
         elif now - self._last_line >= _LINE_EVERY_SECONDS or complete:
             self._last_line = now
-            print(f"{self.what} {done}/{total or '?'} {self.unit}s  {rate}  {note}", file=sys.stderr, flush=True)
+            print(f"{self.what} {done}/{total or '?'} {self._units}  {rate}  {note}", file=sys.stderr, flush=True)
 
     def _rate(self, total: int | None) -> str:
         advanced, seconds = (sum(column) for column in zip(*self._recent, strict=True)) if self._recent else (0, 0.0)
         if not advanced or not seconds:
             return ""
         each = seconds / advanced
-        speed = f"{each:.1f} s/{self.unit}" if each >= 1 else f"{1 / each:,.1f} {self.unit}s/s"
+        speed = f"{each:.1f} s/{self.unit}" if each >= 1 else f"{1 / each:,.1f} {self._units}/s"
         return f"{speed}, ETA {clock(each * (total - (self._done or 0)))}" if total else speed
 
     def __enter__(self) -> Meter:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from axolotl_configs import render, schema
 from recipe import runs
@@ -27,6 +31,22 @@ def runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty runs folder."""
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
     return tmp_path / "runs"
+
+
+CHATML = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real tokenizer that counts words, in a folder as models come in."""
+    folder = tmp_path_factory.mktemp("model")
+    words = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    words.pre_tokenizer = WhitespaceSplit()  # type: ignore[assignment]
+    words.add_special_tokens(["<|im_start|>", "<|im_end|>", "<filename>"])
+    words.save(str(folder / "tokenizer.json"))
+    config = {"chat_template": CHATML, "eos_token": {"content": "<|im_end|>"}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return folder
 
 
 def edit(path: Path, old: str, new: str) -> int:

@@ -165,7 +165,7 @@ def test_the_real_model_learns(tmp_path: Path) -> None:
         **os.environ,
         "RECIPE_RUNS": str(tmp_path),
         "PROFILE": "cpu",
-        "SET": "rows=80 val_rows=26",
+        "SET": "rows=80 val_rows=39",
         "DATA": "",
     }
     done = subprocess.run(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dataset_builders.raw import RawData
 from dataset_builders.sources import alpaca, mmlu
 from inference.parsers import parse
 from recipe.task_types import TaskType, answer_text
@@ -37,12 +38,12 @@ def test_every_public_answer_survives_our_text_form_and_the_parsers() -> None:
 def test_real_mmlu_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "mmlu").mkdir()
     shutil.copytree(DATA / "mmlu" / "test", tmp_path / "mmlu" / "test")
-    rows = list(mmlu.test(tmp_path))
+    rows = list(mmlu.test(RawData(tmp_path)))
     assert len(rows) > 7000 and all(len(row.choices) == 4 and 0 <= row.answer < 4 for row in rows)
 
 
 def test_real_alpaca_rows_are_read_whole(tmp_path: Path) -> None:
     (tmp_path / "alpaca").mkdir()
     shutil.copy(DATA / "alpaca" / "alpaca_en_demo.json", tmp_path / "alpaca" / "alpaca_data_cleaned.json")
-    rows = list(alpaca.instructions(tmp_path))
+    rows = list(alpaca.instructions(RawData(tmp_path)))
     assert len(rows) == 999 and all(row.instruction for row in rows)

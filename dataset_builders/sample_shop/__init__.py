@@ -22,7 +22,7 @@ Progress = Callable[[str, int, int], None]
 def write(folder: Path, *, scale: float = 1.0, seed: int = 2024, progress: Progress | None = None) -> dict[str, int]:
     """Writes the shop into ``folder`` and returns the rows of each file.
 
-    The same ``scale`` and ``seed`` give the same bytes. Scale 1 is 400 products and 3,000 reviews; rows
+    The same ``scale`` and ``seed`` give the same bytes. Scale 1 is 1,000 products and 3,000 reviews; rows
     grow with it, memory does not. The folder appears only when it is complete.
 
     Args:

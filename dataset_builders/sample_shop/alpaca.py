@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from dataset_builders.sample_shop.draws import Draw
-from dataset_builders.sample_shop.exam import knowledge
+from dataset_builders.sample_shop.exam import knowledge, person, sentence
 from dataset_builders.sample_shop.tables import Shop, Table, write_json_array
 
 Row = tuple[str, str, str]  # instruction, input, output
+_NUMBERS = {2: "two", 3: "three", 4: "four"}
 
 
 def _sentence(shop: Shop, draw: Draw) -> str:
-    """A sentence of the shop."""
-    kind = draw.pick(shop.catalogue.types)
-    aspect = draw.pick(kind.aspects)
-    return draw.pick((kind.about, *aspect.good, *aspect.bad, *kind.openers[3]))
+    """A sentence of the shop, or what somebody does."""
+    if draw.chance(25):
+        kind = draw.pick(shop.catalogue.types)
+        aspect = draw.pick(kind.aspects)
+        return draw.pick((kind.about, *aspect.good, *aspect.bad, *kind.openers[3]))
+    cause, _, _, things = draw.pick(draw.pick(tuple(knowledge()["events"].values())))
+    return sentence(cause.format(name=person(draw), x=draw.pick(things))) + "."
 
 
 def upper(shop: Shop, draw: Draw) -> Row:
@@ -31,49 +35,53 @@ def count_words(shop: Shop, draw: Draw) -> Row:
 
 
 def define(shop: Shop, draw: Draw) -> Row:
-    kind = draw.pick(shop.catalogue.types)
-    ask = draw.pick(("Explain in one sentence what is meant by '{}'.", "Define the product type '{}'."))
-    return ask.format(kind.name), "", kind.about
+    kind, who = draw.pick(shop.catalogue.types), person(draw)
+    ask = draw.pick(("Explain to {} in one sentence what is meant by '{}'.", "Define a product type for {}: '{}'."))
+    return ask.format(who, kind.name), "", kind.about
 
 
 def convert(shop: Shop, draw: Draw) -> Row:
-    large, small, factor = draw.pick(knowledge()["units"])
-    count = draw.between(2, 60)
-    return f"Convert {count} {large} to {small}.", "", f"{count} {large} are {count * factor} {small}."
+    large, small, factor, stuff = draw.pick(knowledge()["units"])
+    count, what = draw.between(2, 60), draw.pick(stuff)
+    answer = f"{count} {large} of {what} are {count * factor} {small} of {what}."
+    return f"Convert {count} {large} of {what} to {small}.", "", answer
 
 
 def name_some(shop: Shop, draw: Draw) -> Row:
-    what, examples = draw.pick(knowledge()["lists"])
-    count = draw.between(2, 4)
-    word = {2: "two", 3: "three", 4: "four"}[count]
-    numbered = [f"{number}. {example}" for number, example in enumerate(examples[:count], start=1)]
-    return f"Name {word} {what}.", "", "\n".join(numbered)
+    lists = [(what, examples[: draw.between(2, 4)]) for what, examples in draw.some(knowledge()["lists"], 3)]
+    first, second, third = (f"{_NUMBERS[len(examples)]} {what}" for what, examples in lists)
+    named = [example for _, examples in lists for example in examples]
+    lines = [f"{number}. {example}" for number, example in enumerate(named, start=1)]
+    return f"Name {first}, {second} and {third}.", "", "\n".join(lines)
 
 
 def products_of(shop: Shop, draw: Draw) -> Row:
     category = draw.pick(shop.catalogue.categories)
-    names = [kind.name for kind in shop.catalogue.types_of(category)][:3]
-    return f"Name products of the category {shop.catalogue.titles[category]}.", "", ", ".join(names)
+    names = [kind.name for kind in shop.catalogue.types_of(category)][: draw.between(2, 4)]
+    title = shop.catalogue.titles[category]
+    instruction = f"{sentence(person(draw))} wants {_NUMBERS[len(names)]} products of the category {title}. Name some."
+    return instruction, "", ", ".join(names)
 
 
 def reply(shop: Shop, draw: Draw) -> Row:
     situation, answer = draw.pick(knowledge()["replies"])
-    thing = draw.pick(shop.catalogue.types).one
-    instruction = "Write a short, polite reply of a shop for this situation."
-    return instruction, situation.format(type=thing), answer.format(type=thing)
+    thing, name = draw.pick(shop.catalogue.types).one, draw.pick(knowledge()["names"])
+    instruction = f"Write {name}, a customer, a short and polite reply of a shop for this situation."
+    return instruction, situation.format(type=thing), f"Dear {name}, {answer[0].lower()}{answer[1:].format(type=thing)}"
 
 
 def opposite(shop: Shop, draw: Draw) -> Row:
     word, other = draw.shuffled(draw.pick(knowledge()["antonyms"]))
-    return "Give the opposite of the word.", word, other
+    thing = draw.pick(shop.catalogue.types).one
+    return f"Say the opposite about the {thing}.", f"The {thing} is {word}.", f"The {thing} is {other}."
 
 
 def translate(shop: Shop, draw: Draw) -> Row:
-    kind, (lang, language) = (
-        draw.pick(shop.catalogue.types),
-        draw.pick(((1, "German"), (2, "Spanish"), (3, "French"), (4, "Italian"), (5, "Japanese"))),
-    )
-    return f"Translate the name of the product into {language}.", kind.names[0], kind.names[lang]
+    kind = draw.pick([kind for kind in shop.catalogue.types if kind.colors])
+    color, size = draw.pick(kind.colors), draw.between(2, 20)
+    lang, language = draw.pick(((1, "German"), (2, "Spanish"), (3, "French"), (4, "Italian"), (5, "Japanese")))
+    given, output = (f"{size} x {kind.names[at]}, {color[at]}" for at in (0, lang))
+    return f"Translate the line of an order into {language}.", given, output
 
 
 def alphabetical(shop: Shop, draw: Draw) -> Row:
@@ -82,37 +90,28 @@ def alphabetical(shop: Shop, draw: Draw) -> Row:
 
 
 def add(shop: Shop, draw: Draw) -> Row:
-    a, b = draw.between(10, 99), draw.between(10, 99)
+    a, b = draw.between(10, 999), draw.between(10, 999)
     return f"What is {a} plus {b}?", "", str(a + b)
 
 
 def capital(shop: Shop, draw: Draw) -> Row:
     country, city, _, _ = draw.pick(knowledge()["capitals"])
-    return "What is the capital of this country?", country, f"The capital of {country} is {city}."
+    instruction = f"Tell {person(draw)} the capital of this country."
+    return instruction, country, f"The capital of {country} is {city}."
 
 
 def mood(shop: Shop, draw: Draw) -> Row:
-    aspect = draw.pick(draw.pick(shop.catalogue.types).aspects)
+    kind = draw.pick(shop.catalogue.types)
+    aspect = draw.pick(kind.aspects)
     good = draw.chance(50)
-    text = draw.pick(aspect.good if good else aspect.bad)
+    text = f"{sentence(person(draw))} on the {kind.one}: {draw.pick(aspect.good if good else aspect.bad)}"
     return "Is this remark positive or negative?", text, "Positive" if good else "Negative"
 
 
-_MAKERS: tuple[Callable[[Shop, Draw], Row], ...] = (
-    upper,
-    count_words,
-    define,
-    convert,
-    name_some,
-    products_of,
-    reply,
-    opposite,
-    translate,
-    alphabetical,
-    add,
-    capital,
-    mood,
-)
+# Those with much to vary come often, so that a large shop does not repeat itself.
+_OFTEN = (upper, count_words, alphabetical, name_some, translate, mood, reply)
+_SELDOM = (define, convert, products_of, opposite, add, capital)
+_MAKERS: tuple[Callable[[Shop, Draw], Row], ...] = (*_OFTEN, *_SELDOM, *_OFTEN)
 
 
 def _rows(shop: Shop, total: int) -> Iterator[dict[str, str]]:

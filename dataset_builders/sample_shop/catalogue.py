@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def _product_type(index: int, key: str, raw: Mapping[str, Any], order: Sequence[
         features=tuple(tuple(feature) for feature in category["features"]),
         uses=tuple(tuple(use) for use in category["uses"]),
         packs=entry.get("packs", False),
-        attributes={what: tuple(map(str, values)) for what, values in entry["attributes"].items()},
+        attributes={what: _values(values, raw["devices"]) for what, values in entry["attributes"].items()},
         goes_with=tuple(order.index(other) for other in entry["goes_with"]),
         aspects=tuple(
             Aspect(aspect["name"], tuple(aspect["good"]), tuple(aspect["bad"]))
@@ -127,6 +128,11 @@ def _product_type(index: int, key: str, raw: Mapping[str, Any], order: Sequence[
             for stars in (1, 2, 3, 4, 5)
         ),
     )
+
+
+def _values(entry: str | Sequence[Any], devices: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """An attribute's values; the name of a group of devices stands for every two of them."""
+    return tuple(map(" and ".join, combinations(devices[entry], 2)) if isinstance(entry, str) else map(str, entry))
 
 
 def _lower(name: str) -> str:

@@ -1,16 +1,16 @@
 """ECInstruct's one JSON file: ten tasks, three splits, eight settings, made from the shop's products.
 
 Fields inside ``input`` follow the authors' notebooks (ninglab/eCeLLM, data_processing/): mind the colon in
-the key "Product 1:", the bare review of Sentiment_Analysis, and the printed Python list that is the input of
-Sequential_Recommendation (its options are JSON here; the notebook prints them as a Python list too).
+the key "Product 1:", the bare review of Sentiment_Analysis, and the printed Python lists that are the input and
+the options of Sequential_Recommendation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from dataset_builders.sample_shop.catalogue import EN
 from dataset_builders.sample_shop.draws import Draw
@@ -19,6 +19,7 @@ from dataset_builders.sample_shop.reviews import review_text
 from dataset_builders.sample_shop.tables import Shop, Table, encode, write_json_array
 from dataset_builders.sample_shop.words import Product, description, details, draw_product, price_text, title
 
+T = TypeVar("T")
 _MAIN = "IND_Diverse_Instruction"
 # The settings other than the main one, and whether their rows carry an example.
 _OTHERS = (
@@ -118,20 +119,21 @@ def product_classification(shop: Shop, draw: Draw) -> Made:
 
 
 def product_matching(shop: Shop, draw: Draw) -> Made:
-    """The same product in two shops' words, or one that differs in brand or colour."""
+    """The same product in two shops' words, or one that differs in brand, colour or author."""
     item, same = _any(shop, draw), draw.chance(50)
-    other = item if same else _like(shop, item.kind.index, draw)
-    if not same and _title(shop, other) == _title(shop, item):
-        other = other._replace(brand=f"{other.brand} Pro")
+    other = item if same else _variant(shop, item, draw)
     ours = {
         "title": _title(shop, item),
         "description": description(shop.catalogue, item, EN),
         "manufacturer": item.brand,
         "price": price_text(item.cents),
     }
+    name = _title(shop, other)
+    if name.startswith(other.brand):
+        name = f"{name.removeprefix(other.brand).strip()} by {other.brand}"
     # The second shop leaves things out: its rows went through pandas, whence NaN and "nan".
     theirs: dict[str, str | float] = {
-        "title": _title(shop, other).lower(),
+        "title": name.lower(),
         "description": description(shop.catalogue, other, EN, 2).lower() if draw.chance(70) else float("nan"),
         "manufacturer": other.brand.lower() if draw.chance(70) else "nan",
         "price": price_text(other.cents + draw.below(200)),
@@ -139,14 +141,30 @@ def product_matching(shop: Shop, draw: Draw) -> Made:
     return Made(encode({"product 1": ours, "product 2": theirs}), None, "yes" if same else "no")
 
 
+def _variant(shop: Shop, item: Product, draw: Draw) -> Product:
+    """``item`` but for one thing that its title names."""
+    if item.author is not None:
+        return item._replace(author=_another(shop.catalogue.authors, item.author, draw))
+    if item.color is not None and draw.chance(50):
+        return item._replace(color=_another(item.kind.colors, item.color, draw))
+    return item._replace(brand=_another(shop.catalogue.brands, item.brand, draw))
+
+
+def _another(known: Sequence[T], but: T, draw: Draw) -> T:
+    return draw.pick([one for one in known if one != but])
+
+
 def product_relation(shop: Shop, draw: Draw) -> Made:
-    """Bought together: types that go together. Viewed together: one type, two brands. Alike: one brand."""
+    """Bought together: types that go together. Viewed together: one type, two makers. Alike: one maker."""
     item, relation = _any(shop, draw), draw.below(3)
     kind = draw.pick(item.kind.goes_with) if relation == 0 else item.kind.index
     other = _like(shop, kind, draw)
-    brands = [brand for brand in shop.catalogue.brands if brand != item.brand]
+    brand, author = item.brand, item.author  # a book's title tells its author, not its brand
+    if relation == 1:
+        brand = _another(shop.catalogue.brands, brand, draw)
+        author = author and _another(shop.catalogue.authors, author, draw)
     if relation:
-        other = other._replace(brand=item.brand if relation == 2 else draw.pick(brands))
+        other = other._replace(brand=brand, author=author)
     return Made(
         encode({"Product 1:": _title(shop, item), "Product 2:": _title(shop, other)}),
         encode(wordings()["relations"]),
@@ -188,22 +206,24 @@ def sentiment(shop: Shop, draw: Draw) -> Made:
 
 
 def sequential_recommendation(shop: Shop, draw: Draw) -> Made:
-    """What somebody bought, oldest first, and 20 candidates; only one goes with the first one's type."""
-    first = _any(shop, draw)
-    wanted = (first.kind.index, *first.kind.goes_with)
-    bought = [first, *(_like(shop, draw.pick(wanted), draw) for _ in range(draw.between(3, 7)))]
-    strangers = shop.catalogue.strangers(first.kind)
-    options = [_like(shop, draw.pick(strangers).index, draw) for _ in range(19)]
+    """What somebody bought, oldest first, and 20 candidates; only one goes with the latest one's type, the others
+    with nothing that was bought."""
+    latest, types = _any(shop, draw), shop.catalogue.types
+    wanted = (latest.kind.index, *latest.kind.goes_with)
+    bought = [*(_like(shop, draw.pick(wanted), draw) for _ in range(draw.between(3, 7))), latest]
+    near = {*wanted, *(index for place in wanted for index in types[place].goes_with)}
+    strangers = [kind.index for kind in types if kind.index not in near and near.isdisjoint(kind.goes_with)]
+    options = [_like(shop, draw.pick(strangers), draw) for _ in range(19)]
     place = draw.below(20)
-    options.insert(place, _like(shop, draw.pick(first.kind.goes_with), draw))
+    options.insert(place, _like(shop, draw.pick(latest.kind.goes_with), draw))
     history = [f"{_ordinal(number)}: {_line(shop, item)}" for number, item in enumerate(bought, start=1)]
     listed = [f"{chr(65 + number)}: {_line(shop, item)}" for number, item in enumerate(options)]
-    return Made(str(history), encode(listed), chr(65 + place))
+    return Made(str(history), str(listed), chr(65 + place))
 
 
 def _line(shop: Shop, item: Product) -> str:
-    """Title, category path and brand, cut after 25 words."""
-    words = f"{_title(shop, item)}. {' '.join(item.kind.path)}. {item.brand}.".split(" ")
+    """Title, two levels of category and brand, cut after 25 words."""
+    words = ". ".join((_title(shop, item), *item.kind.path[:2], item.brand + ".")).split(" ")
     return " ".join(words) if len(words) <= _WORDS else " ".join(words[:_WORDS]).strip(".") + "..."
 
 
@@ -235,7 +255,7 @@ def wordings() -> dict[str, Any]:
 
 def _setting(draw: Draw) -> tuple[str, str, bool]:
     """(split, setting, whether there is an example). All settings but two are for tests only."""
-    setting, shot = (_MAIN, False) if draw.chance(80) else draw.pick(_OTHERS)
+    setting, shot = (_MAIN, False) if draw.chance(85) else draw.pick(_OTHERS)
     trained = setting in (_MAIN, _OTHERS[0][0])
     return draw.pick(_SPLITS) if trained else "test", setting, shot
 

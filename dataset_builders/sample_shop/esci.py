@@ -1,14 +1,15 @@
 """ESCI: shopping queries and judged products, in three locales.
 
-Queries come in families of four on one type of product. They share a shelf of 24 products, so that a product
-is judged for several queries. The label follows from the words: E every asked attribute fits; S the same
-type, but an asked attribute differs; C a type that goes with it; I anything else.
+Queries come in families of four: one on a type of product, one that asks for more of it, another one on that type,
+and one on a type that goes with it. They share a shelf of 24 products, so that a product is judged for several
+queries. The label follows from the words: E every asked attribute fits; S the same type, but an asked attribute
+differs; C a type that goes with it; I anything else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dataset_builders.sample_shop.catalogue import EN, ES, JA, ProductType, Word
 from dataset_builders.sample_shop.draws import Draw
@@ -87,16 +88,37 @@ def stack(shop: Shop, draw: Draw, ids: list[str]) -> list[Product]:
     return products
 
 
-def draw_query(products: list[Product], draw: Draw) -> Query:
-    """A query that at least one product of the shelf fits: it asks for some of that product's attributes."""
-    like = products[draw.below(_SAME)]
+def draw_query(products: list[Product], draw: Draw, *, partner: bool = False) -> Query:
+    """A query that at least one product of the shelf fits: it asks for some of that product's attributes.
+
+    ``partner``: one of a type that goes with the shelf's own, unless these are books or food alone.
+    """
+    partners = [item for item in products[_SAME : _SAME + _PARTNERS] if partner and item.color]
+    like = draw.pick(partners or products[:_SAME])
     asks = draw.pick(("c", "m", "b", "cm", "cb", "mb", "cmb", "cmb", ""))
     return Query(
         like.kind,
         like.brand if "b" in asks else None,
         like.color if "c" in asks else None,
-        like.material if "m" in asks else None,
+        _material(like) if "m" in asks else None,
     )
+
+
+def _material(item: Product) -> Word | None:
+    """What a query may ask for: not steel where some are of stainless steel, who would say which of them fits?"""
+    if item.material is None or any(word[EN].endswith(f" {item.material[EN]}") for word in item.kind.materials):
+        return None
+    return item.material
+
+
+def narrowed(query: Query, products: list[Product], draw: Draw) -> Query:
+    """The query with one attribute more, of a product that fits; another query if it has them all."""
+    like = draw.pick([item for item in products if query.label(item) == "E"])
+    wishes: dict[str, Any] = {"brand": like.brand, "color": like.color, "material": _material(like)}
+    more = [name for name, value in wishes.items() if value and getattr(query, name) is None]
+    if not more:
+        return draw_query(products, draw)
+    return query._replace(**{name: wishes[name] for name in draw.some(more, 1)})
 
 
 def judged(query: Query, products: list[Product], draw: Draw) -> list[Product]:
@@ -107,13 +129,20 @@ def judged(query: Query, products: list[Product], draw: Draw) -> list[Product]:
     return chosen
 
 
+def _families(shop: Shop) -> int:
+    return shop.count(280)
+
+
 def _queries(shop: Shop) -> Iterator[tuple[int, str, Query, list[Product], Draw]]:
-    for number in range(shop.count(400, least=FAMILY)):
-        if number % FAMILY == 0:
-            locale, products = shelf(shop, number // FAMILY)
-        draw = Draw(shop.seed, "query", number)
-        query = draw_query(products, draw)
-        yield number, locale, query, judged(query, products, draw), draw
+    for family in range(_families(shop)):
+        locale, products = shelf(shop, family)
+        numbers = range(family * FAMILY, (family + 1) * FAMILY)
+        draws = [Draw(shop.seed, "query", number) for number in numbers]
+        first = draw_query(products, draws[0])
+        more = narrowed(first, products, draws[1])
+        others = draw_query(products, draws[2]), draw_query(products, draws[3], partner=True)
+        for number, query, draw in zip(numbers, (first, more, *others), draws, strict=True):
+            yield number, locale, query, judged(query, products, draw), draw
 
 
 def _example_rows(shop: Shop) -> Iterator[tuple[int | str, ...]]:
@@ -135,7 +164,7 @@ def _example_rows(shop: Shop) -> Iterator[tuple[int | str, ...]]:
 
 
 def _product_rows(shop: Shop) -> Iterator[tuple[str | None, ...]]:
-    for family in range((shop.count(400, least=FAMILY) + FAMILY - 1) // FAMILY):
+    for family in range(_families(shop)):
         locale, products = shelf(shop, family)
         lang = LANGUAGE[locale]
         for place, item in enumerate(products):
@@ -143,7 +172,7 @@ def _product_rows(shop: Shop) -> Iterator[tuple[str | None, ...]]:
             yield (
                 item.id,
                 title(shop.catalogue, item, lang),
-                description(shop.catalogue, item, lang) if draw.chance(70) else None,
+                description(shop.catalogue, item, lang, draw.between(2, 4)) if draw.chance(70) else None,
                 "\n".join(bullets(shop.catalogue, item, lang)) if draw.chance(85) else None,
                 item.brand if draw.chance(95) else None,
                 item.color[lang] if item.color and draw.chance(85) else None,
@@ -152,12 +181,11 @@ def _product_rows(shop: Shop) -> Iterator[tuple[str | None, ...]]:
 
 
 def tables(shop: Shop) -> list[Table]:
-    queries = shop.count(400, least=FAMILY)
-    families = (queries + FAMILY - 1) // FAMILY
+    families = _families(shop)
     return [
         Table(
             "esci/shopping_queries_dataset_examples.parquet",
-            queries * 12,
+            families * FAMILY * 12,
             _example_rows(shop),
             write_parquet(_EXAMPLE),
         ),

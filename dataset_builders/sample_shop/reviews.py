@@ -66,7 +66,7 @@ def _review_rows(shop: Shop, category: str, total: int) -> Iterator[dict[str, An
     for number in range(total):
         draw = Draw(shop.seed, f"review {category}", number)
         kind = draw.pick(kinds)
-        index = shop.any_of(kind, draw)
+        index = shop.any_of(kind, draw, percent=40)
         item = stock(shop.catalogue, shop.seed, index)
         stars = draw.pick(_STARS)
         text, votes = review_text(shop, item, stars, draw)
@@ -94,6 +94,14 @@ def _price(item: Product, draw: Draw, mirror: bool) -> float | str | None:
     return price_text(item.cents) if mirror else item.cents / 100
 
 
+def _listed_as(shop: Shop, item: Product, draw: Draw) -> str:
+    """Its title; some sellers leave out the last parts of it, or all but the brand and the type."""
+    whole, turn = title(shop.catalogue, item, EN), draw.below(10)
+    if turn < 3 and item.topic is None:
+        return f"{item.brand} {item.kind.names[EN]}"
+    return whole.partition(", ")[0] if turn < 4 else whole
+
+
 def _partners(shop: Shop, item: Product, draw: Draw) -> list[str]:
     """Ids of products whose types go with this one."""
     return [asin(shop.any_of(kind, draw)) for kind in draw.some(item.kind.goes_with, 2)]
@@ -112,7 +120,7 @@ def _meta_rows(shop: Shop, category: str) -> Iterator[dict[str, Any]]:
         facts["Item model number"] = item.model
         row = {
             "main_category": shop.catalogue.titles[category],
-            "title": title(shop.catalogue, item, EN),
+            "title": _listed_as(shop, item, draw),
             "average_rating": draw.between(25, 50) / 10,
             "rating_number": draw.between(1, 4_000),
             "features": bullets(shop.catalogue, item, EN) if draw.chance(90) else [],

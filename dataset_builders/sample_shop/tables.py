@@ -32,15 +32,19 @@ class Shop:
     products: int = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "products", self.count(400, least=2 * len(self.catalogue.types)))
+        object.__setattr__(self, "products", self.count(1_000, least=2 * len(self.catalogue.types)))
 
     def count(self, at_scale_1: int, least: int = 1) -> int:
         return max(least, round(at_scale_1 * self.scale))
 
-    def any_of(self, kind: int, draw: Draw) -> int:
-        """The index of a product on stock of that type, each equally likely; see ``words.stock``."""
+    def any_of(self, kind: int, draw: Draw, *, percent: int = 100) -> int:
+        """The index of a product on stock of that type, each equally likely; see ``words.stock``.
+
+        ``percent``: of the type's products only so many, always the same: those that everybody reviews.
+        """
         types = len(self.catalogue.types)
-        return kind + types * draw.below((self.products - kind + types - 1) // types)
+        own = (self.products - kind + types - 1) // types
+        return kind + types * draw.below(max(1, own * percent // 100))
 
 
 @dataclass(frozen=True, slots=True)

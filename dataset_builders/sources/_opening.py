@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -30,14 +31,21 @@ def open_bytes(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines with their ends. Decoded one by one, so that a bad byte is reported on its own line."""
+def beginning(path: Path) -> bytes:
+    """The first 64 bytes, without a byte order mark."""
+    with open_bytes(path) as file:
+        try:
+            return file.read(64).removeprefix(codecs.BOM_UTF8)
+        except TRUNCATED as error:
+            raise damaged(place(path, "line", 1), error) from error
+
+
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines with their ends, as bytes: a line that is not UTF-8 is that line's trouble alone."""
     number = 0
     with open_bytes(path) as file:
         try:
             for number, line in enumerate(file, 1):
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"not UTF-8: {error.reason}", where=place(path, "line", number)) from error
+                yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         except TRUNCATED as error:
             raise damaged(place(path, "line", number + 1), error) from error

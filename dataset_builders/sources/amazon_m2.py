@@ -1,6 +1,6 @@
 """Amazon-M2 (KDD Cup 2023): products and shopping sessions of six Amazon sites.
 
-https://www.aicrowd.com/challenges/amazon-kdd-cup-23-multilingual-recommendation-challenge, Apache-2.0.
+https://www.aicrowd.com/challenges/amazon-kdd-cup-23-multilingual-recommendation-challenge, the challenge's rules.
 ``amazon_m2/products_train.csv`` and ``amazon_m2/sessions_train.csv``; Parquet mirrors are read too. In
 the CSV ``prev_items`` is a printed numpy array: no commas, over several lines when long. Rows (invented):
 
@@ -15,14 +15,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from dataset_builders.sources._files import Raw, find, read, text
+from dataset_builders.published import File, Licence, Published
+from dataset_builders.raw import RawData
+from dataset_builders.sources._files import Raw, find, known, read, text
 
+LOCALES = ("DE", "JP", "UK", "ES", "FR", "IT")
 # The quoted items of a printed array; commas are let pass because lists are printed with them.
 _ITEM = r"'[^'\\]*'|\"[^\"\\]*\""
 _ARRAY = re.compile(rf"\[(?:[\s,]*(?:{_ITEM}))*[\s,]*\]")
+
+_CHALLENGE = "https://www.aicrowd.com/challenges/amazon-kdd-cup-23-multilingual-recommendation-challenge"
+PUBLISHED = Published(
+    title="Amazon-M2 (KDD Cup 2023)",
+    home=_CHALLENGE,
+    licence=Licence("the challenge's rules", _CHALLENGE),
+    files=(File("products_train.csv", None), File("sessions_train.csv", None)),
+    by_hand="log in at AIcrowd, accept the challenge's rules, and download them: "
+    f"{_CHALLENGE}/problems/task-1-next-product-recommendation/dataset_files",
+)
 
 
 class Product(NamedTuple):
@@ -49,16 +61,16 @@ class Session(NamedTuple):
     locale: str
 
 
-def products(raw: Path) -> Iterator[Product]:
+def products(raw: RawData) -> Iterator[Product]:
     """Every product of every site."""
-    path = find(raw / "amazon_m2", *(f"products_train.{end}" for end in ("csv", "csv.gz", "parquet")))
-    return read(path, Product._fields, _product)
+    path = find(raw / "amazon_m2", "products_train")
+    return read(raw, path, Product._fields, _product)
 
 
-def sessions(raw: Path) -> Iterator[Session]:
+def sessions(raw: RawData) -> Iterator[Session]:
     """Every training session."""
-    path = find(raw / "amazon_m2", *(f"sessions_train.{end}" for end in ("csv", "csv.gz", "parquet")))
-    return read(path, Session._fields, _session)
+    path = find(raw / "amazon_m2", "sessions_train")
+    return read(raw, path, Session._fields, _session)
 
 
 def printed_array(printed: str) -> tuple[str, ...]:
@@ -74,6 +86,7 @@ def printed_array(printed: str) -> tuple[str, ...]:
 
 def _product(row: Raw) -> Product:
     texts = {field: text(row[field]) for field in Product._fields if field != "price"}
+    known(texts["locale"], LOCALES)
     return Product(**texts, price=_price(row["price"]))
 
 
@@ -84,4 +97,4 @@ def _price(value: Any) -> float | None:
 def _session(row: Raw) -> Session:
     items = row["prev_items"]
     items = printed_array(items) if isinstance(items, str) else tuple(text(item) for item in items)
-    return Session(items, text(row["next_item"]), text(row["locale"]))
+    return Session(items, text(row["next_item"]), known(row["locale"], LOCALES))

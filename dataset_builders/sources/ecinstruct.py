@@ -13,9 +13,10 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from dataset_builders.published import File, Licence, Published, hub
+from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, find, read, text
 
 TaskName = Literal[
@@ -33,6 +34,21 @@ TaskName = Literal[
 # What the authors train on; the other settings repeat the same rows in other forms.
 _SETTING = "IND_Diverse_Instruction"
 _COLUMNS = ("split", "task", "setting", "instruction", "input", "output")
+
+# The last revision of the data; later ones change the dataset's card.
+PUBLISHED = Published(
+    title="ECInstruct",
+    home="https://huggingface.co/datasets/NingLab/ECInstruct",
+    licence=Licence("CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/"),
+    files=(
+        File(
+            "dataset.json",
+            hub("NingLab/ECInstruct", "436c3fedf9b59548e007db65ebf7c6ab063cf6bf", "dataset.json"),
+            529_000_000,
+            estimated=True,
+        ),
+    ),
+)
 
 
 class Value(NamedTuple):
@@ -53,7 +69,7 @@ class Example(NamedTuple):
     values: tuple[Value, ...]  # the output of Attribute_Value_Extraction, read; empty for the others
 
 
-def examples(raw: Path, task: TaskName) -> Iterator[Example]:
+def examples(raw: RawData, task: TaskName) -> Iterator[Example]:
     """The training examples of one task, in the setting that the authors train on."""
 
     def parse(row: Raw) -> Example | None:
@@ -62,12 +78,12 @@ def examples(raw: Path, task: TaskName) -> Iterator[Example]:
         return Example(
             instruction=text(row["instruction"]),
             input=_input(task, text(row["input"])),
-            options=tuple(map(str, json.loads(row.get("options") or "[]"))),
+            options=_options(row.get("options")),
             output=text(row["output"]),
             values=_values(row["output"]) if task == "Attribute_Value_Extraction" else (),
         )
 
-    return read(find(raw / "ecinstruct", "dataset.json", "dataset.json.gz"), _COLUMNS, parse)
+    return read(raw, find(raw / "ecinstruct", "dataset"), _COLUMNS, parse, optional=("options",))
 
 
 def _input(task: TaskName, printed: str) -> Mapping[str, Any] | Sequence[Any] | str:
@@ -75,14 +91,31 @@ def _input(task: TaskName, printed: str) -> Mapping[str, Any] | Sequence[Any] | 
     if task == "Sentiment_Analysis":
         return printed
     if task == "Sequential_Recommendation":
-        try:
-            return list(ast.literal_eval(printed))
-        except SyntaxError as error:
-            raise ValueError(f"not a printed list: {printed[:60]!r}") from error
+        return list(_literal(printed))
     value = json.loads(printed)
     if not isinstance(value, dict):
         raise TypeError(f"an object was expected as input, not {printed[:60]!r}")
     return value
+
+
+def _options(printed: Any) -> tuple[str, ...]:
+    """JSON in most tasks; the authors' notebook prints Sequential_Recommendation's as a Python list."""
+    if not printed:
+        return ()
+    try:
+        listed = json.loads(printed)
+    except json.JSONDecodeError:
+        listed = _literal(printed)
+    if not isinstance(listed, list):
+        raise TypeError(f"a list was expected as options, not {printed[:60]!r}")
+    return tuple(map(str, listed))
+
+
+def _literal(printed: str) -> Any:
+    try:
+        return ast.literal_eval(printed)
+    except (SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(f"not a printed list: {printed[:60]!r}") from error
 
 
 def _values(printed: str) -> tuple[Value, ...]:

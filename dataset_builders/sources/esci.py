@@ -14,15 +14,42 @@ https://github.com/amazon-science/esci-data, Apache-2.0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
-from dataset_builders.sources._files import Raw, find, read, text
+from dataset_builders.published import File, Licence, Published
+from dataset_builders.raw import RawData
+from dataset_builders.sources._files import Raw, find, known, read, text
 
 # Relevance of exact, substitute, complement, irrelevant: the weights of ShopBench's ranking task.
 WEIGHTS: Mapping[str, float] = {"E": 1.0, "S": 0.1, "C": 0.01, "I": 0.0}
 
+LOCALES = ("us", "es", "jp")
 _EXAMPLE = ("query", "query_id", "product_id", "product_locale", "esci_label", "split")
+
+# Both lie in git-lfs, whose pointers in the repository tell size and sha256.
+_LFS = (
+    "https://media.githubusercontent.com/media/amazon-science/esci-data/"
+    "7916cdf6ab75a462e77f20ab40428a10923998d5/shopping_queries_dataset/"
+)
+PUBLISHED = Published(
+    title="ESCI, Shopping Queries Dataset",
+    home="https://github.com/amazon-science/esci-data",
+    licence=Licence("Apache-2.0", "https://github.com/amazon-science/esci-data/blob/main/LICENSE"),
+    files=(
+        File(
+            "shopping_queries_dataset_examples.parquet",
+            _LFS + "shopping_queries_dataset_examples.parquet",
+            51_286_808,
+            "4a735b693b4a424a6fc67f5be6e4c811495c488bbf66d02a602d308b2744263a",
+        ),
+        File(
+            "shopping_queries_dataset_products.parquet",
+            _LFS + "shopping_queries_dataset_products.parquet",
+            1_108_857_465,
+            "25124442d064d64b26f74082d6fa09438d679efc0c183cf28d19064a2b65a265",
+        ),
+    ),
+)
 
 
 class Example(NamedTuple):
@@ -49,19 +76,19 @@ class Product(NamedTuple):
 _PRODUCT = tuple(f"product_{field}" for field in Product._fields)
 
 
-def examples(raw: Path) -> Iterator[Example]:
+def examples(raw: RawData) -> Iterator[Example]:
     """Every judgement; those of one query follow each other in the published file."""
-    path = find(raw / "esci", "shopping_queries_dataset_examples.parquet")
-    return read(path, _EXAMPLE, _example)
+    path = find(raw / "esci", "shopping_queries_dataset_examples")
+    return read(raw, path, _EXAMPLE, _example)
 
 
-def products(raw: Path) -> Iterator[Product]:
+def products(raw: RawData) -> Iterator[Product]:
     """Every product of every site."""
-    path = find(raw / "esci", "shopping_queries_dataset_products.parquet")
-    return read(path, _PRODUCT, _product)
+    path = find(raw / "esci", "shopping_queries_dataset_products")
+    return read(raw, path, _PRODUCT, _product)
 
 
-def titles(raw: Path, locale: str) -> Iterator[tuple[str, str]]:
+def titles(raw: RawData, locale: str) -> Iterator[tuple[str, str]]:
     """(id, title) of one site's products: the long texts are not even decoded."""
 
     def parse(row: Raw) -> tuple[str, str] | None:
@@ -69,8 +96,8 @@ def titles(raw: Path, locale: str) -> Iterator[tuple[str, str]]:
             return None
         return text(row["product_id"]), text(row["product_title"])
 
-    path = find(raw / "esci", "shopping_queries_dataset_products.parquet")
-    return read(path, ("product_id", "product_title", "product_locale"), parse)
+    path = find(raw / "esci", "shopping_queries_dataset_products")
+    return read(raw, path, ("product_id", "product_title", "product_locale"), parse)
 
 
 def _example(row: Raw) -> Example:
@@ -78,8 +105,9 @@ def _example(row: Raw) -> Example:
     if label not in WEIGHTS:
         raise ValueError(f"the label '{label}' is none of {', '.join(WEIGHTS)}")
     ids = int(row["query_id"]), text(row["product_id"])
-    return Example(text(row["query"]), *ids, text(row["product_locale"]), label, text(row["split"]))
+    return Example(text(row["query"]), *ids, known(row["product_locale"], LOCALES), label, text(row["split"]))
 
 
 def _product(row: Raw) -> Product:
+    known(row["product_locale"], LOCALES)
     return Product(*(text(row[column]) for column in _PRODUCT))

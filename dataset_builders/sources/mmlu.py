@@ -17,10 +17,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dataset_builders.sources._files import Raw, find_all, read, text
+from dataset_builders.published import File, Licence, Published, hub
+from dataset_builders.raw import RawData
+from dataset_builders.sources._files import Raw, find, find_all, read, text
 
 _CSV = ("question", "choice0", "choice1", "choice2", "choice3", "answer")
 _PARQUET = ("question", "choices", "answer")
+
+# The hub's Parquet, as the reader wants it. (Its folder `auxiliary_train/` wraps each row in a column `train`; the
+# original is one tar of 159 MB.)
+_REVISION = "c30699e8356da336a370243923dbaf21066bb9fe"
+PUBLISHED = Published(
+    title="MMLU",
+    home="https://huggingface.co/datasets/cais/mmlu",
+    licence=Licence("MIT", "https://github.com/hendrycks/test/blob/master/LICENSE"),
+    files=(
+        File(
+            "auxiliary_train.parquet",
+            hub("cais/mmlu", _REVISION, "all/auxiliary_train-00000-of-00001.parquet"),
+            47_513_731,
+        ),
+        File(
+            "test/all_test.parquet",
+            hub("cais/mmlu", _REVISION, "all/test-00000-of-00001.parquet"),
+            3_504_718,
+            "74a41822ce7d3def56e1682f958469c04642a5336a5ce912fa375fdb90fb25d7",
+        ),
+    ),
+)
 
 
 class Item(NamedTuple):
@@ -30,18 +54,17 @@ class Item(NamedTuple):
     subject: str  # the file's name for the test; "auxiliary_train" otherwise
 
 
-def auxiliary(raw: Path) -> Iterator[Item]:
+def auxiliary(raw: RawData) -> Iterator[Item]:
     """The auxiliary training questions."""
-    stem = "auxiliary_train"
-    return _items(find_all(raw / "mmlu", f"{stem}.csv", f"{stem}.csv.gz", f"{stem}.parquet"))
+    return _items(raw, [find(raw / "mmlu", "auxiliary_train")])
 
 
-def test(raw: Path) -> Iterator[Item]:
+def test(raw: RawData) -> Iterator[Item]:
     """The test questions, subject by subject."""
-    return _items(find_all(raw / "mmlu" / "test", "*_test.csv", "*_test.csv.gz", "*_test.parquet"))
+    return _items(raw, find_all(raw / "mmlu" / "test", "*_test"))
 
 
-def _items(paths: list[Path]) -> Iterator[Item]:
+def _items(raw: RawData, paths: list[Path]) -> Iterator[Item]:
     for path in paths:
         subject = path.name.partition(".")[0].removesuffix("_test")
 
@@ -52,7 +75,7 @@ def _items(paths: list[Path]) -> Iterator[Item]:
             a, b, c, d = map(text, choices)
             return Item(text(row["question"]), (a, b, c, d), _answer(row["answer"]), subject)
 
-        yield from read(path, _PARQUET if path.suffix == ".parquet" else _CSV, parse, headerless=True)
+        yield from read(raw, path, _PARQUET if path.suffix == ".parquet" else _CSV, parse, headerless=True)
 
 
 def _answer(value: Any) -> int:

@@ -11,26 +11,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
+from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import digest, distinct, one_line, spelled
+from dataset_builders.tasks._ecinstruct import field, title_entity
 from recipe.task_types import TaskType
 
 _LONGEST = 1500  # characters of a product's text
 
 
 @task(type=TaskType.NER, source="ecinstruct", track=1)
-def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for row in ecinstruct.examples(raw, "Attribute_Value_Extraction"):
         assert isinstance(row.input, dict)
         parts = {key: one_line(str(value), _LONGEST) for key, value in row.input.items()}
         parts.pop("target attributes", None)
         product = "\n".join(f"{key}: {value}" for key, value in parts.items() if value)
         if found := _found(row.values, " ".join(parts.values())):
-            entity = f"ecinstruct:{digest(product)}"
-            attribute = seeded.rng(entity).choice(sorted(found))
+            key = f"ecinstruct:{digest(product)}"
+            attribute = seeded.rng(key).choice(sorted(found))
+            title = field(row.input, "product title")
+            entity = title_entity(title) if title else key
             yield Question(entity, {"product": product, "attribute": attribute}, found[attribute])
 
 

@@ -10,37 +10,40 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
-from dataset_builders.sources import amazon_m2
+from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import Recent, distinct, one_line, placed
+from dataset_builders.tasks._common import Recent, one_line, placed
+from dataset_builders.tasks._sessions import known, visits
 from recipe.task_types import TaskType
 
 _RIGHT, _WRONG = 3, 12
+_Listed = tuple[str, str]  # title, id
 
 
 @task(type=TaskType.RETRIEVAL, source="amazon_m2", track=3)
-def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
-    # The join holds every title (1.4 million). Distractors need no more: they are products of recent sessions
-    # of the same site, so they are as popular as the right ones and only the session tells them apart.
-    titles: dict[tuple[str, str], str] = {}
-    for product in amazon_m2.products(raw):
-        titles[product.locale, product.id] = one_line(product.title)
-    recent: defaultdict[str, Recent[str]] = defaultdict(Recent)
-    for session in amazon_m2.sessions(raw):
-        locale = session.locale
-        bought, *others = (titles.get((locale, item), "") for item in (session.next_item, *session.prev_items))
-        seen = distinct([bought, *filter(None, others)])
-        rng = seeded.rng(repr(session))
-        # Some of the sample may be of this session or be variants under one title: draw more than needed.
-        inside = {title.casefold() for title in seen}
-        drawn = distinct(recent[locale].sample(rng, 3 * _WRONG))
-        outside = [title for title in drawn if title.casefold() not in inside]
-        if bought and len(seen) > _RIGHT and len(outside) >= _WRONG:
-            right = rng.sample(seen[1:], _RIGHT)
-            items, positions = placed(rng, right, outside[:_WRONG])
-            fields = {"title": bought, "items": items}
-            yield Question(f"product:{locale}:{session.next_item}", fields, [at + 1 for at in positions])
-        for title in filter(None, seen):
-            recent[locale].add(title)
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+    sample = visits(raw)
+    titles = known(raw, sample, lambda row: one_line(row.title))
+    # Distractors are products of recent sessions of the same site, so they are as popular as the right ones and
+    # only the session tells them apart.
+    recent: defaultdict[tuple[str, bool], Recent[_Listed]] = defaultdict(Recent)
+    for visit in sample:
+        bought = titles.get((visit.locale, visit.next))
+        named = [(titles.get((visit.locale, item)), item) for item in visit.seen]
+        # Variants of a product are listed under one title: each title counts once.
+        seen = {title.casefold(): (title, item) for title, item in named if title}
+        seen.pop((bought or "").casefold(), None)
+        if bought and len(seen) >= _RIGHT and seeded.wants(visit.entity):
+            rng = seeded.rng(visit.entity)
+            drawn = {row[0].casefold(): row for row in recent[visit.locale, visit.held_out].sample(rng, 3 * _WRONG)}
+            wrong = [row for title, row in drawn.items() if title not in seen and row[1] != visit.next]
+            if len(wrong) >= _WRONG:
+                items, positions = placed(rng, rng.sample([*seen.values()], _RIGHT), wrong[:_WRONG])
+                fields = {"title": bought, "items": [title for title, _ in items]}
+                also = tuple(f"product:{item}" for item in (visit.next, *(item for _, item in items)))
+                yield Question(visit.entity, fields, [at + 1 for at in positions], also)
+        for row in seen.values():
+            recent[visit.locale, True].add(row)
+            if not visit.held_out:
+                recent[visit.locale, False].add(row)

@@ -10,8 +10,8 @@ amazon_m2/products_train.csv, ids that are sold in both countries (id, locale, t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
+from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line
@@ -28,12 +28,13 @@ _SITES = {
 
 
 @task(type=TaskType.GENERATION, source="amazon_m2", track=4, llm="construct")
-def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     # The join holds every British title (half a million); the other sites are then streamed past them.
     british = {row.id: one_line(row.title) for row in amazon_m2.products(raw) if row.locale == "UK"}
     for row in amazon_m2.products(raw):
-        title, other = british.get(row.id), one_line(row.title)
-        if row.locale in _SITES and title and other:
+        if row.locale not in _SITES or not (title := british.get(row.id)) or not seeded.wants(f"product:{row.id}"):
+            continue
+        if other := one_line(row.title):
             language, country = _SITES[row.locale]
             fields = {"title": title, "language": language, "country": country}
-            yield Question(f"product:UK:{row.id}", fields, other)
+            yield Question(f"product:{row.id}", fields, other)

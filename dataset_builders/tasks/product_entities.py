@@ -9,8 +9,8 @@ amazon_m2/products_train.csv (id, locale, title, price, brand, color, size, mode
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
+from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import distinct, one_line, spelled
@@ -20,14 +20,15 @@ _TYPES = ("brand", "color", "material", "size")  # names of columns, and of enti
 
 
 @task(type=TaskType.NER, source="amazon_m2", track=1, llm="enrich")
-def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for row in amazon_m2.products(raw):
+        if not seeded.wants(f"product:{row.id}", row.locale):
+            continue
         title = one_line(row.title)
         found = {name: phrases for name in _TYPES if (phrases := _named(title, getattr(row, name)))}
         if found:
-            entity = f"product:{row.locale}:{row.id}"
-            name = seeded.rng(entity).choice(sorted(found))
-            yield Question(entity, {"title": title, "entity_type": name}, found[name])
+            name = seeded.rng(f"{row.locale}:{row.id}").choice(sorted(found))
+            yield Question(f"product:{row.id}", {"title": title, "entity_type": name}, found[name], key=row.locale)
 
 
 def _named(title: str, value: str) -> list[str]:

@@ -11,39 +11,52 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from pathlib import Path
+from typing import NamedTuple
 
+from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line
+from dataset_builders.tasks._judgements import by_query, may_show, product_entity, query_entity
 from recipe.task_types import TaskType
 
 _LISTED = 5
-_Judged = tuple[str, float]  # title, weight
+_LONGEST = 250  # characters of a title
+
+
+class _Judged(NamedTuple):
+    title: str
+    entity: str
+    weight: float
 
 
 @task(type=TaskType.RANKING, source="esci", track=3)
-def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
-    # The join holds the American titles (1.2 million). ESCI's own test split stays out of training.
-    titles = {product: one_line(title) for product, title in esci.titles(raw, "us") if title}
-    rows = (row for row in esci.examples(raw) if row.locale == "us" and row.split == "train")
-    for (number, query), judged in groupby(rows, key=lambda row: (row.query_id, row.query)):
-        named = ((titles.get(row.product_id), esci.WEIGHTS[row.label]) for row in judged)
-        weights = {title: weight for title, weight in named if title}
-        rng = seeded.rng(f"{number}:{query}")
-        if listed := _five(rng, list(weights.items())):
-            fields = {"query": one_line(query), "items": [title for title, _ in listed]}
-            yield Question(f"query:{number}", fields, [weight for _, weight in listed])
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+    # The join holds the American titles (1.2 million).
+    titles = {product: one_line(title, _LONGEST) for product, title in esci.titles(raw, "us") if title}
+    for query, judged in by_query(raw, "us"):
+        own = query_entity(query)
+        if not seeded.wants(own):
+            continue
+        products: dict[str, _Judged] = {}  # by title: two listings of one thing are one choice
+        for row in judged:
+            entity = product_entity(row.product_id)
+            if (title := titles.get(row.product_id)) and may_show(own, entity):
+                products[title] = _Judged(title, entity, esci.WEIGHTS[row.label])
+        rng = seeded.rng(own)
+        if listed := _five(rng, list(products.values())):
+            fields = {"query": query, "items": [product.title for product in listed]}
+            weights = [product.weight for product in listed]
+            yield Question(own, fields, weights, also=tuple(product.entity for product in listed))
 
 
 def _five(rng: random.Random, judged: Sequence[_Judged]) -> list[_Judged]:
     """Five of them at random of which two differ in weight; none if there are no such five."""
-    levels = sorted({weight for _, weight in judged})
+    levels = sorted({product.weight for product in judged})
     if len(judged) < _LISTED or len(levels) < 2:
         return []
     # One product of each of two levels first: most queries have nearly only exact matches.
-    chosen = [rng.choice([row for row in judged if row[1] == level]) for level in rng.sample(levels, 2)]
+    chosen = [rng.choice([row for row in judged if row.weight == level]) for level in rng.sample(levels, 2)]
     chosen += rng.sample([row for row in judged if row not in chosen], _LISTED - 2)
     rng.shuffle(chosen)
     return chosen

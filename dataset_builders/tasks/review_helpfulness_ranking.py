@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
+from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line
@@ -23,7 +23,7 @@ _WAITING = 50_000  # products whose reviews are gathered at a time; the one that
 
 
 @task(type=TaskType.RANKING, source="amazon_reviews", track=3)
-def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for category in amazon_reviews.categories(raw):
         # Product -> votes -> review. One review a number of votes: there is one right order to learn.
         waiting: dict[str, dict[int, str]] = {}
@@ -47,4 +47,4 @@ def _question(product: str, gathered: dict[int, str], seeded: Seeded) -> Questio
     seeded.rng(f"{product}:{rows}").shuffle(rows)
     top = math.log1p(max(gathered))
     weights = [round(math.log1p(votes) / top, 4) for votes, _ in rows]
-    return Question(f"product:US:{product}", {"items": [text for _, text in rows]}, weights)
+    return Question(f"product:{product}", {"items": [text for _, text in rows]}, weights)

@@ -9,8 +9,8 @@ amazon_reviews/raw/review_categories/{Cat}.jsonl (invented, shortened):
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
+from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line
@@ -20,11 +20,14 @@ _LONGEST = 1500  # characters
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=3)
-def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for category in amazon_reviews.categories(raw):
         for review in amazon_reviews.reviews(raw, category):
+            entity, key = f"product:{review.parent_asin}", f"{review.user_id}:{review.timestamp}"
+            if not seeded.wants(entity, key):
+                continue
             text = one_line(review.text, _LONGEST)
             if text and 1 <= review.rating <= 5:
                 # The answer is the number of stars itself, 1 to 5: the contest lists no options here.
                 fields = {"title": one_line(review.title), "text": text}
-                yield Question(f"product:US:{review.parent_asin}", fields, review.rating)
+                yield Question(entity, fields, review.rating, key=key)

@@ -10,24 +10,24 @@ ecinstruct/dataset.json, task Sentiment_Analysis (invented, shortened):
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
+from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import digest, one_line, placed
+from dataset_builders.tasks._ecinstruct import lettered
 from recipe.task_types import TaskType
 
 _LONGEST = 1500  # characters of a review
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3)
-def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for row in ecinstruct.examples(raw, "Sentiment_Analysis"):
         review = one_line(str(row.input), _LONGEST)
-        # The letter is dropped: the contest numbers its options, and most reviews are "A" as published.
-        right = row.output.partition(": ")[2]
-        wrong = [name for name in (option.partition(": ")[2] for option in row.options) if name != right]
-        if review and right and len(wrong) == len(row.options) - 1:
+        # As published, most reviews are "A".
+        right, wrong = lettered(row)
+        if review and right:
             entity = f"ecinstruct:{digest(review)}"
             options, (answer,) = placed(seeded.rng(entity), [right], wrong)
             yield Question(entity, {"review": review, "options": options}, answer)

@@ -10,8 +10,8 @@ esci/shopping_queries_dataset_products.parquet (invented):
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
+from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line, words
@@ -22,12 +22,13 @@ _TITLE = range(10, 200)  # characters: shorter ones say nothing, longer ones are
 
 
 @task(type=TaskType.GENERATION, source="esci", track=1, llm="reword")
-def build(raw: Path, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for product in esci.products(raw):
-        if product.locale != "us":
+        entity = f"product:{product.id}"
+        if product.locale != "us" or not product.description or not seeded.wants(entity):
             continue
         title, description = one_line(product.title), one_line(product.description, _LONGEST)
         # A description of something else (shipping, the seller) does not lead to the title.
         fits = len(words(title) & words(description)) >= 2
         if len(title) in _TITLE and len(description) >= _SHORTEST and fits:
-            yield Question(f"product:US:{product.id}", {"description": description}, title)
+            yield Question(entity, {"description": description}, title)

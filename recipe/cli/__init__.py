@@ -17,7 +17,9 @@ _COMMANDS = {
     "check": ("recipe.cli.check", "Let axolotl itself validate the rendered YAML."),
     "model": ("recipe.cli.model", "Unpack the embedded 135M model into a folder."),
     "sample-data": ("recipe.cli.sample_data", "Write the invented sample shop as raw files."),
+    "fetch": ("recipe.cli.fetch", "Fetch the published raw files of the sources."),
     "data": ("recipe.cli.data", "Build and mix a blend's datasets."),
+    "samples": ("recipe.cli.samples", "Page through a blend's rows: prompt, answer, which tokens carry loss."),
     "train": ("recipe.cli.train", "Train a blend with axolotl; resumes, skips when done."),
 }
 

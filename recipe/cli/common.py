@@ -41,12 +41,18 @@ def run_options(function: F) -> F:
     return click.argument("blend")(profile_option(set_option(function)))
 
 
-def data_option(function: F) -> F:
-    """--data: the folder of raw files."""
-    return click.option(
+def data_options(function: F) -> F:
+    """--data: the folder of raw files; --decontaminate: evaluation files."""
+    raw = click.option(
         "--data", envvar="DATA", type=click.Path(path_type=Path), metavar="FOLDER",
         help="Raw files, one folder per source; without it, the invented sample shop.  [env: DATA]",
-    )(function)  # fmt: skip
+    )  # fmt: skip
+    evaluation = click.option(
+        "--decontaminate", envvar="DECONTAMINATE", multiple=True, metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Evaluation file whose questions may not be trained on; more than once.  [env: DECONTAMINATE, with :]",
+    )  # fmt: skip
+    return raw(evaluation(function))
 
 
 def resolve_run(blend: str, profile: str | None, overrides: str) -> Resolved:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from recipe.cli.common import examples
-from recipe.cli.pipeline import EMBEDDED, ensure_model
+from recipe.cli.prepare import EMBEDDED, ensure_model
 from recipe.paths import shown
 
 

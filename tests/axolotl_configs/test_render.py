@@ -81,8 +81,8 @@ def test_overrides_have_a_run_folder_of_their_own() -> None:
 
 
 def test_set_reaches_the_profile_and_the_seed() -> None:
-    resolved = run(overrides="rows=26 val_rows=13 seed=7 tracker=wandb")
-    assert sum(portion.rows for portion in resolved.portions) == 26
+    resolved = run(overrides="rows=52 val_rows=39 seed=7 tracker=wandb")
+    assert sum(portion.rows for portion in resolved.portions) == 52
     assert (resolved.seed, resolved.axolotl["seed"], resolved.axolotl["use_wandb"]) == (7, 7, True)
 
 

@@ -60,7 +60,7 @@ def test_ecinstruct_has_all_tasks_and_forms(instructions: list[dict[str, Any]]) 
     assert all(bool(row["few_shot_example"]) == row["setting"].endswith("1-shot") for row in instructions)
     for row in instructions:
         if row["task"] == "Sequential_Recommendation":
-            assert len(ast.literal_eval(row["input"])) >= 3 and len(json.loads(row["options"])) == 20
+            assert len(ast.literal_eval(row["input"])) >= 3 and len(ast.literal_eval(row["options"])) == 20
         elif row["task"] != "Sentiment_Analysis":
             assert isinstance(json.loads(row["input"]), dict)
 

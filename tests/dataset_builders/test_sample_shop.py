@@ -97,7 +97,7 @@ def test_progress_ends_at_the_rows_written(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_counts_at_scale_one(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = sample_shop.Shop(catalogue(), 2024, 1.0)
-    assert whole.products == 400 and whole.count(1_500) == 1_500
+    assert whole.products == 1_000 and whole.count(1_500) == 1_500
     assert sum(t.total for t in sample_shop.reviews.tables(whole) if "review_cat" in t.name) == pytest.approx(
         3_000, abs=5
     )

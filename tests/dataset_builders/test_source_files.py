@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataset_builders.raw import RawData
 from dataset_builders.sources import _files, alpaca, amazon_m2, amazon_reviews, esci, mmlu
 from dataset_builders.sources._json_array import json_array
 from tests.dataset_builders.raw_files import complaint, put, write_parquet
@@ -56,17 +57,17 @@ def test_a_broken_array_is_explained(content: str | bytes, said: str, tmp_path: 
 
 def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
     put(tmp_path / "alpaca/alpaca_data_cleaned.json", "\ufeff[]")
-    assert list(alpaca.instructions(tmp_path)) == []
+    assert list(alpaca.instructions(RawData(tmp_path))) == []
     put(tmp_path / "amazon_m2/products_train.csv", f"\ufeff{M2_HEADER}\n")
-    assert list(amazon_m2.products(tmp_path)) == []
+    assert list(amazon_m2.products(RawData(tmp_path))) == []
 
 
 # Files that are missing, cut short or broken
 
 
 def test_a_missing_file_is_named_with_the_way_out(tmp_path: Path) -> None:
-    said = complaint(lambda: amazon_m2.products(tmp_path))
-    assert "products_train.csv or products_train.csv.gz or products_train.parquet" in said
+    said = complaint(lambda: amazon_m2.products(RawData(tmp_path)))
+    assert "no products_train here (.csv, .csv.gz, .parquet" in said
     assert str(tmp_path / "amazon_m2") in said
     assert "DATA=/folder" in said and "recipe sample-data" in said
     for rows in (
@@ -76,39 +77,39 @@ def test_a_missing_file_is_named_with_the_way_out(tmp_path: Path) -> None:
         esci.examples,
         mmlu.test,
     ):
-        assert "recipe sample-data" in complaint(lambda rows=rows: rows(tmp_path))  # type: ignore[misc]
+        assert "recipe sample-data" in complaint(lambda rows=rows: rows(RawData(tmp_path)))  # type: ignore[misc]
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     file = tmp_path / "amazon_m2/products_train.csv"
     put(file, M2_HEADER.replace("brand", "brands") + "\n")
-    said = complaint(lambda: amazon_m2.products(tmp_path))
+    said = complaint(lambda: amazon_m2.products(RawData(tmp_path)))
     assert "products_train.csv:1: lacks the column 'brand'" in said and "did you mean 'brands'?" in said
     put(file, "")
-    assert "lacks the column 'id'" in complaint(lambda: amazon_m2.products(tmp_path))
+    assert "lacks the column 'id'" in complaint(lambda: amazon_m2.products(RawData(tmp_path)))
     file.unlink()
     write_parquet(file.with_suffix(".parquet"), [{"id": "B1"}])
-    assert "lacks the column 'locale'" in complaint(lambda: amazon_m2.products(tmp_path))
+    assert "lacks the column 'locale'" in complaint(lambda: amazon_m2.products(RawData(tmp_path)))
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
         ("B2,UK", ":3: 2 fields where 11 were expected"),
-        ("B2,UK,t,dear,,,,,,,", ":3: this row cannot be read: could not convert string to float"),
+        ("B2,UK,t,dear,,,,,,,", ".csv:3: could not convert string to float"),
         ('B2,UK,"t,,,,,,,,', ":3: not a well-formed CSV: unexpected end of data"),
         ('B2,UK,"t"s,,,,,,,,', ":3: not a well-formed CSV"),
     ],
 )
 def test_a_broken_csv_names_the_line(line: str, said: str, tmp_path: Path) -> None:
     put(tmp_path / "amazon_m2/products_train.csv", f"{M2_HEADER}\nB1,UK,t,,,,,,,,\n{line}\n")
-    assert said in complaint(lambda: amazon_m2.products(tmp_path))
+    assert said in complaint(lambda: amazon_m2.products(RawData(tmp_path)))
 
 
 def test_bytes_that_are_not_utf8_name_the_line(tmp_path: Path) -> None:
     rows = f"{M2_HEADER}\nB1,UK,t,,,,,,,,\n".encode() + b"B2,DE,gro\xdf,,,,,,,,\n"
     put(tmp_path / "amazon_m2/products_train.csv", rows)
-    assert "products_train.csv:3: not UTF-8" in complaint(lambda: amazon_m2.products(tmp_path))
+    assert "products_train.csv:3: not UTF-8" in complaint(lambda: amazon_m2.products(RawData(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_bytes_that_are_not_utf8_name_the_line(tmp_path: Path) -> None:
 )
 def test_a_broken_line_of_json_is_named(line: str, said: str, tmp_path: Path) -> None:
     put(tmp_path / "amazon_reviews/raw/review_categories/Toys.jsonl", f"\n{line}\n")
-    text = complaint(lambda: amazon_reviews.reviews(tmp_path, "Toys"))
+    text = complaint(lambda: amazon_reviews.reviews(RawData(tmp_path), "Toys"))
     assert said in text and "Toys.jsonl:2" in text
 
 
@@ -138,7 +139,7 @@ def test_a_damaged_gzip_file_is_explained(name: str, damage: str, tmp_path: Path
     broken["flipped"] = data[:middle] + bytes(255 - byte for byte in data[middle : middle + 50]) + data[middle + 50 :]
     path = tmp_path / name
     path.write_bytes(broken[damage])
-    said = complaint(lambda: _files.read(path, ["a"], lambda row: row["a"]))
+    said = complaint(lambda: _files.read(RawData(tmp_path), path, ["a"], lambda row: row["a"]))
     # A flipped bit may also yield other text, which is then no CSV or no JSON.
     assert damage == "flipped" or "fetch it again" in said
     assert name in said
@@ -147,7 +148,7 @@ def test_a_damaged_gzip_file_is_explained(name: str, damage: str, tmp_path: Path
 def test_a_damaged_parquet_file_is_explained(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "rows.parquet", [{"a": str(number)} for number in range(1000)])
     path.write_bytes(path.read_bytes()[:-100])
-    said = complaint(lambda: _files.read(path, ["a"], lambda row: row["a"]))
+    said = complaint(lambda: _files.read(RawData(tmp_path), path, ["a"], lambda row: row["a"]))
     assert "fetch it again" in said and "rows.parquet, row 1" in said
 
 
@@ -156,4 +157,4 @@ def test_large_files_are_streamed(tmp_path: Path) -> None:
     lines = put(tmp_path / "rows.jsonl", '{"a": 1}\n' * 10 + "{")
     array = put(tmp_path / "rows.json", "[" + '{"a": 1},' * 200_000 + "!")
     for path in (lines, array):
-        assert next(_files.read(path, ["a"], lambda row: row["a"])) == 1
+        assert next(_files.read(RawData(tmp_path), path, ["a"], lambda row: row["a"])) == 1

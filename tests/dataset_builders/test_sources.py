@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataset_builders.raw import RawData
 from dataset_builders.sources import alpaca, amazon_m2, amazon_reviews, ecinstruct, esci, mmlu
 from tests.dataset_builders.raw_files import complaint, put, write_parquet
 
@@ -23,22 +24,22 @@ M2_HEADER = ",".join(amazon_m2.Product._fields)
 def test_m2_products_as_csv_and_parquet(tmp_path: Path) -> None:
     row = 'B1,UK,"Board, ""large""",18.99,Aldwick,,Large,AW,Oak,,"Two\nlines."'
     put(tmp_path / "csv/amazon_m2/products_train.csv", f"{M2_HEADER}\n{row}\nB2,JP,,,,,,,,,\n")
-    first, second = amazon_m2.products(tmp_path / "csv")
+    first, second = amazon_m2.products(RawData(tmp_path / "csv"))
     assert first.title == 'Board, "large"' and first.price == 18.99 and first.desc == "Two\nlines."
     assert second.title == "" and second.price is None and second.locale == "JP"
     raw = tmp_path / "parquet"
     write_parquet(raw / "amazon_m2/products_train.parquet", [{**first._asdict(), "color": None}])
-    assert list(amazon_m2.products(raw)) == [first]
+    assert list(amazon_m2.products(RawData(raw))) == [first]
 
 
 def test_m2_sessions_as_printed_arrays_and_lists(tmp_path: Path) -> None:
     printed = "\"['B1' 'B2'\n 'B3']\",B4,UK\n['B5'],B6,DE\n"
     put(tmp_path / "csv/amazon_m2/sessions_train.csv.gz", "prev_items,next_item,locale\n" + printed)
-    sessions = list(amazon_m2.sessions(tmp_path / "csv"))
+    sessions = list(amazon_m2.sessions(RawData(tmp_path / "csv")))
     assert sessions == [(("B1", "B2", "B3"), "B4", "UK"), (("B5",), "B6", "DE")]
     raw = tmp_path / "parquet"
     write_parquet(raw / "amazon_m2/sessions_train.parquet", [row._asdict() for row in sessions])
-    assert list(amazon_m2.sessions(raw)) == sessions
+    assert list(amazon_m2.sessions(RawData(raw))) == sessions
 
 
 _IDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="\\"), min_size=1)
@@ -82,7 +83,7 @@ META |= {"store": None, "categories": ["Home", "Trays"], "parent_asin": "P1"}
 def test_prices_of_reviewed_products(published: object, price: float | None, tmp_path: Path) -> None:
     file = tmp_path / "amazon_reviews/raw/meta_categories/meta_Home.jsonl"
     put(file, json.dumps(META | {"price": published}))
-    (product,) = amazon_reviews.products(tmp_path, "Home")
+    (product,) = amazon_reviews.products(RawData(tmp_path), "Home")
     assert product.price == price
 
 
@@ -94,7 +95,7 @@ def test_reviewed_products(tmp_path: Path) -> None:
     rows += [META | {"details": None, "features": None, "average_rating": 4.4, "rating_number": 3}]
     file = tmp_path / "amazon_reviews/raw/meta_categories/meta_Home.jsonl.gz"
     put(file, "\n".join(map(json.dumps, rows)) + "\n\n")
-    first, second, third = amazon_reviews.products(tmp_path, "Home")
+    first, second, third = amazon_reviews.products(RawData(tmp_path), "Home")
     assert first == second and first.description == ("Soft.",) and first.details == {"Color": "Red"}
     assert third.details == {} and third.features == () and third.average_rating == 4.4 and third.store == ""
 
@@ -112,8 +113,9 @@ def test_reviews_by_category(tmp_path: Path) -> None:
     folder = tmp_path / "amazon_reviews/raw/review_categories"
     put(folder / "Toys.jsonl.gz", json.dumps(review))
     put(folder / "Books.jsonl", json.dumps(review | {"helpful_vote": None}))
-    assert amazon_reviews.categories(tmp_path) == ["Books", "Toys"]
-    (toy,), (book,) = amazon_reviews.reviews(tmp_path, "Toys"), amazon_reviews.reviews(tmp_path, "Books")
+    assert amazon_reviews.categories(RawData(tmp_path)) == ["Books", "Toys"]
+    raw = RawData(tmp_path)
+    (toy,), (book,) = amazon_reviews.reviews(raw, "Toys"), amazon_reviews.reviews(raw, "Books")
     assert (toy.rating, toy.helpful_vote, toy.verified_purchase, book.helpful_vote) == (4, 2, True, 0)
 
 
@@ -140,11 +142,11 @@ def test_ecinstruct(tmp_path: Path) -> None:
     ]
     rows += [rows[0] | {"split": "test"}, rows[0] | {"setting": "IND_Single_Instruction"}]
     put(tmp_path / "ecinstruct/dataset.json", json.dumps(rows, indent=2))
-    (sentiment,) = ecinstruct.examples(tmp_path, "Sentiment_Analysis")
+    (sentiment,) = ecinstruct.examples(RawData(tmp_path), "Sentiment_Analysis")
     assert sentiment.input == "{Fine}" and sentiment.options == ("A: good", "B: bad") and sentiment.values == ()
-    (sequence,) = ecinstruct.examples(tmp_path, "Sequential_Recommendation")
+    (sequence,) = ecinstruct.examples(RawData(tmp_path), "Sequential_Recommendation")
     assert sequence.input == ["it's", "b"] and sequence.options == ()
-    (extraction,) = ecinstruct.examples(tmp_path, "Attribute_Value_Extraction")
+    (extraction,) = ecinstruct.examples(RawData(tmp_path), "Attribute_Value_Extraction")
     assert extraction.input == {"product title": "Oak"}
     assert extraction.values == (("material", "oak", "product title"),)
 
@@ -161,7 +163,7 @@ def test_ecinstruct(tmp_path: Path) -> None:
 def test_ecinstruct_names_the_broken_row(task: ecinstruct.TaskName, broken: dict[str, str], tmp_path: Path) -> None:
     other = EC | {"task": "Other", "input": "", "output": ""}
     put(tmp_path / "ecinstruct/dataset.json", json.dumps([other, EC | {"task": task, "output": ""} | broken]))
-    assert "dataset.json, row 2: this row cannot be read" in complaint(lambda: ecinstruct.examples(tmp_path, task))
+    assert "dataset.json, row 2: " in complaint(lambda: ecinstruct.examples(RawData(tmp_path), task))
 
 
 def test_esci(tmp_path: Path) -> None:
@@ -174,15 +176,15 @@ def test_esci(tmp_path: Path) -> None:
     product |= {"product_bullet_point": "Oiled", "product_brand": "Aldwick", "product_color": None}
     products = [product, product | {"product_locale": "es", "product_title": "Tabla"}]
     write_parquet(tmp_path / "esci/shopping_queries_dataset_products.parquet", products)
-    assert [row.title for row in esci.products(tmp_path)] == ["Board", "Tabla"]
-    assert next(iter(esci.products(tmp_path))) == ("E1", "us", "Board", "", "Oiled", "Aldwick", "")
-    assert list(esci.titles(tmp_path, "es")) == [("E1", "Tabla")]
+    assert [row.title for row in esci.products(RawData(tmp_path))] == ["Board", "Tabla"]
+    assert next(iter(esci.products(RawData(tmp_path)))) == ("E1", "us", "Board", "", "Oiled", "Aldwick", "")
+    assert list(esci.titles(RawData(tmp_path), "es")) == [("E1", "Tabla")]
     example = {"query": "board", "query_id": 4, "product_id": "E1", "product_locale": "us", "split": "train"}
     file = tmp_path / "esci/shopping_queries_dataset_examples.parquet"
     write_parquet(file, [example | {"esci_label": "E"}])
-    assert list(esci.examples(tmp_path)) == [("board", 4, "E1", "us", "E", "train")]
+    assert list(esci.examples(RawData(tmp_path))) == [("board", 4, "E1", "us", "E", "train")]
     write_parquet(file, [example | {"esci_label": "E"}, example | {"esci_label": "X"}])
-    assert "row 2" in complaint(lambda: esci.examples(tmp_path))
+    assert "row 2" in complaint(lambda: esci.examples(RawData(tmp_path)))
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv with header", "parquet"])
@@ -196,19 +198,19 @@ def test_mmlu_in_its_three_forms(ending: str, tmp_path: Path) -> None:
         header = "question,choice0,choice1,choice2,choice3,answer\n" if "header" in ending else ""
         answer = "1" if header else "B"
         put(file.with_suffix(".csv"), f'{header}What floats?,a nail,"a cork, dry",a coin,a brick,{answer}\n')
-    assert list(mmlu.auxiliary(tmp_path)) == [("What floats?", tuple(choices), 1, "auxiliary_train")]
+    assert list(mmlu.auxiliary(RawData(tmp_path))) == [("What floats?", tuple(choices), 1, "auxiliary_train")]
 
 
 def test_mmlu_test_subjects(tmp_path: Path) -> None:
     put(tmp_path / "mmlu/test/astronomy_test.csv", "Why?,a,b,c,d,D\n")
     put(tmp_path / "mmlu/test/anatomy_test.csv", "Who?,a,b,c,d,A\n")
-    assert [(item.subject, item.answer) for item in mmlu.test(tmp_path)] == [("anatomy", 0), ("astronomy", 3)]
+    assert [(item.subject, item.answer) for item in mmlu.test(RawData(tmp_path))] == [("anatomy", 0), ("astronomy", 3)]
     put(tmp_path / "mmlu/test/anatomy_test.csv", "Who?,a,b,c,d,E\n")
-    assert "anatomy_test.csv:1" in complaint(lambda: mmlu.test(tmp_path))
+    assert "anatomy_test.csv:1" in complaint(lambda: mmlu.test(RawData(tmp_path)))
 
 
 def test_alpaca(tmp_path: Path) -> None:
     file = put(tmp_path / "alpaca/alpaca_data_cleaned.json", '[{"instruction": " Hi ", "input": "", "output": "Ho"}]')
-    assert list(alpaca.instructions(tmp_path)) == [("Hi", "", "Ho")]
+    assert list(alpaca.instructions(RawData(tmp_path))) == [("Hi", "", "Ho")]
     put(file, '[{"instruction": "Hi", "output": "Ho"}]')
-    assert "row 1: this row cannot be read: it lacks input" in complaint(lambda: alpaca.instructions(tmp_path))
+    assert "row 1: it lacks input" in complaint(lambda: alpaca.instructions(RawData(tmp_path)))

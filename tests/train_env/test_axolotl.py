@@ -11,8 +11,10 @@ from axolotl_configs.check import SCHEMA_FILE
 from axolotl_configs.render import parse_set, resolve
 from axolotl_configs.schema import names
 from dataset_builders import sample_shop
-from dataset_builders.blend import Limits, mix, read_rows
-from dataset_builders.chat import ChatTokenizer
+from dataset_builders.blend import Limits, choose, mix
+from dataset_builders.pool import Pool
+from dataset_builders.pools import ensure_pools
+from dataset_builders.rows import read_rows
 from dataset_builders.task import task_names
 from recipe.paths import ROOT
 from recipe.task_types import TaskType, answer_text
@@ -47,9 +49,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.fail("the embedded model is missing: make model")
     folder = tmp_path_factory.mktemp("data")
     sample_shop.write(folder / "shop", scale=0.3)
-    rows = dict.fromkeys(task_names(), 4)
+    pools = [Pool(name, folder / "shop", str(MODEL), 1, 4, 1) for name in task_names()]
+    folders = ensure_pools(pools, folder / "cache", "", lambda *told: None, workers=1)
     limits = Limits(2048, 0.0)
-    mix(rows, folder / "shop", folder, ChatTokenizer.load(str(MODEL)), seed=1, val_rows=13, limits=limits)
+    mix(folders, choose(folders, dict.fromkeys(folders, (4, 1)), limits), folder, seed=1, limits=limits)
     return folder
 
 

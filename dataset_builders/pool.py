@@ -1,0 +1,279 @@
+"""One dataset's pool: its questions built, cleaned, worded and measured, in the order in which blends take them.
+
+A blend takes the first so many rows of a pool, so a changed weight needs no new pool. What is in it is decided by
+hashes of (seed, task, question), never by the order of files or workers: the same raw files and the same seed
+give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+
+from dataset_builders.chat import ChatTokenizer, messages
+from dataset_builders.check import problem
+from dataset_builders.decontaminate import Evaluation
+from dataset_builders.likeness import NearDuplicates, Words, answer_of, common_texts, hash64, texts_of
+from dataset_builders.own_questions import own_task
+from dataset_builders.raw import RawData
+from dataset_builders.rows import POOL_SCHEMA, Row, table
+from dataset_builders.task import Question, Seeded, Task, held_out, load_task
+from recipe.atomic import write_text
+from recipe.errors import RecipeError
+from recipe.prompts import wordings
+
+# Questions kept beyond the rows wanted, to stand in for near-duplicates and rows in evaluation files.
+_SPARE = 2
+_CHUNK = 512
+_TICK = 2_000  # questions between two signs of life
+# Which questions are held-out rows, and in which words, does not depend on the blend's seed: two rounds are
+# judged by the same rows.
+_VAL_SEED = 0
+_BUILD_SEED = 0  # a question is the same in every blend
+
+Tick = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What a pool is made of. ``path``: a file of the user's own instead of a builder. ``train``/``val``: rows;
+    ``upsample``: how often a question may be asked, each time in other words, if there are too few."""
+
+    name: str
+    raw: Path
+    base_model: str
+    seed: int
+    train: int
+    val: int
+    upsample: int = 1
+    path: Path | None = None
+    evaluation: tuple[Path, ...] = ()
+    max_rejected: float = 0.01
+
+    @property
+    def task(self) -> Task:
+        return load_task(self.name) if self.path is None else own_task(self.name, self.path)
+
+
+@dataclass
+class Report:
+    """What became of the questions. ``rejected``: place -> problem; ``contaminated``: question -> where it stands."""
+
+    available: int = 0
+    estimated: bool = False  # ``available``, where not every question was worked out
+    more: bool = False  # whether a larger pool would hold more questions
+    dropped: Counter[str] = field(default_factory=Counter)
+    rejected: dict[str, str] = field(default_factory=dict)
+    contaminated: dict[str, str] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        write_text(path, json.dumps(vars(self), ensure_ascii=False, indent=1))
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**found, "dropped": Counter(found["dropped"])})
+
+
+def build(pool: Pool, folder: Path, tick: Tick = lambda count: None) -> None:
+    """Writes ``folder/pool.parquet`` (see ``rows.POOL_SCHEMA``) and ``folder/report.json``.
+
+    Raises:
+        RecipeError: a raw file is missing or broken, or too many of its rows cannot be read.
+    """
+    task, report = pool.task, Report()
+    chosen = _choose(pool, task, report, tick)
+    near, evaluation = NearDuplicates(), _evaluation(pool.evaluation)
+    with pq.ParquetWriter(folder / "pool.parquet", POOL_SCHEMA, compression="zstd", compression_level=1) as writer:
+        for side, wanted, seed in (("val", pool.val, _VAL_SEED), ("train", pool.train, pool.seed)):
+            seen = report if side == "train" else Report()
+            fresh = list(islice(_fresh(task, chosen.pop(side), near, evaluation, seen), wanted))
+            report.more |= side == "train" and len(fresh) == wanted
+            copies = min(pool.upsample, -(-wanted // max(1, len(fresh)))) if side == "train" else 1
+            for copy in range(copies):
+                waiting = iter(fresh)
+                while chunk := list(islice(waiting, _CHUNK)):
+                    rows = _rows(task, chunk, Seeded(seed, pool.name), copy, _tokenizer(pool.base_model))
+                    held = {"held_out": side == "val"}
+                    writer.write_table(table([row | held for row in rows]))
+                    tick(0)
+    report.write(folder / "report.json")
+
+
+@cache
+def _tokenizer(base_model: str) -> ChatTokenizer:
+    return ChatTokenizer.load(base_model)
+
+
+@cache
+def _evaluation(files: tuple[Path, ...]) -> Evaluation | None:
+    return Evaluation.load(files) if files else None
+
+
+class _Lowest:
+    """The ``size`` questions of lowest rank; memory holds no more.
+
+    Ranks are hashes, so this is an even sample of all there are, the same in whatever order they come.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size, self._heap, self._number = size, list[tuple[int, int, tuple[Any, ...]]](), 0
+        self.limit = 2**64 if size else 0  # ranks from here on will not be taken
+
+    def offer(self, rank: int, item: tuple[Any, ...]) -> None:
+        if rank >= self.limit:
+            return
+        self._number += 1
+        heapq.heappush(self._heap, (-rank, self._number, item))
+        if len(self._heap) > self._size:
+            heapq.heappop(self._heap)
+            self.limit = -self._heap[0][0] + 1
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        """From the lowest rank on; where ranks are equal, by what is asked."""
+        yield from (item for _, _, item in sorted(self._heap, key=lambda held: (-held[0], held[2][0])))
+
+
+class _Choice:
+    """One stream of questions, and of each side those that a blend takes first, with some to spare."""
+
+    def __init__(self, pool: Pool) -> None:
+        sizes = {"train": pool.train, "val": pool.val}
+        self.sides = {side: _Lowest(wanted * _SPARE + 8 if wanted else 0) for side, wanted in sizes.items()}
+        self._ranks = {"train": Seeded(pool.seed, pool.name), "val": Seeded(_VAL_SEED, pool.name)}
+        self.asked = self.refused = 0
+
+    def wants(self, entity: str, key: str) -> bool:
+        """See ``task.Seeded``."""
+        side = "val" if held_out(entity) else "train"
+        self.asked += 1
+        if self._ranks[side].digest(f"{entity}\0{key}") < self.sides[side].limit:
+            return True
+        self.refused += 1
+        return False
+
+    def offer(self, question: Question) -> str:
+        """The side that the question is on."""
+        side = "val" if held_out(question.entity) else "train"
+        content = orjson.dumps([question.fields, question.truth], option=orjson.OPT_SORT_KEYS)
+        item = (content, question.entity, question.also, question.type)
+        self.sides[side].offer(self._ranks[side].digest(f"{question.entity}\0{question.key}"), item)
+        return side
+
+
+def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, _Lowest]:
+    """Streams the builder's questions past the choice."""
+    raw, choice = RawData(pool.raw, pool.max_rejected), _Choice(pool)
+    unfit = seen = 0
+    for question in task.build(raw, Seeded(_BUILD_SEED, pool.name, choice.wants)):
+        seen += 1
+        if seen % _TICK == 0:
+            tick(_TICK)
+        if task.source != "own" and (trouble := problem(task.type, question)):
+            raw.reject(f"{task.name}, a question about {question.entity}", trouble)
+            unfit += 1
+        elif not held_out(question.entity) and any(map(held_out, question.also)):
+            report.dropped["shows a held-out entity"] += 1
+        elif choice.offer(question) == "train":
+            report.available += 1
+    tick(seen % _TICK)
+    _refuse_unfit(task, unfit, seen, raw)
+    report.rejected = raw.rejected
+    if choice.refused:  # questions that were not worked out: as many as the others let expect
+        report.estimated = True
+        report.available = round(report.available * choice.asked / max(1, choice.asked - choice.refused))
+    return choice.sides
+
+
+def _refuse_unfit(task: Task, unfit: int, seen: int, raw: RawData) -> None:
+    if unfit > raw.max_rejected * seen:
+        place, trouble = next((p, what) for p, what in raw.rejected.items() if p.startswith(f"{task.name}, "))
+        raise RecipeError(
+            f"{unfit:,} of {seen:,} questions are unfit; {raw.max_rejected:.1%} may be left out. {place}: {trouble}",
+            where=f"dataset_builders/tasks/{task.name}.py",
+            way_out="mend the builder, or the raw rows it is made from",
+        )
+
+
+def _fresh(
+    task: Task, chosen: _Lowest, near: NearDuplicates, evaluation: Evaluation | None, report: Report
+) -> Iterator[Question]:
+    """The questions that no evaluation file has and that are not nearly one of those before."""
+    waiting = map(_unpacked, _distinct(chosen, report))
+    common: frozenset[str] | None = None
+    while chunk := list(islice(waiting, _CHUNK)):
+        common = common_texts(chunk) if common is None else common
+        if evaluation:
+            found = evaluation.find(Words.of(texts_of(question, common) for question in chunk))
+            for question, where in zip(chunk, found, strict=True):
+                if where:
+                    report.dropped["in an evaluation file"] += 1
+                    report.contaminated[f"{task.name}: {question.entity}"] = f"{where.place} ({where.share:.0%} of it)"
+            chunk = [question for question, where in zip(chunk, found, strict=True) if not where]
+        if not chunk:
+            continue
+        answers = [answer_of(question.type or task.type, question) for question in chunk]
+        words = Words.of(texts_of(question, common) for question in chunk)
+        for question, new in zip(chunk, near.sieve(words, answers), strict=True):
+            if new:
+                yield question
+            else:
+                report.dropped["near-duplicate"] += 1
+
+
+def _distinct(items: Iterable[tuple[Any, ...]], report: Report) -> Iterator[tuple[Any, ...]]:
+    """Without those that ask the same as one before, and have the same answer."""
+    seen: set[bytes] = set()
+    for item in items:
+        content = hashlib.blake2b(item[0], digest_size=8).digest()
+        if content in seen:
+            report.dropped["duplicate"] += 1
+        else:
+            seen.add(content)
+            yield item
+
+
+def _unpacked(item: tuple[Any, ...]) -> Question:
+    content, entity, also, kind = item
+    fields, truth = orjson.loads(content)
+    return Question(entity, fields, truth, also, kind)
+
+
+def _rows(task: Task, questions: Sequence[Question], seeded: Seeded, copy: int, tokenizer: ChatTokenizer) -> list[Row]:
+    """Questions in words, with their lengths; another ``copy`` takes the next wording."""
+    made = [_row(task, question, seeded, copy, tokenizer) for question in questions]
+    lengths = tokenizer.lengths([row["messages"] for row in made])
+    return [row | {"tokens": all_, "trained_tokens": own} for row, (all_, own) in zip(made, lengths, strict=True)]
+
+
+def _row(task: Task, question: Question, seeded: Seeded, copy: int, tokenizer: ChatTokenizer) -> Row:
+    names = wordings(task.name) if task.source != "own" else ["as given"]
+    wording = names[(seeded.digest(f"wording {question.entity}") + copy) % len(names)]
+    kind = question.type or task.type
+    shown = list(dict.fromkeys([question.entity, *question.also]))
+    turns = messages(task, kind, wording, question, tokenizer.defuse)
+    return {
+        "messages": turns,
+        "task": task.name,
+        "task_type": kind.value,
+        "source": task.source,
+        "track": task.track,
+        "llm": task.llm,
+        "entities": shown,
+        "touches": list(map(hash64, shown)),
+        "wording": wording,
+        "truth": json.dumps(question.truth, ensure_ascii=False),
+        "copy": copy,
+        "prompt": hash64(turns[1]["content"]),
+    }

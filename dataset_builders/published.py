@@ -1,0 +1,75 @@
+"""What is known of a source's published files: where they are, how large they are, what their licence asks for.
+
+Each module of ``dataset_builders/sources`` has one ``PUBLISHED``; ``recipe fetch`` reads nothing else. Where each
+fact comes from: docs/sources.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HUB = "https://huggingface.co"
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """``accept`` says that nothing is fetched before the user agrees to ``limits``."""
+
+    name: str
+    url: str  # where to read it
+    accept: bool = False
+    limits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One published file. The last part of its URL is its published name; ``path`` is where the reader looks for it.
+
+    Attributes:
+        path: below the source's folder.
+        url: where it is published; None where only a person with an account gets it.
+        size: bytes, for planning; what the server says is what counts.
+        sha256: None where nobody tells it beforehand; the hub's servers do when they are asked.
+        estimated: ``size`` is reckoned from other figures.
+    """
+
+    path: str
+    url: str | None
+    size: int | None = None
+    sha256: str | None = None
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """``by_hand`` is what a person does to get the files that have no URL."""
+
+    title: str
+    home: str
+    licence: Licence
+    files: tuple[File, ...]
+    by_hand: str = ""
+
+
+def hub(dataset: str, revision: str, name: str) -> str:
+    """The URL of a file of a dataset on the Hugging Face hub; a commit as ``revision`` never changes its bytes."""
+    return f"{HUB}/datasets/{dataset}/resolve/{revision}/{name}"
+
+
+def in_words(size: float | None, *, estimated: bool = False) -> str:
+    """``51_286_808`` as ``51.3 MB``; ``?`` where nobody knows."""
+    if size is None:
+        return "?"
+    power = 0
+    while size >= 999.5 and power < len(_UNITS) - 1:
+        size, power = size / 1000, power + 1
+    return f"{'about ' if estimated else ''}{size:.{1 if power else 0}f} {_UNITS[power]}"
+
+
+def total(files: tuple[File, ...]) -> str:
+    """The size of all of them, in words."""
+    known = [file.size for file in files if file.size is not None]
+    if len(known) < len(files):
+        return f"over {in_words(sum(known))}" if known else "?"
+    return in_words(sum(known), estimated=any(file.estimated for file in files))

@@ -1,0 +1,68 @@
+"""A folder of published files as a build sees it: which rows it takes of giant files, and which it could not read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recipe.errors import RecipeError
+from recipe.paths import shown
+
+# Of a larger file, an even sample of entities is read; packed text counts as five times its size.
+MOST_BYTES = 2 << 30
+_UNPACKED = 5
+# A file is not judged by its first rows alone.
+_LEAST_ROWS = 10_000
+
+
+@dataclass
+class RawData:
+    """``folder`` holds one folder a source. Rows that cannot be read are noted and left out.
+
+    Attributes:
+        max_rejected: the share of a file's rows that may be left out; one row more and the build stops.
+        most_bytes: what is read of one file before only a sample of its entities is taken.
+        rejected: place (``file:line``) -> what is wrong there, in the order of reading.
+    """
+
+    folder: Path
+    max_rejected: float = 0.01
+    most_bytes: int = MOST_BYTES
+    rejected: dict[str, str] = field(default_factory=dict)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.folder / name
+
+    def reject(self, place: str, problem: str) -> None:
+        """Notes a row that is left out."""
+        self.rejected[place] = problem
+
+    def judge(self, path: Path, rejected: int, read: int, *, ended: bool) -> None:
+        """Stops the build when ``path`` has lost more of its rows than it may.
+
+        Raises:
+            RecipeError: with the first places and the way to allow more.
+        """
+        if not rejected or rejected <= self.max_rejected * max(read, 1 if ended else _LEAST_ROWS):
+            return
+        own = [(place, what) for place, what in self.rejected.items() if place.startswith(shown(path))]
+        first = "".join(f"\n  {place}: {what}" for place, what in own[:5])
+        share = rejected / max(read, 1)
+        raise RecipeError(
+            f"{rejected:,} of {read:,} rows cannot be read; {self.max_rejected:.1%} may be left out. The first:{first}",
+            where=shown(path),
+            way_out=f'mend or fetch the file again, or accept it: SET="max_rejected={min(1.0, share + 0.01):.2f}"',
+        )
+
+    def sieve(self, *paths: Path) -> Callable[[str], bool]:
+        """Tells for an entity's name whether its rows are read: the same answer for every file of a join.
+
+        A file of 20 GB is read as 10% of its products with all their reviews, not as its first 10%.
+        """
+        largest = max((path.stat().st_size * (_UNPACKED if path.suffix == ".gz" else 1) for path in paths), default=0)
+        if largest <= self.most_bytes:
+            return lambda key: True
+        limit = int(self.most_bytes / largest * 2**64)
+        return lambda key: int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) < limit

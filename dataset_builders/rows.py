@@ -1,0 +1,47 @@
+"""The training rows as files: one schema, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+
+Row = dict[str, Any]
+
+_TEXT, _NUMBER = pa.string(), pa.int32()
+# What axolotl and people read. ``truth`` is JSON in ShopBench's output_field form; ``entities`` are what the row
+# shows, its own first; ``copy`` is 0, or the how-manieth repetition of an upsampled row.
+SCHEMA = pa.schema(
+    {
+        "messages": pa.list_(pa.struct({"role": _TEXT, "content": _TEXT})),
+        "task": _TEXT,
+        "task_type": _TEXT,
+        "source": _TEXT,
+        "track": _NUMBER,
+        "llm": _TEXT,
+        "entities": pa.list_(_TEXT),
+        "wording": _TEXT,
+        "truth": _TEXT,
+        "copy": _NUMBER,
+        "tokens": _NUMBER,
+        "trained_tokens": _NUMBER,
+    }
+)
+# What mixing needs besides: the side of the split; the prompt and each of ``entities`` as 64 bits.
+_MIXING = {"held_out": pa.bool_(), "prompt": pa.uint64(), "touches": pa.list_(pa.uint64())}
+POOL_SCHEMA = pa.schema([*SCHEMA, *(pa.field(name, kind) for name, kind in _MIXING.items())])
+
+
+def table(rows: Sequence[Row], schema: pa.Schema = POOL_SCHEMA) -> pa.Table:
+    """Rows as one table."""
+    return pa.Table.from_pylist(list(rows), schema)
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a Parquet file, one at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=1024):
+            yield from batch.to_pylist()

@@ -1,0 +1,58 @@
+"""What the builders on ECInstruct share: gaps in its rows, the right option, names for what has no id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dataset_builders.sources.ecinstruct import Example
+from dataset_builders.tasks._common import digest, distinct, one_line
+
+_LONGEST = 200  # characters of a title; few are longer
+_SCRIPT = "getTime("  # in place of some titles: Amazon's pages of 2018 were not always read well
+_OPPOSITE = {"yes": "no", "no": "yes"}
+
+
+def field(values: object, key: str, limit: int = _LONGEST) -> str:
+    """``values[key]`` on one line; "" where nothing is there, which pandas left as NaN or "nan"."""
+    found = values.get(key) if isinstance(values, Mapping) else None
+    return _told(str(found), limit) if isinstance(found, str | int | float) else ""
+
+
+def unmarked(line: str) -> str:
+    """What follows the mark of a listed thing: "A: ", "1st: "."""
+    return _told(line.partition(": ")[2], _LONGEST)
+
+
+def _told(text: str, limit: int) -> str:
+    return "" if text.lower() == "nan" or _SCRIPT in text else one_line(text, limit)
+
+
+def snippets(row: Example) -> list[str]:
+    """What reviews say, each piece on one line."""
+    found = row.input.get("document") if isinstance(row.input, Mapping) else None
+    return distinct(filter(None, map(one_line, map(str, found)))) if isinstance(found, list) else []
+
+
+def title_entity(title: str) -> str:
+    """ECInstruct shows no ids: a product goes by its title, in whichever of the tasks."""
+    return f"title:{digest(title.lower())}"
+
+
+def query_entity(query: str) -> str:
+    return f"query:{query.lower()}"
+
+
+def lettered(row: Example) -> tuple[str, list[str]]:
+    """The right option and the wrong ones, without their letters: the contest numbers its options.
+
+    The output is one of the options, or only its letter. ``("", [])`` if it is neither.
+    """
+    right = next((unmarked(option) for option in row.options if row.output in (option, option.partition(":")[0])), "")
+    texts = distinct(filter(None, [right, *map(unmarked, row.options)]))  # the authors' cuts make some the same
+    return (right, texts[1:]) if right and len(texts) > 1 else ("", [])
+
+
+def yes_or_no(row: Example) -> tuple[str, list[str]]:
+    """The right answer and the wrong one, to be asked as a multiple choice; ``("", [])`` if it is neither."""
+    right = row.output.lower()
+    return (right, [_OPPOSITE[right]]) if right in _OPPOSITE else ("", [])

@@ -1,0 +1,98 @@
+"""ESCI's judgements as several builders look at them: query by query, and product by product."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+
+from dataset_builders.raw import RawData
+from dataset_builders.sources import esci
+from dataset_builders.task import held_out
+from dataset_builders.tasks._common import one_line
+
+_LONGEST_QUERY = 120  # characters; longer ones are pasted titles
+_TITLES = 3  # with one label for one query, that tell what surrounds it
+_WORD = re.compile(r"\w+")
+_GLUE = frozenset(("a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with", "without"))
+
+
+def query_entity(query: str) -> str:
+    return f"query:{query.lower()}"
+
+
+def product_entity(id: str) -> str:
+    return f"product:{id}"
+
+
+def may_show(own: str, other: str) -> bool:
+    """Whether a question about ``own`` may show ``other``.
+
+    What was judged together cannot be chosen by its side: a training question leaves held-out things away, a
+    held-out one shows what there is, and the blend keeps that out of training.
+    """
+    return held_out(own) or not held_out(other)
+
+
+def flat(text: str) -> str:
+    """Its words in lower case between single blanks: ``flat("red") in flat("Pan (Red)")``."""
+    return f" {' '.join(_WORD.findall(text.lower()))} "
+
+
+def stems(text: str) -> set[str]:
+    """Its words in lower case without a plural's s, and without those that say nothing."""
+    words = _WORD.findall(text.lower())
+    return {word[:-1] if len(word) > 3 and word[-1] == "s" else word for word in words} - _GLUE
+
+
+def by_query(raw: RawData, locale: str) -> Iterator[tuple[str, list[esci.Example]]]:
+    """Each query of a site with its judgements; ESCI's own test split stays out of training."""
+    rows = (row for row in esci.examples(raw) if row.locale == locale and row.split == "train")
+    for (_, text), judged in groupby(rows, key=lambda row: (row.query_id, row.query)):
+        if 1 < len(query := one_line(text)) <= _LONGEST_QUERY:
+            yield query, list(judged)
+
+
+def judged_twice(raw: RawData, locale: str) -> dict[str, dict[str, str]]:
+    """Product -> query -> label, of a site's products that were judged for two queries or more.
+
+    While the file is read, the ids of all judged products are held (0.9 million American ones, with one tuple a
+    query and label); afterwards those of the fifth that is left. Each query's text is held once.
+    """
+    first: dict[str, tuple[str, str]] = {}
+    often: dict[str, dict[str, str]] = {}
+    for query, judged in by_query(raw, locale):
+        pairs = {label: (query, label) for label in esci.WEIGHTS}
+        for row in judged:
+            if row.product_id in often:
+                often[row.product_id][query] = row.label
+            elif (before := first.setdefault(row.product_id, pairs[row.label]))[0] != query:
+                often[row.product_id] = dict((before, pairs[row.label]))
+    return often
+
+
+class Site:
+    """``judged_twice`` with the titles of these products, and what stands around a query."""
+
+    def __init__(self, raw: RawData, locale: str) -> None:
+        judged = judged_twice(raw, locale)
+        self.titles = {id: one_line(title, 200) for id, title in esci.titles(raw, locale) if title and id in judged}
+        self.labels: Mapping[str, Mapping[str, str]] = {id: judged[id] for id in self.titles}
+        self._found: dict[str, dict[str, list[str]]] = {}
+        for id, labels in self.labels.items():
+            for query, label in labels.items():
+                found = self._found.setdefault(query, {}).setdefault(label, [])
+                if label != "I" and len(found) < _TITLES:
+                    found.append(id)
+
+    def queries(self) -> dict[bool, list[str]]:
+        """All queries, by whether they are held out."""
+        sides: dict[bool, list[str]] = {False: [], True: []}
+        for query in self._found:
+            sides[held_out(query_entity(query))].append(query)
+        return sides
+
+    def around(self, query: str) -> set[str]:
+        """The words of a query and of what was found for it: a query with none of them wants something else, and
+        nothing that goes with it."""
+        return stems(" ".join([query, *(self.titles[id] for found in self._found[query].values() for id in found)]))

@@ -1,0 +1,193 @@
+"""Weights, volumes, lengths and counts in product titles, as the six Amazon sites write them; exact numbers.
+
+What can be read in two ways (``1.000 g`` on a German site, ``20-30 cm``, ``60 x 40 cm``, ``1/2 inch``) is not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Unit(NamedTuple):
+    name: str
+    dimension: str
+    size: Fraction  # in grams, millilitres or millimetres
+
+
+# By the sign that is shown. A fluid ounce is not the same in Britain and America: it has no size here.
+UNITS = {
+    "g": Unit("grams", "weight", Fraction(1)),
+    "kg": Unit("kilograms", "weight", Fraction(1000)),
+    "oz": Unit("ounces", "weight", Fraction("28.349523125")),
+    "lb": Unit("pounds", "weight", Fraction("453.59237")),
+    "ml": Unit("millilitres", "volume", Fraction(1)),
+    "cl": Unit("centilitres", "volume", Fraction(10)),
+    "l": Unit("litres", "volume", Fraction(1000)),
+    "fl oz": Unit("fluid ounces", "volume", Fraction(0)),
+    "mm": Unit("millimetres", "length", Fraction(1)),
+    "cm": Unit("centimetres", "length", Fraction(10)),
+    "m": Unit("metres", "length", Fraction(1000)),
+    "in": Unit("inches", "length", Fraction("25.4")),
+    "ft": Unit("feet", "length", Fraction("304.8")),
+}
+# How titles name them. Only "g" and "m" must be small: "5G" is a network, "M" a size.
+_NAMES = {
+    "g": r"g|(?i:grs?|gram(?:m?es|ms?|s|me|mi|os?)?)",
+    "kg": r"(?i:kgs?|kilos?|kilogram(?:m?es|s|m|os?)?|chilogramm[io])",
+    "oz": r"(?i:oz|ounces?)",
+    "lb": r"(?i:lbs?|pounds?)",
+    "ml": r"(?i:ml|millilit(?:er|re)s?|mililitros?|millilitri)",
+    "cl": r"(?i:cl|centilit(?:er|re)s?|centilitros?|centilitri)",
+    "l": r"(?i:l|ltrs?|lit(?:er|re)s?|litros?|litri)",
+    "fl oz": r"(?i:fl\.? ?oz|fluid ounces?)",
+    "mm": r"(?i:mm|millimet(?:er|re)s?|millim[èe]tres?|mil[ií]metros?|millimetri)",
+    "cm": r"(?i:cms?|[cz]entimet(?:er|re)s?|centim[èe]tres?|cent[ií]metros?|centimetri)",
+    "m": r"m|(?i:met(?:er|re)s?|m[èe]tres?|metros?|metri)",
+    "in": r"(?i:inch(?:es)?|zoll|pouces?|pulgadas?|pollic[ei])|″",
+    "ft": r"(?i:ft|feet|foot)",
+}
+_SIGNS = tuple(_NAMES)
+_LETTER = r"[0-9A-Za-zÀ-ÖØ-öø-ÿ]"  # not \w: Japanese goes on without a blank
+_FREE = rf"(?<!{_LETTER})(?<![.,/–-])"  # where a number may begin
+_UNIT = rf"(?:{'|'.join(_NAMES.values())})(?!{_LETTER}|[²³/])"
+_AMOUNT = re.compile(
+    rf"(?<!{_LETTER})(?<![.,/])(\d{{1,4}}(?:[.,]\d{{1,3}})?)[ -]?"
+    rf"(?:{'|'.join(f'({name})' for name in _NAMES.values())})(?!{_LETTER}|[²³/])"
+)
+# The end of a range, a side of a rectangle, a limit: "20-30 cm", "60 x 40 cm", "up to 5 kg", "ca. 1 m".
+_JOINS = r"to|by|bis|à|a|and|und|et|y|e|or|oder|o"
+_PART_BEFORE = re.compile(
+    rf"(?:[x×*/+~±<>≤≥]|\d ?[–—-]|(?<!\w)(?:{_JOINS}|up|max\.?|ca\.?|approx\.?|about|under|unter|over|über)) ?$|[–—-]$",
+    re.I,
+)
+_PART_AFTER = re.compile(rf" ?(?:[x×*/+±]|(?:{_JOINS})(?!\w)) ?[.\d]|[–—-][.\d]", re.I)
+_TIMES_BEFORE = re.compile(rf"{_FREE}(?<![x×*])(?<![x×*] )(\d{{1,3}}) ?[x×*] ?$", re.I)
+_TIMES_AFTER = re.compile(rf" ?[x×*] ?(\d{{1,3}})(?!{_LETTER}|[.,/]\d| ?[x×*]| ?{_UNIT})", re.I)
+# A weight that need not be the product's own: "scale, 5 kg", "holds 10 kg".
+_LIMIT = re.compile(
+    r"load|capacit|hold|support|scale|weight|resist|trag|belast|waage|gewicht|charge|poids|peso|carico|耐荷重", re.I
+)
+_OF = r"(?:of|de|da|di|mit|à|con)"
+_PACK = re.compile(
+    r"(?<!\w)(?:pack|set|box|case|bundle|lot|paquet|boîte|paquete|juego|lote|caja|confezione|pacco|scatola|packung)"
+    rf" {_OF} (\d{{1,3}})(?![.,]?\d| ?-?{_UNIT})"
+    rf"|{_FREE}(\d{{1,3}})(?:[ -]?packs?(?! {_OF}|\w)|er[ -]?(?:pack|set|packung|sparpack)(?!\w)"
+    r"|[個本枚袋缶](?:セット|パック|入))",
+    re.I,
+)
+_PACKS_OF = re.compile(
+    rf"{_FREE}([2-9]|\d{{2,3}}) (?:packs|boxes|packungen|paquets|paquetes|confezioni) {_OF} (\d{{1,4}})"
+    rf"(?![.,]?\d| ?-?{_UNIT})",
+    re.I,
+)
+_PIECES = re.compile(
+    rf"{_FREE}(?<![x×*+])(\d{{1,4}})[ -]?(?:count|ct|pieces|pcs|stück|stk|pièces|piezas|unidades|pezzi|"
+    r"sheets?|wipes|tablets?|capsules?|sachets?|tea ?bags?|napkins?|rolls?|blatt|tabletten|kapseln|beutel|rollen|"
+    r"comprimés|feuilles|rouleaux|cápsulas|comprimidos|bolsitas|hojas|rollos|compresse|bustine|fogli|rotoli)"
+    rf"(?!{_LETTER})(?! (?:set|puzzle|per|pro|par|por|je|each)(?!\w))",
+    re.I,
+)
+# What may stand between an amount and the pack that holds several of it: "9 oz bag (Pack of 6)".
+_BETWEEN = re.compile(
+    r"(?: (?:bags?|bottles?|box|cans?|cartons?|jars?|packets?|pouch|tins?|tubes?))?[\s,;()\[\]|–-]{1,4}", re.I
+)
+
+
+class Amount(NamedTuple):
+    value: Fraction
+    unit: str  # a key of UNITS
+
+
+class Quantities(NamedTuple):
+    """What a title states without doubt; ``None`` where it states nothing, or several things.
+
+    Attributes:
+        amount: its only weight, volume or length.
+        pack: how many items are sold together, two or more.
+        each: whether ``amount`` is that of one item: "9 oz (Pack of 6)", "6 x 500 ml", or there is but one.
+        pieces: how many pieces one of these items holds ("200 count (Pack of 2)"), or all without ``pack``.
+    """
+
+    amount: Amount | None = None
+    pack: int | None = None
+    each: bool = False
+    pieces: int | None = None
+
+
+class _Found(NamedTuple):
+    """An amount in a title. ``amount`` is ``None`` where it is a part of something else or can be read in two ways;
+    ``times`` is 6 in "6 x 500 ml", else 0."""
+
+    span: tuple[int, int]
+    dimension: str
+    amount: Amount | None
+    times: int
+
+
+def read(title: str, locale: str) -> Quantities:
+    """The quantities in a title of the site ``locale``."""
+    if not any(map(str.isdigit, title)):
+        return Quantities()
+    if nested := _PACKS_OF.search(title):
+        return Quantities(pack=int(nested[1]), pieces=int(nested[2]))
+    found = list(_amounts(title, locale))
+    # "Pack of 1" and "1 count" say nothing.
+    packs = [(match.span(), int(match[1] or match[2])) for match in _PACK.finditer(title)]
+    packs = [(span, count) for span, count in packs + [(one.span, one.times) for one in found] if count > 1]
+    pieces = [(match.span(), int(match[1])) for match in _PIECES.finditer(title) if int(match[1]) > 1]
+    by_dimension = {one.dimension: {two.amount for two in found if two.dimension == one.dimension} for one in found}
+    amount = _only(*(amounts.pop() for amounts in by_dimension.values() if amounts != {None} and len(amounts) == 1))
+    pack, held = _only(*(count for _, count in packs)), _only(*(count for _, count in pieces))
+    each = not packs and not pieces
+    each |= any(_beside(title, one.span, span) for one in found if one.amount == amount for span, _ in packs)
+    if packs and not (pack and any(_BETWEEN.fullmatch(title, at[1], span[0]) for at, _ in pieces for span, _ in packs)):
+        held = None  # "12 rolls, ... (Pack of 2)": of one pack, or of both
+    return Quantities(amount, pack, bool(amount and each and not _LIMIT.search(title)), held)
+
+
+def number(text: str, locale: str) -> Fraction | None:
+    """``1,5``, ``1.5`` or ``1,000`` as a number; ``None`` for zero, or where a mark may part thousands or decimals."""
+    whole, _, rest = text.replace(",", ".").partition(".")
+    if len(rest) < 3 or int(whole) == 0:
+        return Fraction(f"{whole}.{rest or 0}") or None
+    return Fraction(whole + rest) if "," in text and locale in ("UK", "JP") else None
+
+
+def rounded(value: Fraction, places: int) -> Decimal:
+    """To that many decimals, halves upwards; without zeros at the end."""
+    scaled = value.numerator * 10**places
+    return Decimal((2 * scaled + value.denominator) // (2 * value.denominator)).scaleb(-places).normalize()
+
+
+def _amounts(title: str, locale: str) -> Iterator[_Found]:
+    for match in _AMOUNT.finditer(title):
+        start, end = match.span()
+        unit = _SIGNS[(match.lastindex or 2) - 2]
+        dimension = UNITS[unit].dimension
+        before = title[max(0, start - 12) : start]
+        times = [found for found in (_TIMES_BEFORE.search(before), _TIMES_AFTER.match(title, end)) if found]
+        value = number(match[1], locale)
+        if times and dimension != "length":
+            value = value if len(times) == 1 else None
+        elif _PART_BEFORE.search(before) or _PART_AFTER.match(title, end):
+            value = None
+        amount = Amount(value, unit) if value else None
+        yield _Found((start, end), dimension, amount, int(times[0][1]) if amount and times else 0)
+
+
+def _beside(title: str, one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether nothing but a container's name or a comma stands between two places (which may be the same)."""
+    (_, end), (start, _) = sorted((one, other))
+    return one == other or _BETWEEN.fullmatch(title, end, start) is not None
+
+
+def _only(*values: T | None) -> T | None:
+    """The only value there is; ``None`` if there are others."""
+    found = set(values)
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,59 @@
+"""The bullet points of a listing, written from the product's description.
+
+https://github.com/amazon-science/esci-data
+esci/shopping_queries_dataset_products.parquet (invented, shortened):
+
+    product_id  product_description                         product_bullet_point               product_locale
+    B0EXAMPLE1  <p>This board is cut from solid oak and..   Solid oak\\nOiled by hand, no lac..  us
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dataset_builders.raw import RawData
+from dataset_builders.sources import esci
+from dataset_builders.task import Question, Seeded, task
+from dataset_builders.tasks._common import distinct, one_line, words
+from dataset_builders.tasks._judgements import product_entity
+from recipe.task_types import TaskType
+
+_SHORTEST, _LONGEST = 80, 1000  # characters of a description
+_POINT = range(15, 161)  # characters of a bullet point
+_POINTS = range(2, 6)
+_ROOM = 400  # characters of the answer
+_COVERED = 0.75  # of a point's words, that must stand in the description
+_NUMBER = re.compile(r"\d+")
+
+
+@task(type=TaskType.GENERATION, source="esci", track=1, llm="reword")
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+    for product in esci.products(raw):
+        if product.locale != "us" or "\n" not in product.bullet_point or len(product.description) < _SHORTEST:
+            continue
+        if not seeded.wants(entity := product_entity(product.id)):
+            continue
+        description = one_line(product.description, _LONGEST)
+        points = _points(product.bullet_point, description)
+        if len(description) >= _SHORTEST and len(points) in _POINTS:
+            answer = "\n".join(f"- {point}" for point in points)
+            yield Question(entity, {"description": description, "count": len(points)}, answer)
+
+
+def _points(bullets: str, description: str) -> list[str]:
+    """The first points that say nothing but what the description says, too."""
+    known, numbers = words(description), {*_NUMBER.findall(description)}
+    points: list[str] = []
+    for point in distinct(one_line(line).lstrip("-*•·✔★ ") for line in bullets.split("\n")):
+        told = words(point)
+        if (
+            len(point) in _POINT
+            and len(told) >= 2
+            and len(told & known) >= _COVERED * len(told)
+            and numbers.issuperset(_NUMBER.findall(point))
+            and len(points) < _POINTS[-1]
+            and sum(map(len, points)) + len(point) <= _ROOM
+        ):
+            points.append(point)
+    return points

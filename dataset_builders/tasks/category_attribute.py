@@ -1,0 +1,64 @@
+"""Which of four product categories may have an attribute.
+
+https://amazon-reviews-2023.github.io
+amazon_reviews/raw/meta_categories/meta_{Cat}.jsonl, the keys of `details` (invented, shortened):
+
+    {"categories": ["Sports & Outdoors", "Camping", "Lanterns"], "parent_asin": "B0EXAMPLE7",
+     "details": {"Brand": "Fernhill", "Light Source Type": "LED", "Best Sellers Rank": {...}, ...}, ...}
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+
+from dataset_builders.raw import RawData
+from dataset_builders.sources import amazon_reviews
+from dataset_builders.task import Question, Seeded, task
+from dataset_builders.tasks._common import placed
+from dataset_builders.tasks._details import attributes
+from dataset_builders.tasks._product_types import Path, Tree, enough, path_of
+from recipe.task_types import TaskType
+
+_WRONG, _AMONG = 3, 12  # wrong options; categories of one branch that they are drawn from
+
+
+@task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=1, llm="enrich")
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+    seen = _Seen(raw)
+    for category in amazon_reviews.categories(raw):
+        for product in amazon_reviews.products(raw, category):
+            entity = f"product:{product.parent_asin}"
+            if (path := path_of(product)) and seeded.wants(entity):
+                for key in attributes(product):
+                    rng = seeded.rng(f"{entity}:{key}")
+                    never = partial(seen.never, key, path[-1])
+                    wrong = seen.tree.near(rng, path, _WRONG, never, among=_AMONG)
+                    if len(wrong) == _WRONG:
+                        options, (answer,) = placed(rng, [path[-1]], wrong)
+                        yield Question(entity, {"attribute": key, "options": options}, answer)
+
+
+class _Seen:
+    """How many products of each category have each attribute: a first pass over all files. The contest's wrong
+    categories come from other departments, too."""
+
+    def __init__(self, raw: RawData) -> None:
+        self._products: Counter[str] = Counter()
+        self._having: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        paths: set[Path] = set()
+        everything = (amazon_reviews.products(raw, category) for category in amazon_reviews.categories(raw))
+        for product in chain.from_iterable(everything):
+            if path := path_of(product):
+                paths.add(path)
+                self._products[path[-1]] += 1
+                self._having[path[-1]].update(attributes(product))
+        self.tree = Tree(paths)
+        self._enough = enough(self._products.total(), len(self._products))
+
+    def never(self, key: str, right: str, leaf: str) -> bool:
+        """Whether enough products of ``leaf`` would have the attribute, were it as common there as in ``right``."""
+        share = self._having[right][key] / self._products[right]
+        return key not in self._having[leaf] and self._products[leaf] * share >= self._enough

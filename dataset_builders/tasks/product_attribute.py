@@ -1,0 +1,99 @@
+"""The brand or the colour of a product, told by its listing.
+
+https://github.com/amazon-science/esci-data
+esci/shopping_queries_dataset_products.parquet (invented):
+
+    product_id  product_title                     product_bullet_point   product_brand  product_color  product_locale
+    B0EXAMPLE1  Aldwick Oak Bread Board, Brown    Oiled by hand          Aldwick        Brown          us
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from dataset_builders.raw import RawData
+from dataset_builders.sources import esci
+from dataset_builders.task import Question, Seeded, task
+from dataset_builders.tasks._common import one_line, placed
+from dataset_builders.tasks._judgements import by_query, flat, product_entity, stems
+from dataset_builders.tasks._lexicon import is_color
+from recipe.task_types import TaskType
+
+_WRONG = 3
+_TITLE, _TEXT = 200, 300  # characters that are shown
+_BRAND = range(2, 40)  # characters
+_NO_BRAND = {"generic", "unknown", "unbranded", "no brand", "none", "n/a", "does not apply"}
+_KEPT = 8  # values for wrong options, of one word
+
+
+@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=1, llm="reword")
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+    # What a product is, its first query tells: the join holds the ids of the American products with it, and of
+    # each word in queries the last few values that products with it had.
+    kinds: dict[str, str] = {}
+    for query, judged in by_query(raw, "us"):
+        for row in judged:
+            if row.label in "ES":
+                kinds.setdefault(row.product_id, query)
+    recent: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for product in esci.products(raw):
+        if product.locale != "us" or (kind := kinds.get(product.id)) is None:
+            continue
+        words, values = sorted(stems(kind)), _values(product)
+        if values and seeded.wants(product_entity(product.id)):
+            seen = {name: [recent[name, word] for word in words] for name in values}
+            yield from _question(product, values, seen, seeded)
+        for name, right in values.items():
+            for word in words:
+                _remember(recent[name, word], right)
+
+
+def _question(
+    product: esci.Product, values: Mapping[str, str], seen: Mapping[str, Sequence[Mapping[str, str]]], seeded: Seeded
+) -> Iterator[Question]:
+    """On one of the ``values`` that the listing names, at most; ``seen`` are those of products like it."""
+    title, text = one_line(product.title, _TITLE), one_line(product.bullet_point or product.description, _TEXT)
+    shown = _key(f"{title} {text}")
+    rng = seeded.rng(entity := product_entity(product.id))
+    for name, right in rng.sample(sorted(values.items()), len(values)):
+        # Black & Decker is no colour.
+        named = shown if name == "brand" else shown.replace(_key(product.brand), "  ")
+        if _key(right) not in named:
+            continue
+        wrong = _wrong(rng, seen[name], _key(right), shown)
+        if len(wrong) == _WRONG:
+            options, (answer,) = placed(rng, [right], wrong)
+            yield Question(entity, {"title": title, "text": text, "attribute": name, "options": options}, answer)
+            return
+
+
+def _wrong(rng: random.Random, seen: Sequence[Mapping[str, str]], right: str, shown: str) -> list[str]:
+    """Values of products whose queries share words with this one's, the more the better, that the listing does not
+    name and that are not the right one in other words, as is Navy Blue for Blue."""
+    counts = Counter(key for values in seen for key in values)
+    texts = {key: value for values in seen for key, value in values.items()}
+    parts = set(right.split())
+    fit = [key for key in counts if key not in shown and parts.isdisjoint(key.split())]
+    rng.shuffle(fit)
+    return [texts[key] for key in sorted(fit, key=lambda key: -counts[key])[:_WRONG]]
+
+
+def _remember(values: dict[str, str], value: str) -> None:
+    values.pop(_key(value), None)
+    values[_key(value)] = value
+    if len(values) > _KEPT:
+        del values[next(iter(values))]
+
+
+def _values(product: esci.Product) -> dict[str, str]:
+    brand, color = one_line(product.brand), one_line(product.color)
+    values = {"color": color} if is_color(color) else {}
+    if len(brand) in _BRAND and brand.lower() not in _NO_BRAND and _key(brand).strip():
+        values["brand"] = brand
+    return values
+
+
+def _key(text: str) -> str:
+    return flat(text).replace(" gray ", " grey ")

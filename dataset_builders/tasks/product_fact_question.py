@@ -1,0 +1,109 @@
+"""A fact about a product that its title tells, or that cannot be inferred.
+
+https://amazon-reviews-2023.github.io
+amazon_reviews/raw/meta_categories/meta_{Cat}.jsonl, the title and `details` (invented, shortened):
+
+    {"title": "Fernhill Brass Camping Lantern, 12 Inch", "categories": ["Sports & Outdoors", "Camping", "Lanterns"],
+     "details": {"Material": "Brass", "Color": "Gold", "Best Sellers Rank": {...}, ...}, ...}
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from dataset_builders.raw import RawData
+from dataset_builders.sources import amazon_reviews
+from dataset_builders.task import Question, Seeded, held_out, task
+from dataset_builders.tasks._common import one_line, placed
+from dataset_builders.tasks._details import Fact, facts, flat
+from dataset_builders.tasks._product_types import path_of
+from recipe.task_types import TaskType
+
+CANNOT = "It cannot be inferred."
+_VALUES = 3  # options besides that one
+_TITLE = 300  # characters
+_MOST_VALUES = 24  # of a fact that are remembered for each product type
+_STATED = 0.25  # of the titles: a fact that they seldom tell is not asked for
+
+
+class _Known:
+    """Of one fact: values, how many products have it, and how many titles tell it."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}  # flat -> as it was first spelled
+        self.having = self.stated = 0
+
+    def add(self, fact: Fact, title: str) -> None:
+        self.having += 1
+        self.stated += fact.flat in title
+        if len(self.values) < _MOST_VALUES:
+            self.values.setdefault(fact.flat, fact.value)
+
+
+@task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=1, llm="construct")
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+    # (held out, cannot be inferred) -> questions. Most titles tell little: a quarter of the questions at most cannot
+    # be answered, and no less than a sixth.
+    asked: Counter[tuple[bool, bool]] = Counter()
+    for category in amazon_reviews.categories(raw):
+        known = _known(raw, category)
+        for product in amazon_reviews.products(raw, category):
+            if not (path := path_of(product)):
+                continue
+            title, entity = one_line(product.title, _TITLE), f"product:{product.parent_asin}"
+            words, side = flat(title), held_out(entity)
+            for fact in facts(product):
+                rng = seeded.rng(f"{entity}:{fact.name}")
+                if values := _values(rng, fact, known[path[-1], fact.name], known["", fact.name], words):
+                    cannot = fact.flat not in words
+                    hidden, told = asked[side, True], asked[side, False]
+                    if told >= 3 * hidden + 3 if cannot else told <= 5 * hidden + 20:
+                        asked[side, cannot] += 1
+                        options, (answer,) = placed(rng, values[:1], values[1:])
+                        fields = {"title": title, "attribute": fact.name.lower(), "options": [*options, CANNOT]}
+                        yield Question(entity, fields, len(options) if cannot else answer)
+
+
+def _known(raw: RawData, category: str) -> dict[tuple[str, str], _Known]:
+    """By product type, or "" for any, and name of the fact; a first pass over the file."""
+    known: defaultdict[tuple[str, str], _Known] = defaultdict(_Known)
+    for product in amazon_reviews.products(raw, category):
+        if path := path_of(product):
+            title = flat(one_line(product.title, _TITLE))
+            for fact in facts(product):
+                known[path[-1], fact.name].add(fact, title)
+                known["", fact.name].add(fact, title)
+    return known
+
+
+def _values(rng: random.Random, fact: Fact, own: _Known, any_type: _Known, title: str) -> list[str]:
+    """Values to choose from: the one that the title tells first, or none that it tells; empty if one cannot be sure.
+
+    Where it tells none, the true one is not listed: somebody might know it from elsewhere.
+    """
+    if own.stated < _STATED * own.having:
+        return []
+    told, right = set(title.split()), set(fact.flat.split())
+    stands = fact.flat in title
+    if not stands and (right & told or any(value in title for value in own.values)):
+        return []
+    values = [own.values.get(fact.flat, fact.value)] if stands else []
+    # Of the product's type; where these are too few, of any.
+    for known in (own, any_type):
+        for value in rng.sample(sorted(known.values), len(known.values)):
+            words = set(value.split())
+            # Neither "faux leather" next to "leather", nor "20 cm" next to "8 inch", nor what the title has words of.
+            sound = words - right and right - words and _unit(words) == _unit(right) and not (words - right) & told
+            if sound and known.values[value] not in values:
+                values.append(known.values[value])
+                if len(values) == _VALUES:
+                    return values
+    return []
+
+
+def _unit(words: set[str]) -> set[str]:
+    """What is measured, or empty for what is no measure."""
+    unit = {word for word in words if not word[0].isdigit()}
+    return unit if len(unit) < len(words) else set()

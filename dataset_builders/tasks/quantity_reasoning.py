@@ -1,0 +1,69 @@
+"""What the quantities in a product title come to: totals, packs needed, prices of one item, other units.
+
+https://www.aicrowd.com/challenges/amazon-kdd-cup-23-multilingual-recommendation-challenge
+amazon_m2/products_train.csv (id, locale, title, price, ...; invented):
+
+    B0EXAMPLE1,UK,"Aldwick Oat Biscuits, 9.24 oz (Pack of 6)",11.94,Aldwick,...
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+
+from dataset_builders.raw import RawData
+from dataset_builders.sources import amazon_m2
+from dataset_builders.task import Question, Seeded, task
+from dataset_builders.tasks._calculations import KINDS, Calculation
+from dataset_builders.tasks._common import one_line, placed
+from dataset_builders.tasks._quantities import Quantities, read, rounded
+from recipe.task_types import TaskType
+
+_WRONG = 3
+_LONGEST = 250  # characters of a title
+# Where a calculation has too few mistakes of its own: the point slips, something is halved or doubled.
+_SLIPS = tuple(map(Fraction, ("1/100", "1/10", "1/4", "1/2", "3/4", "5/4", "3/2", "2", "10", "100")))
+_NOT_DIGITS = re.compile(r"[^\d.]")
+
+
+@task(type=TaskType.MULTIPLE_CHOICE, source="amazon_m2", track=2, llm="construct")
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+    for row in amazon_m2.products(raw):
+        if not seeded.wants(f"product:{row.id}", row.locale):
+            continue
+        title = one_line(row.title, _LONGEST)
+        if (found := read(title, row.locale)) == Quantities():
+            continue
+        rng = seeded.rng(f"{row.locale}:{row.id}")
+        asked = next((asked for kind in rng.sample(KINDS, len(KINDS)) if (asked := kind(row, found, rng))), None)
+        if asked is None:
+            continue
+        right, wrong = _choices(asked, rng)
+        if len(wrong) == _WRONG and asked.proof(Fraction(_NOT_DIGITS.sub("", right))):
+            options, (answer,) = placed(rng, [right], wrong)
+            yield Question(
+                f"product:{row.id}", {"title": title, **asked.fields, "options": options}, answer, key=row.locale
+            )
+
+
+def _choices(asked: Calculation, rng: random.Random) -> tuple[str, list[str]]:
+    """The right answer and wrong ones. How many of these are smaller is drawn first: size must not tell."""
+    right = asked.written.format(rounded(asked.right, asked.places))
+    smaller = rng.randint(0, _WRONG)
+    wanted = {True: smaller, False: _WRONG - smaller}
+    wrong, spare = list[str](), list[str]()
+    slips = rng.sample(asked.slips, len(asked.slips))
+    for value in chain(slips, (asked.right * slip for slip in rng.sample(_SLIPS, len(_SLIPS)))):
+        number = rounded(value, asked.places)
+        text = asked.written.format(number)
+        if number <= 0 or text in (right, *wrong, *spare):
+            continue
+        side = value < asked.right
+        (wrong if wanted[side] else spare).append(text)
+        wanted[side] -= bool(wanted[side])
+        if len(wrong) == _WRONG:
+            break
+    return right, [*wrong, *spare][:_WRONG]

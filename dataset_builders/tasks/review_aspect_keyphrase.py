@@ -1,0 +1,51 @@
+"""The one short phrase of a review that speaks of a given aspect.
+
+https://amazon-reviews-2023.github.io
+amazon_reviews/raw/review_categories/{Cat}.jsonl, product types from meta_categories (invented, shortened):
+
+    {"text": "Came in a plain bag. It is very light and I take it along.", "parent_asin": "B0EXAMPLE7", ...}
+    {"categories": ["Sports & Outdoors", "Camping", "Lanterns"], "parent_asin": "B0EXAMPLE7", ...}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dataset_builders.raw import RawData
+from dataset_builders.sources import amazon_reviews
+from dataset_builders.task import Question, Seeded, task
+from dataset_builders.tasks._aspects import Phrase, kin, phrases
+from dataset_builders.tasks._common import one_line
+from dataset_builders.tasks._product_types import types_of
+from recipe.task_types import TaskType
+
+_SHORTEST, _LONGEST = 40, 800  # characters of a review
+_WORDS = range(1, 9)  # of a phrase
+
+
+@task(type=TaskType.GENERATION, source="amazon_reviews", track=1, llm="construct")
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+    for category in amazon_reviews.categories(raw):
+        types = types_of(raw, category)
+        for review in amazon_reviews.reviews(raw, category):
+            product, key = review.parent_asin, f"{review.user_id}:{review.timestamp}"
+            if product not in types or not seeded.wants(f"product:{product}", key):
+                continue
+            text = one_line(review.text, _LONGEST)
+            if len(text) >= _SHORTEST and (found := _telling(phrases(text))):
+                rng = seeded.rng(f"{product}:{key}")
+                phrase = rng.choice(found)
+                fields = {"product_type": types[product], "review": text, "aspect": phrase.about[0]}
+                yield Question(f"product:{product}", fields, phrase.text, key=key)
+
+
+def _telling(found: Sequence[Phrase]) -> list[Phrase]:
+    """The short ones that judge one aspect, and nothing else in the review speaks of it or of one close to it."""
+    return [
+        phrase
+        for phrase in found
+        if phrase.verdict
+        and len(phrase.about) == len(phrase.touched) == 1
+        and len(phrase.text.split()) in _WORDS
+        and not any(kin(phrase.about[0]) & other.touched for other in found if other is not phrase)
+    ]

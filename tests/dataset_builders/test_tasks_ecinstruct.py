@@ -1,0 +1,294 @@
+"""The tasks on ECInstruct: answers recomputed from the shop's own rules, and rows as messy as the published ones."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset_builders.check import problem
+from dataset_builders.raw import RawData
+from dataset_builders.sample_shop.catalogue import ProductType, catalogue
+from dataset_builders.sample_shop.ecinstruct import wordings
+from dataset_builders.task import Question, Seeded, held_out, load_task
+from dataset_builders.tasks._ecinstruct import title_entity
+from tests.dataset_builders.raw_files import write_json
+
+PUBLISHED = {
+    "answer_generation": "Answer_Generation",
+    "answerability": "Answerability_Prediction",
+    "attribute_value_extraction": "Attribute_Value_Extraction",
+    "product_matching": "Product_Matching",
+    "product_relation": "Product_Relation_Prediction",
+    "product_substitute": "Product_Substitue_Identification",
+    "query_product_ranking_ecinstruct": "Query_Product_Ranking",
+    "query_product_relevance": "Multiclass_Product_Classification",
+    "sentiment_analysis": "Sentiment_Analysis",
+    "sequential_recommendation": "Sequential_Recommendation",
+}
+RELATIONS = ["A: Both are bought.", "B: Both are viewed.", "C: Both are alike."]
+MATCH = {"title": "Oak Board", "description": float("nan"), "manufacturer": "nan", "price": "19.99"}
+QUERY = {"query": "oak board", "product": "Oak Board"}
+
+
+def asked(name: str, raw: Path) -> list[Question]:
+    """The task's questions, at least one, all of them fit."""
+    task = load_task(name)
+    found = list(task.build(RawData(raw), Seeded(0, name)))
+    assert found and not [question for question in found if problem(task.type, question)]
+    return found
+
+
+def of_rows(tmp_path: Path, name: str, *rows: tuple[Any, str], options: Any = None) -> list[Question]:
+    """Questions on rows with these inputs and outputs; texts are put in as they are, the rest as JSON."""
+    base: dict[str, Any] = {"task": PUBLISHED[name], "split": "train", "setting": "IND_Diverse_Instruction"}
+    base |= {"instruction": "Do it.", "options": options if isinstance(options, str | None) else json.dumps(options)}
+    inputs = [given if isinstance(given, str) else json.dumps(given) for given, _ in rows]
+    file = tmp_path / "ecinstruct/dataset.json"
+    write_json(file, [base | {"input": a, "output": b} for a, (_, b) in zip(inputs, rows, strict=True)])
+    return list(load_task(name).build(RawData(tmp_path), Seeded(0, name)))
+
+
+def answer(question: Question) -> str:
+    """The text of the right option."""
+    assert isinstance(question.truth, int)
+    return str(question.fields["options"][question.truth])
+
+
+def kind_of(title: str) -> ProductType:
+    """The type that a title or a query names."""
+    named = [kind for kind in catalogue().types if kind.names[0].lower() in title.lower()]
+    return max(named, key=lambda kind: len(kind.names[0]))
+
+
+def label(query: str, title: str) -> str:
+    """E, S, C or I by the words alone."""
+    wanted, found = kind_of(query), kind_of(title)
+    if found is not wanted:
+        return "C" if found.index in wanted.goes_with else "I"
+    return "E" if set(query.split()) <= set(title.lower().replace(",", "").split()) else "S"
+
+
+# --- the answers, on the sample shop ---
+
+
+def test_a_question_is_answered_by_what_is_said_on_its_aspect(shop: Path) -> None:
+    said = {aspect.name: {*aspect.good, *aspect.bad} for kind in catalogue().types for aspect in kind.aspects}
+
+    def telling(question: Question) -> set[str]:
+        aspects = [name for name in said if f" the {name} of " in question.fields["question"]]
+        return said[max(aspects, key=len)] & set(question.fields["snippets"])
+
+    for question in asked("answerability", shop):
+        assert answer(question) == ("yes" if telling(question) else "no")
+    for question in asked("answer_generation", shop):
+        assert {question.truth} == telling(question)
+
+
+def test_the_same_product_has_the_same_words(shop: Path) -> None:
+    questions = asked("product_matching", shop)
+    for question in questions:
+        first, second = (
+            sorted(question.fields[name].partition("\n")[0].lower().replace(",", "").replace(" by ", " ").split())
+            for name in ("first", "second")
+        )
+        assert answer(question) == ("yes" if first == second else "no")
+        assert "nan" not in {line.partition(": ")[2] for line in question.fields["second"].split("\n")}
+    assert any("manufacturer" not in question.fields["second"] for question in questions)
+
+
+def test_the_relation_follows_from_types_and_makers(shop: Path) -> None:
+    texts = [text.partition(": ")[2] for text in wordings()["relations"]]
+    for question in asked("product_relation", shop):
+        first, second = question.fields["first"], question.fields["second"]
+        one, other = kind_of(first), kind_of(second)
+        if one is not other:
+            assert other.index in one.goes_with
+            expected = 0
+        else:  # a title begins with the brand; a book's names its author instead
+            makers = [
+                title.split(" by ")[-1].split(",")[0] if one.topics else title.split()[0] for title in (first, second)
+            ]
+            expected = 2 if makers[0] == makers[1] else 1
+        assert answer(question) == texts[expected]
+
+
+def test_relevance_follows_from_the_words(shop: Path) -> None:
+    texts = {key: text.partition(": ")[2] for key, text in wordings()["relevance"].items()}
+    labels = Counter[str]()
+    for question in asked("query_product_relevance", shop):
+        found = label(question.fields["query"], question.fields["title"])
+        labels[found] += 1
+        assert answer(question) == texts[found]
+        assert sorted(question.fields["options"]) == sorted(texts.values())
+    assert set(labels) == set("ESCI")
+    for question in asked("product_substitute", shop):
+        found = label(question.fields["query"], question.fields["title"])
+        assert answer(question) == ("yes" if found == "S" else "no")
+        assert sorted(question.fields["options"]) == ["no", "yes"]
+
+
+def test_weights_fall_with_relevance(shop: Path) -> None:
+    sizes = Counter[int]()
+    for question in asked("query_product_ranking_ecinstruct", shop):
+        items, weights = question.fields["items"], question.truth
+        assert isinstance(weights, list)
+        sizes[len(items)] += 1
+        ranked = sorted(zip(weights, items, strict=True), reverse=True)
+        assert all(better > worse for (better, _), (worse, _) in pairwise(ranked))
+        places = ["ESCI".index(label(question.fields["query"], title)) for _, title in ranked]
+        assert places == sorted(places)
+    assert set(sizes) == {2, 3, 4}
+
+
+def test_the_next_purchase_goes_with_those_before(shop: Path) -> None:
+    for question in asked("sequential_recommendation", shop):
+        history, options = question.fields["history"], question.fields["options"]
+        assert len(history) <= 4 and len(options) <= 8
+        near = {index for line in history for index in (kind_of(line).index, *kind_of(line).goes_with)}
+        fitting = [option for option in options if kind_of(option).index in near]
+        assert fitting == [answer(question)]
+
+
+# --- who is on which side of the split ---
+
+
+def test_a_query_and_a_title_go_by_one_name_in_all_tasks(tmp_path: Path) -> None:
+    listed = {"query": "Oak Board", "product title": "OAK  board"}
+    (judged,) = of_rows(tmp_path, "query_product_relevance", (listed, "A: It fits."), options=["A: It fits.", "B: No."])
+    (substitute,) = of_rows(tmp_path, "product_substitute", (QUERY, "no"))
+    ranking = {"query": "oak board", "product list": ["A: Tin Can", "B: oak board"]}
+    (ranked,) = of_rows(tmp_path, "query_product_ranking_ecinstruct", (ranking, "B,A"))
+    pair = {"Product 1:": "Oak Board", "Product 2:": "Tin Can"}
+    (related,) = of_rows(tmp_path, "product_relation", (pair, "B"), options=RELATIONS)
+    listings = {"product 1": MATCH, "product 2": MATCH | {"title": "Tin Can"}}
+    (matched,) = of_rows(tmp_path, "product_matching", (listings, "no"))
+    (bought,) = of_rows(
+        tmp_path,
+        "sequential_recommendation",
+        (str(["1st: Tin Can. Home. Aldwick.", "2nd: Jar. Home. Aldwick."]), "B"),
+        options=str(["A: Lamp. Home. Aldwick.", "B: Oak Board. Home. Aldwick."]),
+    )
+    extracted_from = {"product title": "Oak Board", "target attributes": "Material"}
+    values = json.dumps([{"attribute": "material", "value": "oak", "source": "product title"}])
+    (extracted,) = of_rows(tmp_path, "attribute_value_extraction", (extracted_from, values))
+    assert {judged.entity, substitute.entity, ranked.entity} == {"query:oak board"}
+    assert judged.also == substitute.also and set(judged.also) < set(ranked.also)
+    assert {related.entity, matched.entity, bought.entity, extracted.entity} == set(judged.also)
+    assert related.also == matched.also == bought.also[:1] and len(bought.also) == 3
+
+
+def test_training_shows_no_product_that_is_held_out(tmp_path: Path) -> None:
+    jars = [f"Jar {number}" for number in range(200)]
+    held = [jar for jar in jars if held_out(title_entity(jar))][:3]
+    free = [jar for jar in jars if not held_out(title_entity(jar))][:4]
+    bought = str([f"{number}: {jar}. Home." for number, jar in enumerate([held[0], free[0]], start=1)])
+    for right, other in ((free[1], held[1]), (held[1], free[1])):
+        options = str([f"A: {right}. Home.", f"B: {other}. Home.", f"C: {free[2]}. Home.", f"D: {held[2]}. Home."])
+        (question,) = of_rows(tmp_path, "sequential_recommendation", (bought, "A"), options=options)
+        shown = {*question.fields["history"], *question.fields["options"]}
+        everything = {f"{jar}. Home." for jar in (held[0], free[0], right, other, free[2], held[2])}
+        expected = everything if right in held else {f"{jar}. Home." for jar in (free[0], right, free[2])}
+        assert shown == expected and question.entity == title_entity(right)
+        assert {question.entity, *question.also} == {title_entity(line.partition(".")[0]) for line in shown}
+
+
+# --- rows as published ---
+
+
+def test_missing_fields_and_other_answers_are_not_asked(tmp_path: Path) -> None:
+    inputs: dict[str, dict[str, Any]] = {
+        "product_substitute": QUERY,
+        "answerability": {"question": "Is it light?", "document": ["It is."]},
+        "product_matching": {"product 1": MATCH, "product 2": MATCH},
+    }
+    nothing: list[Any] = [None, "", [], float("nan")]
+    for name, full in inputs.items():
+        lacking = [({key: value for key, value in full.items() if key != gone}, "yes") for gone in full]
+        empty = [({**full, key: value}, "yes") for key in full for value in nothing]
+        assert len(of_rows(tmp_path, name, (full, "yes"))) == 1
+        assert of_rows(tmp_path, name, (full, "maybe"), (full, ""), *lacking, *empty) == []
+
+
+def test_the_output_is_an_option_or_its_letter(tmp_path: Path) -> None:
+    pair = {"Product 1:": "Tray &amp; Lid", "Product 2:": "Board"}
+    rows = [(pair, output) for output in ("C", "C: Both are alike.", "D", "", "Both", "C: Both are viewed.")]
+    found = of_rows(tmp_path, "product_relation", *rows, options=RELATIONS)
+    assert [answer(question) for question in found] == ["Both are alike."] * 2
+    assert found[0].fields["first"] == "Tray & Lid"
+    script = {"Product 1:": "var t = (new Date()).getTime();", "Product 2:": "Board"}
+    assert (
+        of_rows(
+            tmp_path, "product_relation", (script, "A"), ({**pair, "Product 2:": "TRAY & lid"}, "A"), options=RELATIONS
+        )
+        == []
+    )
+
+
+def test_listings_leave_out_what_pandas_lost(tmp_path: Path) -> None:
+    (question,) = of_rows(
+        tmp_path, "product_matching", ({"product 1": MATCH, "product 2": {**MATCH, "price": 7}}, "yes")
+    )
+    assert question.fields["first"] == "title: Oak Board\nprice: 19.99"
+    assert question.fields["second"] == "title: Oak Board\nprice: 7"
+
+
+@pytest.mark.parametrize(
+    ("listed", "output", "ranked"),
+    [
+        (["A: Tin Can", "B: Oak Board"], "B,A", ["Oak Board", "Tin Can"]),
+        (["A: Tin Can", "B: Oak: Board", "C: Jar"], "C, A, B", ["Jar", "Tin Can", "Oak: Board"]),
+        (["A: Tin Can", "B: Oak Board"], "B", None),  # not all
+        (["A: Tin Can", "B: Oak Board"], "B,A,C", None),  # too many
+        (["A: Tin Can", "B: Oak Board"], "B,B", None),
+        (["A: Tin Can", "B: "], "B,A", None),  # one has no title
+        (["A: Tin Can", "B: TIN CAN"], "B,A", None),  # nobody can tell them apart
+        (["A: Tin Can"], "A", None),
+        ([f"{letter}: Jar {letter}" for letter in "ABCDEF"], "A,B,C,D,E,F", None),  # more than are read
+    ],
+)
+def test_letters_become_an_order(tmp_path: Path, listed: list[str], output: str, ranked: list[str] | None) -> None:
+    given = {"query": "oak board", "product list": listed}
+    found = of_rows(tmp_path, "query_product_ranking_ecinstruct", (given, output))
+    assert len(found) == (ranked is not None)
+    for question in found:
+        assert isinstance(question.truth, list)
+        order = sorted(zip(question.truth, question.fields["items"], strict=True), reverse=True)
+        assert [title for _, title in order] == ranked
+
+
+def test_the_latest_purchases_and_some_candidates_are_shown(tmp_path: Path) -> None:
+    bought = [f'{n}th: {"Lid" if n % 2 else "Pan"} {n}: a "good" one\'s. Home. Aldwick.' for n in range(1, 31)]
+    candidates = [f"{chr(65 + n)}: Jar {n // 2}. Home. Aldwick." for n in range(20)]  # each is there twice
+    for options in (str(candidates), json.dumps(candidates)):  # as the notebook prints them, as mirrors may
+        rows = [(str(bought), chr(65 + n)) for n in range(20)]
+        found = of_rows(tmp_path, "sequential_recommendation", *rows, options=options)
+        for number, question in enumerate(found):
+            assert answer(question) == f"Jar {number // 2}. Home. Aldwick."
+            numbers = [int(line.split()[1][:-1]) for line in question.fields["history"]]
+            assert numbers == sorted(numbers) and numbers[0] > 24 and numbers[-1] <= 30
+            assert len(numbers) == 4 and problem(load_task("sequential_recommendation").type, question) is None
+        assert len(found) == 20
+
+
+def test_long_documents(tmp_path: Path) -> None:
+    """Cut for an answer; left out where the answer is whether it stands there."""
+    snippets = [f"{number} " + "word " * 100 for number in range(10)]
+    given = {"question": "Is it light?", "document": snippets}
+    (question,) = of_rows(tmp_path, "answer_generation", (given, "It is."))
+    assert question.fields["snippets"] == [text.strip() for text in snippets[:3]]
+    assert of_rows(tmp_path, "answerability", (given, "yes"), (given, "no")) == []
+    (question,) = of_rows(tmp_path, "answerability", ({**given, "document": snippets[:7]}, "yes"))
+    assert question.fields["snippets"] == [text.strip() for text in snippets[:7]]
+
+
+def test_an_answer_that_is_none_is_not_learnt(tmp_path: Path) -> None:
+    given = {"question": "Is it light?", "document": ["It weighs a pound."]}
+    none = ("I don't know.", "I do not know, sorry", "Not sure", "Don’t have one anymore.", "", "long " * 200)
+    assert of_rows(tmp_path, "answer_generation", *((given, text) for text in none)) == []
+    (question,) = of_rows(tmp_path, "answer_generation", (given, "Yes,<br />a   pound."))
+    assert question.truth == "Yes, a pound."

@@ -1,0 +1,290 @@
+"""Tasks on Amazon-M2 and MMLU: quantities, sessions, descriptions across languages, events."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset_builders.check import problem
+from dataset_builders.raw import RawData
+from dataset_builders.sources import mmlu
+from dataset_builders.sources.amazon_m2 import Product
+from dataset_builders.task import Question, Seeded, held_out, load_task
+from dataset_builders.tasks import _sessions
+from dataset_builders.tasks._queries import queries
+from tests.dataset_builders.raw_files import read_csv, write_csv
+
+PRODUCT = ("id", "locale", "title", "price", "brand", "color", "size", "model", "material", "author", "desc")
+
+
+@cache
+def built(name: str, raw: Path) -> Sequence[Question]:
+    task = load_task(name)
+    questions = list(task.build(RawData(raw), Seeded(0, name)))
+    assert all(problem(task.type, question) is None for question in questions)
+    return questions
+
+
+def products(raw: Path) -> list[dict[str, str]]:
+    header, *rows = read_csv(raw / "amazon_m2/products_train.csv")
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def chosen(question: Question) -> list[str]:
+    """The right ones of a retrieval's items."""
+    assert isinstance(question.truth, list)
+    return [question.fields["items"][int(at) - 1] for at in question.truth]
+
+
+def listing(id: str, locale: str, title: str, **columns: Any) -> list[Any]:
+    return [{"id": id, "locale": locale, "title": title, **columns}.get(name, "") for name in PRODUCT]
+
+
+def asked(folder: Path, name: str, *rows: list[Any]) -> list[Question]:
+    write_csv(folder / "amazon_m2/products_train.csv", [PRODUCT, *rows])
+    return list(built.__wrapped__(name, folder))
+
+
+# --- sessions ---
+
+
+@pytest.mark.parametrize("share", [0.05, 0.4])
+def test_a_session_keeps_to_its_side(shop: Path, monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    """Training sessions show nothing that is held out; what they are about is in ``also``, and every product once."""
+    monkeypatch.setattr("dataset_builders.task.HELD_OUT_SHARE", share)
+    for name in ("co_purchase", "next_query"):
+        questions = built.__wrapped__(name, shop)
+        sides = Counter(held_out(question.entity) for question in questions)
+        assert sides[False] > 10 and sides[True], (name, sides)
+        for question in questions:
+            assert question.entity.startswith("session:") and len(set(question.also)) == len(question.also)
+            assert held_out(question.entity) or not any(map(held_out, question.also))
+
+
+def test_right_products_are_of_the_session_and_wrong_ones_are_not(shop: Path) -> None:
+    sold = {(row["locale"], row["id"]): row["title"] for row in products(shop)}
+    titles: dict[str, set[str]] = defaultdict(set)
+    for (_, id), title in sold.items():
+        titles[id].add(title)
+    sessions = defaultdict(list)
+    for items, after, locale in read_csv(shop / "amazon_m2/sessions_train.csv")[1:]:
+        sessions[after].append({sold[locale, item] for item in [*re.findall(r"'(\w+)'", items), after]})
+    for question in built("co_purchase", shop):
+        items = question.fields["items"]
+        right = set(chosen(question))
+        assert len(question.also) == 16
+        after, *listed = (name.removeprefix("product:") for name in question.also)
+        assert all(title in titles[id] for id, title in zip(listed, items, strict=True))
+        wrong = set(items) - right
+        assert any(right <= seen and not wrong & seen for seen in sessions[after])
+
+
+def test_the_sample_does_not_depend_on_the_order_of_the_file(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sessions, "_MOST", 40)
+    header, *rows = read_csv(shop / "amazon_m2/sessions_train.csv")
+    write_csv(tmp_path / "amazon_m2/sessions_train.csv", [header, *reversed(rows)])
+    sample = _sessions.visits(RawData(shop))
+    assert 20 < len(sample) <= 40 and sample == _sessions.visits(RawData(tmp_path))
+    kept = _sessions.known(RawData(shop), sample[:1], lambda row: row.title)
+    assert set(kept) <= {(sample[0].locale, item) for item in (*sample[0].seen, sample[0].next)}
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "columns", "kind"),
+    [
+        ("UK", "Aldwick Oak Bread Board, Large", {"brand": "Aldwick"}, "oak bread board"),
+        ("UK", "Aldwick Oak Bread Board with Handle", {"brand": "Aldwick", "material": "Oak"}, "bread board"),
+        ("UK", "[2 Pack] ALDWICK USB Cable 3m - Black", {"brand": "Aldwick"}, "usb cable"),
+        ("DE", "Aldwick Brotbrett aus Eiche, groß", {"brand": "Aldwick"}, "brotbrett"),
+        ("FR", "Aldwick Planche à découper en chêne", {"brand": "Aldwick"}, "planche à découper"),
+        ("ES", "Aldwick Tabla de cortar de roble", {"brand": "Aldwick"}, "tabla de cortar"),
+        ("ES", "Aldwick Sartén de hierro, 28 cm", {"brand": "Aldwick", "material": "Hierro"}, "sartén"),
+        ("IT", "Set 3 Tappetino da yoga, blu", {}, "tappetino da yoga"),
+        ("JP", "Aldwick まな板 木製 L", {"brand": "Aldwick"}, "まな板"),
+        ("UK", "AW-12 (2023)", {}, None),
+    ],
+)
+def test_the_kind_of_a_product(locale: str, title: str, columns: dict[str, str], kind: str | None) -> None:
+    row = Product(**dict.fromkeys(PRODUCT, "") | {"locale": locale, "title": title, "price": None} | columns)  # type: ignore[arg-type]
+    found = queries(row)
+    assert (found.kind if found else None) == kind
+    assert not found or all(
+        found.kind in text and text == text.lower() and len(text.split()) <= 5 for text in found.texts
+    )
+
+
+def test_queries_lead_to_the_next_product_and_to_no_other_of_the_session(shop: Path) -> None:
+    sold: dict[str, set[str]] = defaultdict(set)
+    for row in products(shop):
+        sold[row["id"]].add(" ".join((row["title"], row["author"], row["brand"])).lower())
+    for question in built("next_query", shop):
+        fields, after = question.fields, question.also[0].removeprefix("product:")
+        right = chosen(question)
+        assert len(fields["items"]) == 10 and len(right) == 3 and 2 <= len(fields["clicks"]) <= 6
+        text = next(text for text in sorted(sold[after]) if all(w in text for query in right for w in query.split()))
+        clicked = " ".join((text, *fields["clicks"])).lower()
+        for query in set(fields["items"]) - set(right):
+            assert not all(word in clicked for word in query.split()), (query, clicked)
+
+
+# --- the same product in another language ---
+
+
+def test_one_description_is_of_the_product_and_no_other(shop: Path) -> None:
+    described: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for row in products(shop):
+        described[row["desc"]].add((row["id"], row["locale"]))
+    questions = built("multilingual_description", shop)
+    assert len(questions) > 30
+    mixed = Counter[int]()
+    for question in questions:
+        product, options = question.entity.removeprefix("product:"), question.fields["options"]
+        assert isinstance(question.truth, int)
+        (site,) = {locale for id, locale in described[question.fields["description"]] if id == product}
+        of_product = [
+            bool({(id, at) for id, at in described[text] if id == product and at != site}) for text in options
+        ]
+        assert of_product == [at == question.truth for at in range(4)]
+        sites = [{locale for _, locale in described[text]} for text in options]
+        assert all(site not in found for found in sites)
+        mixed[sum(found == sites[question.truth] for found in sites) - 1] += 1
+        assert len(set(question.also)) == 3 and {held_out(name) for name in question.also} == {
+            held_out(question.entity)
+        }
+    assert len(mixed) > 2, "wrong ones in the same and in other languages"
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "desc"),
+    [
+        ("DE", "Brotbrett aus Eiche, Farbe {}", "Brett aus Eiche, zweimal von Hand geölt, Farbe {}"),
+        (
+            "JP",
+            "オーク{}色まな板",
+            "オーク材の{}色まな板で手作業で二度オイルを塗りました",
+        ),  # one word, for what it is worth
+    ],
+    ids=["German", "Japanese"],
+)
+def test_a_variant_of_the_product_is_no_wrong_choice(tmp_path: Path, locale: str, title: str, desc: str) -> None:
+    """Fifty variants of one product and nothing else: there is nothing to ask."""
+    rows = []
+    for at in map(chr, range(ord("ア"), ord("ア") + 50)):
+        english = f"Solid oak board for bread, oiled twice, colour {at}"
+        rows.append(listing(f"B{at}", "UK", f"Oak Bread Board, colour {at}", brand="Aldwick", desc=english))
+        columns = {"brand": "Aldwick", "desc": desc.format(at)}
+        rows.append(listing(f"B{at}", locale, title.format(at), **columns))
+    assert asked(tmp_path, "multilingual_description", *rows) == []
+
+
+def test_a_text_left_in_its_language_is_no_translation(tmp_path: Path) -> None:
+    rows = []
+    for at in range(40):
+        thing = f"{chr(65 + at % 26)}{chr(97 + at // 26)}lmon"
+        english = f"{thing}wood of {thing}land with {thing}oil for kitchens"
+        texts = {"UK": english, "DE": f"{english}!"}
+        rows += [listing(f"B{at}", site, thing, brand=thing, desc=text) for site, text in texts.items()]
+    assert asked(tmp_path, "multilingual_description", *rows) == []
+
+
+# --- names of products ---
+
+
+def test_products_are_the_same_on_every_site(shop: Path) -> None:
+    ids = {row["id"] for row in products(shop)}
+    for name in ("product_entities", "multilingual_title", "quantity_reasoning", "multilingual_description"):
+        entities = {question.entity for question in built(name, shop)}
+        assert entities and {entity.removeprefix("product:") for entity in entities} <= ids, name
+
+
+# --- events ---
+
+
+@pytest.mark.parametrize(
+    ("stem", "relation", "event"),
+    [
+        ("What can cause a forest fire?", "causes", "a forest fire"),
+        ("Which of these actions would most likely lead to soil erosion?", "causes", "soil erosion"),
+        ("What is the main cause of the tides?", "causes", "the tides"),
+        ("Which statement best explains why ice floats?", "causes", "ice floats"),
+        ("A puddle is gone by noon. What most likely caused this change?", "causes", "A puddle is gone by noon"),
+        ("The lake froze over mainly because", "causes", "The lake froze over"),
+        ("Why do birds fly south?", "causes", "birds fly south"),
+        ("What will most likely happen if a cup falls?", "follows", "a cup falls"),
+        ("If a cup falls, what will happen?", "follows", "a cup falls"),
+        ("Heavy rain in the hills can cause", "follows", "Heavy rain in the hills"),
+        ("Which is a likely effect of cutting all trees?", "follows", "cutting all trees"),
+        ("Which of the following is caused by a virus?", "follows", "a virus"),
+        ("What would best prevent a ball from rolling?", "prevents", "a ball rolling"),
+        ("How can tooth decay be prevented?", "prevents", "tooth decay"),
+        ("Wearing a helmet prevents what?", "prevented", "Wearing a helmet"),
+    ],
+)
+def test_stems_are_turned_into_an_event_and_a_relation(tmp_path: Path, stem: str, relation: str, event: str) -> None:
+    (question,) = events(tmp_path, [stem, "Rain.", "Wind.", "Snow.", "Heat.", "C"])
+    assert (question.fields["relation"], question.fields["event"]) == (relation, event)
+    assert sorted(question.fields["options"]) == ["Heat", "Rain", "Snow", "Wind"]
+    assert question.fields["options"][question.truth] == "Snow"
+
+
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "Which does NOT cause rust?",
+        "All of these prevent rust except",
+        "Which of these will most likely cause this?",
+        "They are late because",
+        "Which animal eats grass?",
+        "Tom went home. It rained. What most likely happens next?",
+        "Read the text.\nHe fell because",
+        "Plants lean towards a window because they",
+    ],
+)
+def test_stems_that_leave_doubt_are_not_asked(tmp_path: Path, stem: str) -> None:
+    assert events(tmp_path, [stem, "Rain.", "Wind.", "Snow.", "Heat.", "C"]) == []
+
+
+def test_a_choice_goes_on_with_the_sentence(tmp_path: Path) -> None:
+    (question,) = events(tmp_path, ["If a cup falls, it will", "break", "fly", "sing", "sleep", "A"])
+    assert question.fields["options"][question.truth] == "it will break"
+
+
+def test_choices_that_point_at_others_are_no_events(tmp_path: Path) -> None:
+    assert events(tmp_path, ["What can cause rust?", "rain", "salt", "both of these", "sand", "C"]) == []
+
+
+def events(folder: Path, row: list[str]) -> list[Question]:
+    path = folder / "mmlu/auxiliary_train.csv"
+    path.parent.mkdir(parents=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerow(row)
+    return list(built.__wrapped__("commonsense_event", folder))
+
+
+def test_questions_on_one_passage_stay_together(tmp_path: Path) -> None:
+    passage = "Mila went to the harbour. " * 5
+    rows = [[f"{passage}{question}", "a", "b", "c", "d", "A"] for question in ("Who?", "Where?")]
+    write_csv(tmp_path / "mmlu/auxiliary_train.csv", [*rows, ["Who?", "a", "b", "c", "d", "A"]])
+    one, other, short = (question.entity for question in built.__wrapped__("mmlu_auxiliary", tmp_path))
+    assert one == other != short
+
+
+def test_an_event_keeps_the_answer_and_the_name_of_its_row(shop: Path) -> None:
+    rows = {frozenset(item.choices): item for item in mmlu.auxiliary(RawData(shop))}
+    names = {tuple(question.fields["options"]): question.entity for question in built("mmlu_auxiliary", shop)}
+    questions = built("commonsense_event", shop)
+    assert Counter(question.fields["relation"] for question in questions).keys() == {"causes", "follows", "prevents"}
+    for question in questions:
+        item = rows[frozenset(question.fields["options"])]
+        assert question.fields["options"][question.truth] == item.choices[item.answer]
+        assert question.fields["event"].lower() in item.question.lower()
+        assert question.entity == names[item.choices]

@@ -1,0 +1,101 @@
+"""``recipe data`` and ``recipe samples``, as a user meets them: what they print, what they leave, what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.recipe.test_cli import recipe
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, str]:
+    """The environment of a user with a small shop and a model of their own."""
+    folder = tmp_path_factory.mktemp("user")
+    done = recipe("sample-data", "--scale", "0.5", "--out", str(folder / "shop"))
+    assert done.returncode == 0, done.stderr
+    return {
+        "RECIPE_RUNS": str(folder / "runs"), "RECIPE_CACHE": str(folder / "cache"), "DATA": str(folder / "shop"),
+        "PROFILE": "cpu", "SET": f"base_model={model} rows=150 val_rows=39 sequence_len=2000", "COLUMNS": "200",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def built(place: dict[str, str]) -> Path:
+    """The data folder of v8."""
+    done = recipe("data", "v8", **place)
+    assert done.returncode == 0, done.stderr
+    for part in ("39 datasets", "beside the winners' slides", "61.0%", "next_query", "card.md", "recipe samples v8"):
+        assert part in done.stdout
+    return next(Path(place["RECIPE_RUNS"]).glob("cpu/*/data"))
+
+
+def test_the_folder_holds_rows_numbers_a_card_and_a_picture(built: Path) -> None:
+    found = json.loads((built / "stats.json").read_text())
+    rows = found["datasets"].values()
+    assert len(rows) == 39 and found["totals"]["kept"] == sum(row["kept"] for row in rows)
+    assert all(row["p50"] <= row["p95"] <= row["max"] and 0 < row["trained_tokens"] < row["tokens"] for row in rows)
+    assert all(sum(part.values()) == pytest.approx(1) for part in found["shares"].values())
+    assert sum(found["lengths"]["rows"]) == found["totals"]["kept"]
+    card = (built / "card.md").read_text()
+    assert all(f"`{name}`" in card for name in found["datasets"]) and "500,000" in card and "59.8%" in card
+    assert (built / "blend.png").read_bytes().startswith(b"\x89PNG") and (built / "blend.png").stat().st_size > 20_000
+    outputs = json.loads((built / "manifest.json").read_text())["outputs"]
+    assert {"train.parquet", "val.parquet", "stats.json", "card.md", "blend.png", "rejected.jsonl"} <= set(outputs)
+
+
+def test_again_says_that_it_is_done(built: Path, place: dict[str, str]) -> None:
+    before = (built / "train.parquet").stat().st_mtime_ns
+    assert "is up to date" in recipe("data", "v8", **place).stderr
+    assert (built / "train.parquet").stat().st_mtime_ns == before
+
+
+def test_a_changed_weight_builds_nothing_anew(built: Path, place: dict[str, str], tmp_path: Path) -> None:
+    cache = Path(place["RECIPE_CACHE"])
+    pools = set(cache.glob("*/*"))
+    done = recipe("data", "v8", **{**place, "SET": place["SET"].replace("rows=150", "rows=120")})
+    assert done.returncode == 0 and set(cache.glob("*/*")) == pools
+
+
+def test_samples_show_the_prompt_and_mark_what_carries_loss(built: Path, place: dict[str, str]) -> None:
+    shown = recipe("samples", "v8", "--task", "next_query", "-n", "2", **place).stdout
+    assert shown.count("--- ") == 2 and "next_query [" in shown
+    assert "Your task is retrieval." in shown and "‹<|im_end|>›" in shown
+    marked = shown.partition("--- 1")[0].count("‹")
+    assert f"{marked} with loss" in shown.partition("\n")[0]
+    held_out = recipe("samples", "v8", "--val", "-n", "1", **place)
+    assert held_out.returncode == 0 and held_out.stdout.count("--- ") == 1
+    assert "did you mean 'next_query'" in recipe("samples", "v8", "--task", "next_querys", **place).stderr
+
+
+def test_bad_raw_rows_are_listed_and_too_many_stop_the_build(place: dict[str, str], tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    assert recipe("sample-data", "--scale", "0.5", "--out", str(shop)).returncode == 0
+    products = shop / "amazon_m2" / "products_train.csv"
+    lines = products.read_bytes().splitlines(keepends=True)
+    products.write_bytes(b"".join([*lines[:10], b"B0BAD,XX,t,,,,,,,,\n", b"gro\xdf\n", *lines[10:]]))
+    own = {**place, "DATA": str(shop), "RECIPE_RUNS": str(tmp_path / "runs")}
+    done = recipe("data", "v8", **own)
+    assert done.returncode == 0, done.stderr
+    assert "rejected.jsonl  (2 rows of raw files that could not be read)" in done.stdout
+    listed = next((tmp_path / "runs").glob("cpu/*/data/rejected.jsonl")).read_text().splitlines()
+    assert [json.loads(line)["place"].rpartition(":")[2] for line in listed] == ["11", "12"]
+    refused = recipe("data", "v8", **{**own, "SET": own["SET"] + " max_rejected=0.0001"})
+    assert refused.returncode == 1 and "products_train.csv" in refused.stderr and "max_rejected" in refused.stderr
+
+
+def test_an_evaluation_file_is_kept_out(built: Path, place: dict[str, str], tmp_path: Path) -> None:
+    import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+
+    rows = pq.read_table(built / "train.parquet").to_pylist()
+    known = next(row for row in rows if row["task"] == "review_rating")["messages"][1]["content"]
+    evaluation = tmp_path / "development.json"
+    evaluation.write_text(json.dumps({"input_field": known}))
+    own = {**place, "RECIPE_RUNS": str(tmp_path / "runs"), "DECONTAMINATE": str(evaluation)}
+    done = recipe("data", "v8", **own)
+    assert done.returncode == 0 and "questions removed" in done.stdout, done.stderr
+    folder = next((tmp_path / "runs").glob("cpu/*/data"))
+    assert known not in {row["messages"][1]["content"] for row in pq.read_table(folder / "train.parquet").to_pylist()}
+    assert "development.json, question 1" in (folder / "contaminated.jsonl").read_text()
