@@ -45,7 +45,7 @@ class Cost:
 def cost(command: Sequence[str], environment: Mapping[str, str] | None = None, *, memory: bool = False) -> Cost:
     """Runs ``command`` in the checkout; a failure is an error, its output is thrown away otherwise.
 
-    ``memory``: looks ten times a second at what the process and its children hold, which costs some CPU itself.
+    ``memory``: looks twice a second at what the process and its children hold, which costs some CPU itself.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began, peak = time.monotonic(), 0
@@ -54,7 +54,7 @@ def cost(command: Sequence[str], environment: Mapping[str, str] | None = None, *
         process = subprocess.Popen(command, cwd=ROOT, env=everything, stdout=output, stderr=subprocess.STDOUT)
         while memory and process.poll() is None:
             peak = max(peak, _resident(process.pid))
-            time.sleep(0.1)
+            time.sleep(0.5)
         process.wait()
         wall = time.monotonic() - began
         if process.returncode:

@@ -42,6 +42,7 @@ class Evaluation:
     places: Sequence[str]
     grams: Hashes  # sorted
     owners: NDArray[np.int64]
+    wording: Hashes  # sorted; the grams that tell nothing
     pieces: Mapping[bytes, int]
 
     @classmethod
@@ -53,17 +54,18 @@ class Evaluation:
         """
         asked = [(f"{shown(file)}, question {n}", text) for file in files for n, text in prompts(RawData(Path()), file)]
         texts = [text for _, text in asked]
-        grams, owners = _telling(Words.of([text] for text in texts))
-        return cls([place for place, _ in asked], grams, owners, _telling_pieces(texts))
+        return cls([place for place, _ in asked], *_telling(Words.of([text] for text in texts)), _telling_pieces(texts))
 
     def find(self, words: Words) -> list[Found | None]:
         """For each question the evaluation question that it repeats, if any."""
         grams, inside = words.grams(GRAM)
-        at = np.minimum(np.searchsorted(self.grams, grams), max(0, len(self.grams) - 1))
-        known = inside & (self.grams[at] == grams) if len(self.grams) else np.zeros(len(grams), dtype=np.bool_)
-        owners = np.where(known, self.owners[at] if len(self.owners) else -1, -1)
+        telling = inside & ~np.isin(grams, self.wording)
+        owners = np.full(len(grams), -1, np.int64)
+        if len(self.grams):
+            at = np.minimum(np.searchsorted(self.grams, grams), len(self.grams) - 1)
+            owners = np.where(self.grams[at] == grams, self.owners[at], -1)
         everywhere = np.ones(len(grams), dtype=np.bool_)
-        rows = zip(words.split(owners, inside), words.split(words.hashes, everywhere), strict=True)
+        rows = zip(words.split(owners, telling), words.split(words.hashes, everywhere), strict=True)
         return [self._judged(own, hashes) for own, hashes in rows]
 
     def _judged(self, owners: NDArray[np.int64], hashes: Hashes) -> Found | None:
@@ -75,21 +77,21 @@ class Evaluation:
         return None if place is None else Found(self.places[place], 1.0)
 
 
-def _telling(words: Words) -> tuple[Hashes, NDArray[np.int64]]:
-    """The grams that stand in few questions, sorted, and for each the first question it stands in."""
+def _telling(words: Words) -> tuple[Hashes, NDArray[np.int64], Hashes]:
+    """The grams that stand in few questions, sorted, and for each the first question it stands in; and the others."""
     grams, inside = words.grams(GRAM)
     owner = np.repeat(np.arange(len(words.starts)), np.diff(np.append(words.starts, len(words.hashes))))
     pairs = np.unique(np.stack([grams[inside], owner[inside].astype(np.uint64)]), axis=1)
     distinct, first, counts = np.unique(pairs[0], return_index=True, return_counts=True)
     few = counts < _WORDING
-    return distinct[few], pairs[1][first[few]].astype(np.int64)
+    return distinct[few], pairs[1][first[few]].astype(np.int64), distinct[~few]
 
 
 def _telling_pieces(texts: Sequence[str]) -> dict[bytes, int]:
     """Short pieces (by the hashes of their words) that stand in few questions -> the first that has it."""
     held: defaultdict[bytes, list[int]] = defaultdict(list)
     for number, text in enumerate(texts):
-        for piece in set(_pieces(text)):
+        for piece in {text, *_pieces(text)}:
             held[Words.of([[piece]]).hashes.tobytes()].append(number)
     return {piece: numbers[0] for piece, numbers in held.items() if len(numbers) < _WORDING and len(piece) > 8}
 

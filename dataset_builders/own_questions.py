@@ -60,6 +60,8 @@ def _question(row: Raw) -> Question:
         kind = TaskType.GENERATION  # EC-Guide's metric `bool`: a word is answered, no number of an option
     if kind is TaskType.GENERATION:
         truth = text(given)
+    if kind is TaskType.NER and isinstance(truth, list):
+        truth = [phrase.strip() if isinstance(phrase, str) else phrase for phrase in truth]
     if trouble := _problem(kind, truth, _listed(prompt)):
         raise ValueError(trouble)
     if kind is TaskType.RETRIEVAL:

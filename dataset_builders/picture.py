@@ -10,7 +10,7 @@ from recipe.atomic import whole_file
 
 _OURS, _THEIRS, _GREY = "#1f5f8b", "#c0392b", "#9db4c8"
 # Bars for which the winners' share is known: (panel, bar) -> key of the published figures
-_KNOWN = {("type", "mc"): "multiple choice", ("type", "gen"): "generation"}
+_KNOWN = {("type", "mc"): "multiple choice", ("type", "gen"): "generation", ("LLM", "without"): "LLM"}
 _TITLES = {"type": "task type", "source": "source", "track": "track", "LLM": "enhanced by an LLM, with an endpoint"}
 
 
@@ -32,15 +32,14 @@ def draw(path: Path, name: str, found: Mapping[str, Any]) -> None:
 def _bars(axes: Any, what: str, title: str, found: Mapping[str, Any]) -> None:
     shares, published = found["shares"][what], found["published"]
     names = list(shares)[::-1]
-    bars = axes.barh(names, [100 * shares[name] for name in names], color=_OURS, height=0.6)
-    axes.bar_label(bars, fmt="%.1f%%", padding=3, fontsize=8)
+    axes.barh(names, [100 * shares[name] for name in names], color=_OURS, height=0.6)
     for place, name in enumerate(names):
+        ours, theirs = 100 * shares[name], 0.0
         if key := _KNOWN.get((what, name)):
-            _mark(axes, 100 * published[key], place)
-    if what == "LLM":
-        without = 100 * (1 - published["LLM"])
-        if "without" in names:
-            _mark(axes, without, names.index("without"))
+            theirs = 100 * (1 - published[key] if name == "without" else published[key])
+            _mark(axes, theirs, place)
+        label = (max(ours, theirs), place)  # beside the bar and the mark
+        axes.annotate(f"{ours:.1f}%", label, xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_xlim(0, 115 * max(shares.values(), default=1))
     axes.spines[["top", "right", "bottom"]].set_visible(False)

@@ -28,7 +28,7 @@ from recipe.paths import PROMPTS, ROOT
 Progress = Callable[[str, int, int, int], None]
 
 _HERE = Path(__file__).parent
-_STEP, _LEAST = 1.25, 128
+_ROOM, _STEP, _LEAST = 1.1, 1.25, 128
 _KEPT = 4  # older pools of a dataset that stay in the cache, for going back to another blend
 _SMALL = 64 * 2**20  # bytes up to which a raw file is known by its content
 # The code whose change makes other rows, besides a task's own.
@@ -41,9 +41,9 @@ _CODE = (
 
 
 def roomy(rows: int) -> int:
-    """The size of the pool for so many rows: a little more, in steps of a quarter."""
+    """The size of the pool for so many rows: at least a tenth more, in steps of a quarter."""
     size = float(_LEAST)
-    while size < rows * 1.02:
+    while size < rows * _ROOM:
         size *= _STEP
     return round(size)
 
@@ -121,7 +121,8 @@ def _code(pool: Pool) -> list[Path]:
         return [*(_HERE / "sources").glob("_*.py")]
     shared = [*(_HERE / "tasks").glob("_*.*"), *(_HERE / "sources").glob("_*.py")]
     own = (_HERE / "tasks" / f"{pool.name}.py", _HERE / "sources" / f"{pool.task.source}.py")
-    return [*shared, *own, PROMPTS / "tasks" / f"{pool.name}.j2"]
+    words = PROMPTS / "tasks"
+    return [*shared, *own, words / f"{pool.name}.j2", *words.glob("_*.j2")]
 
 
 def _make(step: Step, pool: Pool, tick: Callable[[int], None]) -> None:

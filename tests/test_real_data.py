@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from dataset_builders.decontaminate import Evaluation
+from dataset_builders.likeness import Words
+from dataset_builders.own_questions import own_task
 from dataset_builders.raw import RawData
 from dataset_builders.sources import alpaca, mmlu
+from dataset_builders.task import Seeded
 from inference.parsers import parse
 from recipe.task_types import TaskType, answer_text
 
@@ -47,3 +51,29 @@ def test_real_alpaca_rows_are_read_whole(tmp_path: Path) -> None:
     shutil.copy(DATA / "alpaca" / "alpaca_en_demo.json", tmp_path / "alpaca" / "alpaca_data_cleaned.json")
     rows = list(alpaca.instructions(RawData(tmp_path)))
     assert len(rows) == 999 and all(row.instruction for row in rows)
+
+
+# Rows whose answer is not among the choices that their prompt lists: in PRP.json the options are numbered 0, 1, 3.
+BROKEN = {"PRP.json": 0.23, "PKS.json": 0.03}
+
+
+@pytest.mark.parametrize("path", sorted((DATA / "ec-guide").glob("*/*.json")), ids=lambda path: path.name)
+def test_real_files_of_ec_guide_are_entries_of_a_blend(path: Path) -> None:
+    raw = RawData(path.parent, max_rejected=BROKEN.get(path.name, 0.01))
+    asked = list(own_task("own", path).build(raw, Seeded(0, "own")))
+    assert len(asked) > 100
+    for question in asked:
+        assert question.type is not None
+        read = parse(question.type, answer_text(question.type, question.truth))
+        if question.type is not TaskType.GENERATION:
+            assert read == question.truth
+
+
+def test_the_public_questions_are_found_among_others() -> None:
+    development = DATA / "shopbench" / "development.json"
+    evaluation = Evaluation.load([development])
+    prompts = [json.loads(line)["input_field"] for line in development.read_text(encoding="utf-8").splitlines()]
+    found = evaluation.find(Words.of([prompt] for prompt in prompts))
+    assert sum(hit is not None for hit in found) == len(prompts)
+    others = [f"{prompt.splitlines()[0][:40]} of something that nobody has asked before here" for prompt in prompts]
+    assert not any(evaluation.find(Words.of([text] for text in others)))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.sources.amazon_m2 import Product, Session
 from dataset_builders.task import held_out
-from dataset_builders.tasks._common import digest
+from dataset_builders.tasks._common import Recent, digest
 
 T = TypeVar("T")
 Key = tuple[str, str]  # locale, id
+RecentBySide = Mapping[tuple[str, bool], Recent[T]]  # (locale, whether what it holds is held out)
 # Of 3.6 million: many times what a blend takes, and what is needed of their products fits in memory.
 _MOST = 150_000
 
@@ -49,6 +51,15 @@ def _visit(entity: str, session: Session) -> Visit | None:
         return None
     seen = tuple(item for item in shown if item != session.next_item)
     return Visit(entity, validation, session.locale, seen, session.next_item)
+
+
+def wrong_choices(recent: RecentBySide[T], visit: Visit, rng: random.Random, count: int) -> Iterator[T]:
+    """Recent choices that a question on ``visit`` may show, ``count`` of a side.
+
+    On a held-out session first those that are held out themselves: what else it shows, no training row may show.
+    """
+    for side in (True, False) if visit.held_out else (False,):
+        yield from recent[visit.locale, side].sample(rng, count)
 
 
 def known(raw: RawData, sample: Iterable[Visit], tell: Callable[[Product], T]) -> dict[Key, T]:

@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from dataset_builders.raw import RawData
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._common import Recent, one_line, placed
-from dataset_builders.tasks._sessions import known, visits
+from dataset_builders.tasks._sessions import known, visits, wrong_choices
 from recipe.task_types import TaskType
 
 _RIGHT, _WRONG = 3, 12
@@ -36,7 +36,9 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         seen.pop((bought or "").casefold(), None)
         if bought and len(seen) >= _RIGHT and seeded.wants(visit.entity):
             rng = seeded.rng(visit.entity)
-            drawn = {row[0].casefold(): row for row in recent[visit.locale, visit.held_out].sample(rng, 3 * _WRONG)}
+            drawn: dict[str, _Listed] = {}
+            for row in wrong_choices(recent, visit, rng, 3 * _WRONG):
+                drawn.setdefault(row[0].casefold(), row)
             wrong = [row for title, row in drawn.items() if title not in seen and row[1] != visit.next]
             if len(wrong) >= _WRONG:
                 items, positions = placed(rng, rng.sample([*seen.values()], _RIGHT), wrong[:_WRONG])
@@ -44,6 +46,4 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                 also = tuple(f"product:{item}" for item in (visit.next, *(item for _, item in items)))
                 yield Question(visit.entity, fields, [at + 1 for at in positions], also)
         for row in seen.values():
-            recent[visit.locale, True].add(row)
-            if not visit.held_out:
-                recent[visit.locale, False].add(row)
+            recent[visit.locale, held_out(f"product:{row[1]}")].add(row)

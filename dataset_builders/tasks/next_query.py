@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 
 from dataset_builders.raw import RawData
 from dataset_builders.sources.amazon_m2 import Product
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._common import Recent, one_line, placed, words
 from dataset_builders.tasks._queries import Queries, queries
-from dataset_builders.tasks._sessions import known, visits
+from dataset_builders.tasks._sessions import known, visits, wrong_choices
 from recipe.task_types import TaskType
 
 _RIGHT = 3
@@ -45,7 +45,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         text = " ".join(clicks.values()).lower()
         if len(clicks) >= _LEAST_CLICKS and seeded.wants(visit.entity) and _fits(right, text, words(text)):
             rng = seeded.rng(visit.entity)
-            wrong = _wrong(recent[visit.locale, visit.held_out].sample(rng, _DRAWN), f"{text} {title.lower()}")
+            wrong = _wrong(wrong_choices(recent, visit, rng, _DRAWN), f"{text} {title.lower()}")
             if len(wrong) == len(_WRONG):
                 shown = dict([*clicks.items()][-_MOST_CLICKS:])
                 others = [
@@ -55,8 +55,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                 also = tuple(f"product:{item}" for item in (visit.next, *shown, *(row.id for row in wrong)))
                 fields = {"clicks": [*shown.values()], "items": items}
                 yield Question(visit.entity, fields, [at + 1 for at in positions], also)
-        for side in {True, visit.held_out}:
-            recent[visit.locale, side].add(right)
+        recent[visit.locale, held_out(f"product:{right.id}")].add(right)
 
 
 def _wrong(drawn: Iterable[Queries], text: str) -> list[Queries]:

@@ -69,7 +69,7 @@ def examples(*lines: str) -> str:
 
 def console() -> Console:
     """Where tables go; wide enough for them when the output is a file or a pipe."""
-    return Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 170, highlight=False)
 
 
 def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:

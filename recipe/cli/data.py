@@ -15,7 +15,7 @@ from recipe.lock import locked
 from recipe.paths import shown
 from recipe.task_types import TaskType
 
-_NUMBERS = ("wanted", "available", "kept", "held out", "asked", "p50", "p95", "max", "trained", "share")
+_NUMBERS = ("wanted", "available", "kept", "held\nout", "times\nasked", "p50", "p95", "max", "loss\non", "share")
 # Why rows were dropped, as the head of a narrow column.
 _SHORT = {
     "duplicate": "dup.",
