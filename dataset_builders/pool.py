@@ -8,7 +8,6 @@ give the same bytes.
 from __future__ import annotations
 
 import hashlib
-import heapq
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,11 +17,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
 from dataset_builders.chat import ChatTokenizer, messages
 from dataset_builders.check import problem
+from dataset_builders.choice import VAL_SEED, Choice, Lowest, unpacked
 from dataset_builders.decontaminate import Evaluation
 from dataset_builders.likeness import NearDuplicates, Words, answer_of, common_texts, hash64, texts_of
 from dataset_builders.own_questions import own_task
@@ -33,13 +32,8 @@ from recipe.atomic import write_text
 from recipe.errors import RecipeError
 from recipe.prompts import wordings
 
-# Questions kept beyond the rows wanted, to stand in for near-duplicates and rows in evaluation files.
-_SPARE = 2
 _CHUNK = 512
 _TICK = 2_000  # questions between two signs of life
-# Which questions are held-out rows, and in which words, does not depend on the blend's seed: two rounds are
-# judged by the same rows.
-_VAL_SEED = 0
 _BUILD_SEED = 0  # a question is the same in every blend
 
 Tick = Callable[[int], None]
@@ -72,7 +66,7 @@ class Report:
 
     available: int = 0
     estimated: bool = False  # ``available``, where not every question was worked out
-    more: bool = False  # whether a larger pool would hold more questions
+    more: bool = False  # whether a larger pool may hold more questions
     dropped: Counter[str] = field(default_factory=Counter)
     rejected: dict[str, str] = field(default_factory=dict)
     contaminated: dict[str, str] = field(default_factory=dict)
@@ -96,7 +90,7 @@ def build(pool: Pool, folder: Path, tick: Tick = lambda count: None) -> None:
     chosen = _choose(pool, task, report, tick)
     near, evaluation = NearDuplicates(), _evaluation(pool.evaluation)
     with pq.ParquetWriter(folder / "pool.parquet", POOL_SCHEMA, compression="zstd", compression_level=1) as writer:
-        for side, wanted, seed in (("val", pool.val, _VAL_SEED), ("train", pool.train, pool.seed)):
+        for side, wanted, seed in (("val", pool.val, VAL_SEED), ("train", pool.train, pool.seed)):
             seen = report if side == "train" else Report()
             fresh = list(islice(_fresh(task, chosen.pop(side), near, evaluation, seen), wanted))
             report.more |= side == "train" and len(fresh) == wanted
@@ -121,60 +115,9 @@ def _evaluation(files: tuple[Path, ...]) -> Evaluation | None:
     return Evaluation.load(files) if files else None
 
 
-class _Lowest:
-    """The ``size`` questions of lowest rank; memory holds no more.
-
-    Ranks are hashes, so this is an even sample of all there are, the same in whatever order they come.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size, self._heap, self._number = size, list[tuple[int, int, tuple[Any, ...]]](), 0
-        self.limit = 2**64 if size else 0  # ranks from here on will not be taken
-
-    def offer(self, rank: int, item: tuple[Any, ...]) -> None:
-        if rank >= self.limit:
-            return
-        self._number += 1
-        heapq.heappush(self._heap, (-rank, self._number, item))
-        if len(self._heap) > self._size:
-            heapq.heappop(self._heap)
-            self.limit = -self._heap[0][0] + 1
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """From the lowest rank on; where ranks are equal, by what is asked."""
-        yield from (item for _, _, item in sorted(self._heap, key=lambda held: (-held[0], held[2][0])))
-
-
-class _Choice:
-    """One stream of questions, and of each side those that a blend takes first, with some to spare."""
-
-    def __init__(self, pool: Pool) -> None:
-        sizes = {"train": pool.train, "val": pool.val}
-        self.sides = {side: _Lowest(wanted * _SPARE + 8 if wanted else 0) for side, wanted in sizes.items()}
-        self._ranks = {"train": Seeded(pool.seed, pool.name), "val": Seeded(_VAL_SEED, pool.name)}
-        self.asked = self.refused = 0
-
-    def wants(self, entity: str, key: str) -> bool:
-        """See ``task.Seeded``."""
-        side = "val" if held_out(entity) else "train"
-        self.asked += 1
-        if self._ranks[side].digest(f"{entity}\0{key}") < self.sides[side].limit:
-            return True
-        self.refused += 1
-        return False
-
-    def offer(self, question: Question) -> str:
-        """The side that the question is on."""
-        side = "val" if held_out(question.entity) else "train"
-        content = orjson.dumps([question.fields, question.truth], option=orjson.OPT_SORT_KEYS)
-        item = (content, question.entity, question.also, question.type)
-        self.sides[side].offer(self._ranks[side].digest(f"{question.entity}\0{question.key}"), item)
-        return side
-
-
-def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, _Lowest]:
+def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Lowest]:
     """Streams the builder's questions past the choice."""
-    raw, choice = RawData(pool.raw, pool.max_rejected), _Choice(pool)
+    raw, choice = RawData(pool.raw, pool.max_rejected), Choice(pool.name, pool.seed, train=pool.train, val=pool.val)
     unfit = seen = 0
     for question in task.build(raw, Seeded(_BUILD_SEED, pool.name, choice.wants)):
         seen += 1
@@ -190,6 +133,7 @@ def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, _Lo
     tick(seen % _TICK)
     _refuse_unfit(task, unfit, seen, raw)
     report.rejected = raw.rejected
+    report.more = choice.sides["train"].limit < 2**64
     if choice.refused:  # questions that were not worked out: as many as the others let expect
         report.estimated = True
         report.available = round(report.available * choice.asked / max(1, choice.asked - choice.refused))
@@ -207,10 +151,10 @@ def _refuse_unfit(task: Task, unfit: int, seen: int, raw: RawData) -> None:
 
 
 def _fresh(
-    task: Task, chosen: _Lowest, near: NearDuplicates, evaluation: Evaluation | None, report: Report
+    task: Task, chosen: Lowest, near: NearDuplicates, evaluation: Evaluation | None, report: Report
 ) -> Iterator[Question]:
     """The questions that no evaluation file has and that are not nearly one of those before."""
-    waiting = map(_unpacked, _distinct(chosen, report))
+    waiting = map(unpacked, _distinct(chosen, report))
     common: frozenset[str] | None = None
     while chunk := list(islice(waiting, _CHUNK)):
         common = common_texts(chunk) if common is None else common
@@ -244,12 +188,6 @@ def _distinct(items: Iterable[tuple[Any, ...]], report: Report) -> Iterator[tupl
             yield item
 
 
-def _unpacked(item: tuple[Any, ...]) -> Question:
-    content, entity, also, kind = item
-    fields, truth = orjson.loads(content)
-    return Question(entity, fields, truth, also, kind)
-
-
 def _rows(task: Task, questions: Sequence[Question], seeded: Seeded, copy: int, tokenizer: ChatTokenizer) -> list[Row]:
     """Questions in words, with their lengths; another ``copy`` takes the next wording."""
     made = [_row(task, question, seeded, copy, tokenizer) for question in questions]
@@ -259,7 +197,7 @@ def _rows(task: Task, questions: Sequence[Question], seeded: Seeded, copy: int, 
 
 def _row(task: Task, question: Question, seeded: Seeded, copy: int, tokenizer: ChatTokenizer) -> Row:
     names = wordings(task.name) if task.source != "own" else ["as given"]
-    wording = names[(seeded.digest(f"wording {question.entity}") + copy) % len(names)]
+    wording = names[(seeded.digest(f"wording {question.entity} {question.key}") + copy) % len(names)]
     kind = question.type or task.type
     shown = list(dict.fromkeys([question.entity, *question.also]))
     turns = messages(task, kind, wording, question, tokenizer.defuse)

@@ -33,7 +33,7 @@ _KEPT = 4  # older pools of a dataset that stay in the cache, for going back to 
 _SMALL = 64 * 2**20  # bytes up to which a raw file is known by its content
 # The code whose change makes other rows, besides a task's own.
 _CODE = (
-    *(_HERE / f"{name}.py" for name in ("raw", "task", "check", "chat", "pool", "rows", "likeness")),
+    *(_HERE / f"{name}.py" for name in ("raw", "task", "check", "chat", "choice", "pool", "rows", "likeness")),
     *(_HERE / f"{name}.py" for name in ("decontaminate", "own_questions")),
     *(ROOT / "recipe" / f"{name}.py" for name in ("prompts", "task_types", "jinja")),
     PROMPTS / "system.j2",

@@ -1,0 +1,75 @@
+"""Which questions of a stream a blend takes first: those whose entities have the lowest hashes.
+
+That is an even sample of all there are, the same in whatever order they come, and it is known early of most questions
+that they will not be in it: those need not be worked out.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from dataset_builders.task import Question, Seeded, held_out
+
+# Which questions are held-out rows does not depend on the blend's seed: two rounds are judged by the same rows.
+VAL_SEED = 0
+# Questions kept beyond the rows wanted, to stand in for near-duplicates and rows in evaluation files.
+_SPARE = 2
+
+
+class Lowest:
+    """The ``size`` questions of lowest rank; memory holds no more."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._heap, self._number = size, list[tuple[int, int, tuple[Any, ...]]](), 0
+        self.limit = 2**64 if size else 0  # ranks from here on will not be taken
+
+    def offer(self, rank: int, item: tuple[Any, ...]) -> None:
+        if rank >= self.limit:
+            return
+        self._number += 1
+        heapq.heappush(self._heap, (-rank, self._number, item))
+        if len(self._heap) > self._size:
+            heapq.heappop(self._heap)
+            self.limit = -self._heap[0][0] + 1
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        """From the lowest rank on; where ranks are equal, by what is asked."""
+        yield from (item for _, _, item in sorted(self._heap, key=lambda held: (-held[0], held[2][0])))
+
+
+class Choice:
+    """One stream of questions, and of each side those that a blend takes first, with some to spare."""
+
+    def __init__(self, task: str, seed: int, *, train: int, val: int) -> None:
+        sizes = {"train": train, "val": val}
+        self.sides = {side: Lowest(wanted * _SPARE + 8 if wanted else 0) for side, wanted in sizes.items()}
+        self._ranks = {"train": Seeded(seed, task), "val": Seeded(VAL_SEED, task)}
+        self.asked = self.refused = 0
+
+    def wants(self, entity: str, key: str) -> bool:
+        """See ``task.Seeded``."""
+        side = "val" if held_out(entity) else "train"
+        self.asked += 1
+        if self._ranks[side].digest(f"{entity}\0{key}") < self.sides[side].limit:
+            return True
+        self.refused += 1
+        return False
+
+    def offer(self, question: Question) -> str:
+        """The side that the question is on."""
+        side = "val" if held_out(question.entity) else "train"
+        content = orjson.dumps([question.fields, question.truth], option=orjson.OPT_SORT_KEYS)
+        item = (content, question.entity, question.also, question.type, question.key)
+        self.sides[side].offer(self._ranks[side].digest(f"{question.entity}\0{question.key}"), item)
+        return side
+
+
+def unpacked(item: tuple[Any, ...]) -> Question:
+    """A question as it was offered."""
+    content, entity, *rest = item
+    fields, truth = orjson.loads(content)
+    return Question(entity, fields, truth, *rest)
