@@ -22,7 +22,7 @@ FULL, TENTH = 75, 8  # scales of the sample shop
 MOST_SECONDS, MOST_GIB, REMIX_SECONDS, TIMES_FASTER = 300.0, 4.0, 20.0, 3.0
 TWICE = {"review_rating": 28_000}
 # All rows of the blend, with the room that a GPU's profile has.
-SETTINGS = "val_rows=2000 sequence_len=1024 max_dropped=0.02"
+SETTINGS = "val_rows={val} sequence_len=1024 max_dropped=0.02"
 RECIPE = str(VENVS / "core" / "bin" / "recipe")
 
 
@@ -76,7 +76,12 @@ def _data(folder: Path, blend: str, raw: Path, rows: int) -> Cost:
 
 def _environment(folder: Path, raw: Path, rows: int) -> Mapping[str, str]:
     own = {"RECIPE_CONFIGS": folder / "configs", "RECIPE_RUNS": folder / "runs", "RECIPE_CACHE": folder / "cache"}
-    asked = {"PROFILE": "cpu", "SET": f"rows={rows} {SETTINGS}", "DATA": raw, "DECONTAMINATE": ""}
+    asked = {
+        "PROFILE": "cpu",
+        "SET": f"rows={rows} {SETTINGS.format(val=rows // 250)}",
+        "DATA": raw,
+        "DECONTAMINATE": "",
+    }
     return {**os.environ, **{name: str(value) for name, value in (own | asked).items()}}
 
 

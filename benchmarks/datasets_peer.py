@@ -1,7 +1,7 @@
 """The blend as one would build it with Hugging Face `datasets`: from_generator, map, filter, concatenate, shuffle.
 
-Our builders, our prompts, the same rows; what is compared is everything around them. It is spared the search for
-near-duplicates and the split by entity. Usage: python -m benchmarks.datasets_peer RAW ROWS OUT
+Our builders, our prompts, our search for near-duplicates, the same rows; what is compared is everything around them.
+Usage: python -m benchmarks.datasets_peer RAW ROWS OUT
 """
 
 from __future__ import annotations
@@ -15,19 +15,31 @@ from typing import Any
 
 from axolotl_configs.blend import resolve_blend, scaled
 from dataset_builders.chat import messages
+from dataset_builders.likeness import NearDuplicates, Words, answer_of, texts_of
 from dataset_builders.raw import RawData
-from dataset_builders.task import Question, Seeded, load_task, task_names
+from dataset_builders.task import Question, Seeded, held_out, load_task, task_names
 from recipe.paths import ROOT
 from recipe.prompts import wordings
 
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 LONGEST = 1024
+_OURS = ["question", "texts", "answer", "new"]
 
 
 def questions(name: str, raw: str) -> Iterator[dict[str, Any]]:
     """A builder's questions as rows of one schema."""
-    for question in load_task(name).build(RawData(Path(raw)), Seeded(0, name)):
-        yield {"task": name, "entity": question.entity, "question": json.dumps([question.fields, question.truth])}
+    task = load_task(name)
+    for question in task.build(RawData(Path(raw)), Seeded(0, name)):
+        if not any(map(held_out, (question.entity, *question.also))):
+            content = json.dumps([question.fields, question.truth])
+            answer = answer_of(task.type, question)
+            yield {
+                "task": name,
+                "entity": question.entity,
+                "question": content,
+                "texts": texts_of(question),
+                "answer": answer,
+            }
 
 
 class Worded:
@@ -62,8 +74,14 @@ def main(raw: str, rows: int, out: str) -> None:
             return fresh
 
         made = made.filter(new).shuffle(seed=42)
+        made = made.select(range(min(len(made), 2 * portion.rows)))
+        near = NearDuplicates()
+        made = made.map(
+            lambda rows, near=near: {"new": near.sieve(Words.of(rows["texts"]), rows["answer"])}, batched=True
+        )
+        made = made.filter(lambda row: row["new"])
         made = made.select(range(min(len(made), portion.rows)))
-        made = made.map(worded, num_proc=min(len(made), os.cpu_count() or 1), remove_columns=["question"])
+        made = made.map(worded, num_proc=min(len(made), os.cpu_count() or 1), remove_columns=_OURS)
         parts.append(made.filter(lambda row: row["tokens"] <= LONGEST))
     Path(out).mkdir(parents=True, exist_ok=True)
     concatenate_datasets(parts).shuffle(seed=42).to_parquet(f"{out}/train.parquet")
