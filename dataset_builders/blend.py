@@ -87,22 +87,23 @@ def choose(pools: Mapping[str, Path], wanted: Mapping[str, tuple[int, int]], lim
         pools: the folders that ``pools.ensure_pools`` gives.
         wanted: training rows and held-out rows by dataset.
     """
-    numbers = {name: _Numbers.read(folder) for name, folder in pools.items()}
-    counts = {name: Counts(wanted=wanted[name][0]) for name in pools}
     seen: set[int] = set()
-    val = {name: numbers[name].held_out(wanted[name][1], limits, seen) for name in pools}
-    # Whatever a held-out row shows may stand in no training row.
-    shown = np.unique(
-        np.concatenate([np.zeros(0, np.uint64), *(numbers[n].touches_of(rows) for n, rows in val.items())])
-    )
-    train, short = {}, {}
+    val, train, short = {}, {}, {}
+    counts = {name: Counts(wanted=wanted[name][0]) for name in pools}
+    touched = [np.zeros(0, np.uint64)]
+    # Twice through the pools, one in memory at a time: what held-out rows show may stand in no training row.
     for name, folder in pools.items():
-        report, count = Report.read(folder / "report.json"), counts[name]
+        numbers = _Numbers.read(folder)
+        val[name] = numbers.held_out(wanted[name][1], limits, seen)
+        touched.append(numbers.touches_of(val[name]))
+    shown = np.unique(np.concatenate(touched))
+    for name, folder in pools.items():
+        numbers, report, count = _Numbers.read(folder), Report.read(folder / "report.json"), counts[name]
         count.available, count.estimated = report.available, report.estimated
         count.dropped, count.held_out = report.dropped, len(val[name])
-        train[name] = numbers[name].train(wanted[name][0], limits, seen, shown, count)
+        train[name] = numbers.train(wanted[name][0], limits, seen, shown, count)
         if count.kept < count.wanted and report.more:
-            size = int((~numbers[name].is_held_out).sum())
+            size = int((~numbers.is_held_out).sum())
             short[name] = int(size * count.wanted / max(1, count.kept) * 1.1) + 1
     return Chosen(counts, train, val, short)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import Any
 
 import orjson
 
 from dataset_builders.task import Question, Seeded, held_out
+from recipe.task_types import TaskType
 
 # Which questions are held-out rows does not depend on the blend's seed: two rounds are judged by the same rows.
 VAL_SEED = 0
@@ -21,24 +21,27 @@ _SPARE = 2
 
 
 class Lowest:
-    """The ``size`` questions of lowest rank; memory holds no more."""
+    """The ``size`` questions of lowest rank, packed; memory holds no more."""
 
     def __init__(self, size: int) -> None:
-        self._size, self._heap, self._number = size, list[tuple[int, int, tuple[Any, ...]]](), 0
+        self._size, self._heap, self._number = size, list[tuple[int, int, bytes]](), 0
         self.limit = 2**64 if size else 0  # ranks from here on will not be taken
 
-    def offer(self, rank: int, item: tuple[Any, ...]) -> None:
+    def offer(self, rank: int, packed: bytes) -> None:
         if rank >= self.limit:
             return
         self._number += 1
-        heapq.heappush(self._heap, (-rank, self._number, item))
+        heapq.heappush(self._heap, (-rank, self._number, packed))
         if len(self._heap) > self._size:
             heapq.heappop(self._heap)
             self.limit = -self._heap[0][0] + 1
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """From the lowest rank on; where ranks are equal, by what is asked."""
-        yield from (item for _, _, item in sorted(self._heap, key=lambda held: (-held[0], held[2][0])))
+    def taken(self) -> Iterator[bytes]:
+        """From the lowest rank on; where ranks are equal, by what is asked. Each is let go of as it is given."""
+        waiting, self._heap = self._heap, []
+        waiting.sort(key=lambda held: (-held[0], held[2]), reverse=True)
+        while waiting:
+            yield waiting.pop()[2]
 
 
 class Choice:
@@ -62,14 +65,17 @@ class Choice:
     def offer(self, question: Question) -> str:
         """The side that the question is on."""
         side = "val" if held_out(question.entity) else "train"
-        content = orjson.dumps([question.fields, question.truth], option=orjson.OPT_SORT_KEYS)
-        item = (content, question.entity, question.also, question.type, question.key)
-        self.sides[side].offer(self._ranks[side].digest(f"{question.entity}\0{question.key}"), item)
+        self.sides[side].offer(self._ranks[side].digest(f"{question.entity}\0{question.key}"), packed(question))
         return side
 
 
-def unpacked(item: tuple[Any, ...]) -> Question:
-    """A question as it was offered."""
-    content, entity, *rest = item
-    fields, truth = orjson.loads(content)
-    return Question(entity, fields, truth, *rest)
+def packed(question: Question) -> bytes:
+    """A question as text: a third of the memory. What is asked comes first, so that it decides the order."""
+    content = [question.fields, question.truth, question.entity, question.also, question.type, question.key]
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+
+
+def unpacked(text: bytes) -> Question:
+    """The same question."""
+    fields, truth, entity, also, kind, key = orjson.loads(text)
+    return Question(entity, fields, truth, tuple(also), None if kind is None else TaskType(kind), key)

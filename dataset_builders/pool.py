@@ -12,16 +12,16 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
+import orjson
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
 from dataset_builders.chat import ChatTokenizer, messages
 from dataset_builders.check import problem
-from dataset_builders.choice import VAL_SEED, Choice, Lowest, unpacked
+from dataset_builders.choice import VAL_SEED, Choice, Lowest, packed, unpacked
 from dataset_builders.decontaminate import Evaluation
 from dataset_builders.likeness import NearDuplicates, Words, answer_of, common_texts, hash64, texts_of
 from dataset_builders.own_questions import own_task
@@ -92,16 +92,19 @@ def build(pool: Pool, folder: Path, tick: Tick = lambda count: None) -> None:
     with pq.ParquetWriter(folder / "pool.parquet", POOL_SCHEMA, compression="zstd", compression_level=1) as writer:
         for side, wanted, seed in (("val", pool.val, VAL_SEED), ("train", pool.train, pool.seed)):
             seen = report if side == "train" else Report()
-            fresh = list(islice(_fresh(task, chosen.pop(side), near, evaluation, seen), wanted))
-            report.more |= side == "train" and len(fresh) == wanted
-            copies = min(pool.upsample, -(-wanted // max(1, len(fresh)))) if side == "train" else 1
-            for copy in range(copies):
-                waiting = iter(fresh)
-                while chunk := list(islice(waiting, _CHUNK)):
-                    rows = _rows(task, chunk, Seeded(seed, pool.name), copy, _tokenizer(pool.base_model))
-                    held = {"held_out": side == "val"}
-                    writer.write_table(table([row | held for row in rows]))
-                    tick(0)
+            fresh = islice(_fresh(task, chosen[side], near, evaluation, seen), wanted)
+            make = partial(_rows, task, Seeded(seed, pool.name), side, _tokenizer(pool.base_model))
+            again: list[bytes] = []  # what may be asked once more
+            count = 0
+            while chunk := list(islice(fresh, _CHUNK)):
+                writer.write_table(table(make(0, chunk)))
+                count += len(chunk)
+                again += map(packed, chunk) if side == "train" and pool.upsample > 1 else ()
+                tick(0)
+            report.more |= side == "train" and count == wanted
+            for copy in range(1, min(pool.upsample, -(-wanted // max(1, count))) if again else 0):
+                for start in range(0, count, _CHUNK):
+                    writer.write_table(table(make(copy, list(map(unpacked, again[start : start + _CHUNK])))))
     report.write(folder / "report.json")
 
 
@@ -154,7 +157,7 @@ def _fresh(
     task: Task, chosen: Lowest, near: NearDuplicates, evaluation: Evaluation | None, report: Report
 ) -> Iterator[Question]:
     """The questions that no evaluation file has and that are not nearly one of those before."""
-    waiting = map(unpacked, _distinct(chosen, report))
+    waiting = _distinct(map(unpacked, chosen.taken()), report)
     common: frozenset[str] | None = None
     while chunk := list(islice(waiting, _CHUNK)):
         common = common_texts(chunk) if common is None else common
@@ -176,23 +179,28 @@ def _fresh(
                 report.dropped["near-duplicate"] += 1
 
 
-def _distinct(items: Iterable[tuple[Any, ...]], report: Report) -> Iterator[tuple[Any, ...]]:
+def _distinct(questions: Iterable[Question], report: Report) -> Iterator[Question]:
     """Without those that ask the same as one before, and have the same answer."""
     seen: set[bytes] = set()
-    for item in items:
-        content = hashlib.blake2b(item[0], digest_size=8).digest()
-        if content in seen:
+    for question in questions:
+        content = orjson.dumps([question.fields, question.truth], option=orjson.OPT_SORT_KEYS)
+        if (digest := hashlib.blake2b(content, digest_size=8).digest()) in seen:
             report.dropped["duplicate"] += 1
         else:
-            seen.add(content)
-            yield item
+            seen.add(digest)
+            yield question
 
 
-def _rows(task: Task, questions: Sequence[Question], seeded: Seeded, copy: int, tokenizer: ChatTokenizer) -> list[Row]:
+def _rows(
+    task: Task, seeded: Seeded, side: str, tokenizer: ChatTokenizer, copy: int, questions: Sequence[Question]
+) -> list[Row]:
     """Questions in words, with their lengths; another ``copy`` takes the next wording."""
     made = [_row(task, question, seeded, copy, tokenizer) for question in questions]
     lengths = tokenizer.lengths([row["messages"] for row in made])
-    return [row | {"tokens": all_, "trained_tokens": own} for row, (all_, own) in zip(made, lengths, strict=True)]
+    return [
+        row | {"tokens": all_, "trained_tokens": own, "held_out": side == "val"}
+        for row, (all_, own) in zip(made, lengths, strict=True)
+    ]
 
 
 def _row(task: Task, question: Question, seeded: Seeded, copy: int, tokenizer: ChatTokenizer) -> Row:

@@ -18,6 +18,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow  # type: ignore[import-untyped,unused-ignore]
+
 from dataset_builders.pool import Pool, build
 from recipe.atomic import whole_folder
 from recipe.manifest import Step, digest, file_digest, tree_digest
@@ -198,3 +200,4 @@ def _follow_parent() -> None:
 
 def _work(step: Step, pool: Pool) -> None:
     _make(step, pool, lambda count: _signs.put((pool.name, count)))
+    pyarrow.default_memory_pool().release_unused()

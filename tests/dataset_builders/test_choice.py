@@ -15,8 +15,8 @@ from dataset_builders.task import Question, held_out
 def test_the_lowest_are_kept(ranks: list[int], size: int) -> None:
     kept = Lowest(size)
     for number, rank in enumerate(ranks):
-        kept.offer(rank, (str(number).encode(), rank))
-    assert [rank for _, rank in kept] == sorted(ranks)[:size]
+        kept.offer(rank, f"{number} {rank}".encode())
+    assert [int(text.split()[1]) for text in kept.taken()] == sorted(ranks)[:size]
 
 
 @settings(deadline=None)
@@ -30,7 +30,7 @@ def test_neither_the_order_nor_asking_first_changes_what_is_taken(train: int, va
         if not asks or other.wants(question.entity, question.key):
             other.offer(question)
     for side, wanted in (("train", train), ("val", val)):
-        taken, again = ([unpacked(item) for item in choice.sides[side]] for choice in (plain, other))
+        taken, again = ([*map(unpacked, choice.sides[side].taken())] for choice in (plain, other))
         assert taken == again and len(taken) <= (2 * wanted + 8 if wanted else 0)
         assert all(held_out(question.entity) == (side == "val") for question in taken)
     assert other.asked == (len(questions) if asks else 0)
@@ -40,4 +40,4 @@ def test_a_question_comes_out_as_it_went_in() -> None:
     choice = Choice("task", 7, train=5, val=5)
     question = Question("product:B0", {"title": "t", "options": ["a", "b"]}, 1, also=("review:1", "query:q"))
     side = choice.offer(question)
-    assert [unpacked(item) for item in choice.sides[side]] == [question]
+    assert [unpacked(text) for text in choice.sides[side].taken()] == [question]
