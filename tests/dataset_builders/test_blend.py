@@ -298,6 +298,7 @@ def test_a_file_of_ones_own_is_a_dataset(shop: Path, model: Path, tmp_path: Path
     assert first["messages"][1]["content"].startswith("What is ") and first["task_type"] == "multiple-choice"
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_a_parent_that_was_killed(shop: Path, model: Path, tmp_path: Path) -> None:
     import signal
     import subprocess

@@ -70,6 +70,7 @@ def test_samples_show_the_prompt_and_mark_what_carries_loss(built: Path, place: 
     assert "did you mean 'next_query'" in recipe("samples", "v8", "--task", "next_querys", **place).stderr
 
 
+@pytest.mark.slow
 def test_bad_raw_rows_are_listed_and_too_many_stop_the_build(place: dict[str, str], tmp_path: Path) -> None:
     shop = tmp_path / "shop"
     assert recipe("sample-data", "--scale", "0.5", "--out", str(shop)).returncode == 0
@@ -86,6 +87,7 @@ def test_bad_raw_rows_are_listed_and_too_many_stop_the_build(place: dict[str, st
     assert refused.returncode == 1 and "products_train.csv" in refused.stderr and "max_rejected" in refused.stderr
 
 
+@pytest.mark.slow
 def test_an_evaluation_file_is_kept_out(built: Path, place: dict[str, str], tmp_path: Path) -> None:
     import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
