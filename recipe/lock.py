@@ -32,7 +32,7 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[int]:
             raise RecipeError(
                 f"another run (pid {holder}) is at work in this folder",
                 where=shown(folder),
-                way_out=f"wait for it, stop it (kill {holder}), or train beside it with other settings (SET=...)",
+                way_out=f"wait for it, or stop it (kill {holder}); with other settings (SET=...) a run has its own",
             ) from error
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)

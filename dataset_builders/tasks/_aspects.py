@@ -85,6 +85,7 @@ def _clauses(text: str) -> Iterator[str]:
     yield text[start:]
 
 
+@lru_cache(maxsize=50_000)  # "works great" is said again and again
 def _phrase(clause: str) -> Phrase | None:
     words = tuple(_WORD.findall(clause.lower().replace("’", "'")))
     ranks: dict[str, int] = {}
