@@ -11,7 +11,7 @@ import importlib
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,6 +83,7 @@ class Seeded:
 _HELD_OUT = Seeded(0, "held-out entities")
 
 
+@lru_cache(maxsize=50_000)  # asked again and again of the products that many rows show
 def held_out(entity: str) -> bool:
     """Whether ``entity`` belongs to validation. Wrong choices are drawn from the side of the question's own entity:
     a question that shows entities of both sides cannot be used on either."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -26,6 +27,7 @@ Raw = Mapping[str, Any]
 Row = TypeVar("Row")
 
 ENDINGS = ("csv", "csv.gz", "parquet", "jsonl", "jsonl.gz", "json", "json.gz")
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of bytes that are no letters
 BATCH = 4096  # Parquet rows decoded at a time
 # A description may be longer than csv's 128 KiB; a quote that never closes should still stop soon.
 csv.field_size_limit(1 << 24)
@@ -170,15 +172,11 @@ def _csv(path: Path, columns: Sequence[str], headerless: bool) -> Iterator[tuple
         elif len(record) != len(header):
             # A quote that is never closed swallows lines up to the next quote: all of them are lost.
             yield number, Unreadable(f"{len(record)} fields where {len(header)} were expected", number - before)
-        elif not all(map(_is_utf8, record)):
+        elif any(map(_NOT_UTF8.search, record)):
             yield number, Unreadable("not UTF-8")
         else:
             yield number, dict(zip(header, record, strict=True))
         before = number
-
-
-def _is_utf8(field: str) -> bool:
-    return field.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in field)
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:

@@ -10,6 +10,8 @@ amazon_reviews/raw/review_categories/{Cat}.jsonl, titles from meta_categories (i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
 
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
@@ -20,6 +22,14 @@ from recipe.task_types import TaskType
 _WRONG = 3
 _SHORTEST, _LONGEST = 40, 500  # characters of a review
 
+_words_of = lru_cache(maxsize=10_000)(words)  # of titles: a product has many reviews
+
+
+class _Other(NamedTuple):
+    entity: str
+    text: str
+    words: set[str]
+
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=3)
 def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
@@ -27,23 +37,28 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         # The join holds the titles of one category (4 million in the largest). Wrong reviews come from the
         # same category, so that they cannot be told apart by the department, and from the question's own side.
         titles = {row.parent_asin: one_line(row.title) for row in amazon_reviews.products(raw, category)}
-        sides: tuple[Recent[tuple[str, str]], ...] = (Recent(), Recent())
+        sides: tuple[Recent[_Other], ...] = (Recent(), Recent())
         for review in amazon_reviews.reviews(raw, category):
             product, text = review.parent_asin, one_line(review.text, _LONGEST)
             entity, key = f"product:{product}", f"{review.user_id}:{review.timestamp}"
-            named = words(titles.get(product, ""))
+            named = _words_of(titles.get(product, ""))
             # "Great, works well" fits everything: a review must share a word with its product's title, and
             # the wrong ones fewer than it does, or two reviews of two kettles could change places.
-            shared = len(words(text) & named)
+            told = words(text)
+            shared = len(told & named)
             if len(text) < _SHORTEST or not shared:
                 continue
             recent = sides[held_out(entity)]
             if seeded.wants(entity, key):
                 rng = seeded.rng(f"{product}:{key}")
-                drawn = {other: at for at, other in recent.sample(rng, 4 * _WRONG) if at != entity}
-                wrong = [other for other in drawn if len(words(other) & named) < shared][:_WRONG]
+                drawn = {
+                    other.text: other.entity
+                    for other in recent.sample(rng, 4 * _WRONG)
+                    if other.entity != entity and len(other.words & named) < shared
+                }
+                wrong = list(drawn)[:_WRONG]
                 if len(wrong) == _WRONG:
                     options, (answer,) = placed(rng, [text], wrong)
                     fields = {"title": titles[product], "options": options}
                     yield Question(entity, fields, answer, tuple(drawn[other] for other in wrong), key=key)
-            recent.add((entity, text))
+            recent.add(_Other(entity, text, told))
