@@ -6,7 +6,7 @@ Memory holds the numbers of all rows but the texts of one dataset, or of one str
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,12 +235,9 @@ def _deal(parts: Sequence[_Part], place: NDArray[np.int64], stretches: Sequence[
     with ExitStack() as files:
         schema = pa.schema([*SCHEMA, pa.field("place", pa.int64())])
         writers = [files.enter_context(pa.ipc.new_stream(str(stretch), schema)) for stretch in stretches]
-        for part, places in zip(parts, _split(place, [len(part.rows) for part in parts]), strict=True):
+        ends = np.cumsum([len(part.rows) for part in parts])
+        for part, places in zip(parts, np.split(place, ends[:-1]), strict=True):
             table = pq.read_table(part.pool / "pool.parquet", columns=SCHEMA.names).take(pa.array(part.rows))
             table = table.append_column(schema.field("place"), pa.array(places))
             for number, writer in enumerate(writers):
                 writer.write_table(table.filter(pa.array(places // _STRETCH == number)))
-
-
-def _split(values: NDArray[np.int64], sizes: Sequence[int]) -> Iterator[NDArray[np.int64]]:
-    yield from np.split(values, np.cumsum(sizes)[:-1])

@@ -24,7 +24,7 @@ from dataset_builders.check import problem
 from dataset_builders.choice import VAL_SEED, Choice, Lowest, packed, unpacked
 from dataset_builders.decontaminate import Evaluation
 from dataset_builders.likeness import NearDuplicates, Words, answer_of, common_texts, hash64, texts_of
-from dataset_builders.own_questions import own_task
+from dataset_builders.own_questions import WORDING, own_task
 from dataset_builders.raw import RawData
 from dataset_builders.rows import POOL_SCHEMA, Row, table
 from dataset_builders.task import Question, Seeded, Task, held_out, load_task
@@ -161,17 +161,17 @@ def _fresh(
     common: frozenset[str] | None = None
     while chunk := list(islice(waiting, _CHUNK)):
         common = common_texts(chunk) if common is None else common
-        if evaluation:
-            found = evaluation.find(Words.of(texts_of(question, common) for question in chunk))
+        words = Words.of(texts_of(question, common) for question in chunk)
+        if evaluation and any(found := evaluation.find(words)):
             for question, where in zip(chunk, found, strict=True):
                 if where:
                     report.dropped["in an evaluation file"] += 1
                     report.contaminated[f"{task.name}: {question.entity}"] = f"{where.place} ({where.share:.0%} of it)"
             chunk = [question for question, where in zip(chunk, found, strict=True) if not where]
+            words = Words.of(texts_of(question, common) for question in chunk)
         if not chunk:
             continue
         answers = [answer_of(question.type or task.type, question) for question in chunk]
-        words = Words.of(texts_of(question, common) for question in chunk)
         for question, new in zip(chunk, near.sieve(words, answers), strict=True):
             if new:
                 yield question
@@ -204,7 +204,7 @@ def _rows(
 
 
 def _row(task: Task, question: Question, seeded: Seeded, copy: int, tokenizer: ChatTokenizer) -> Row:
-    names = wordings(task.name) if task.source != "own" else ["as given"]
+    names = wordings(task.name) if task.source != "own" else [WORDING]
     wording = names[(seeded.digest(f"wording {question.entity} {question.key}") + copy) % len(names)]
     kind = question.type or task.type
     shown = list(dict.fromkeys([question.entity, *question.also]))

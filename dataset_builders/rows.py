@@ -35,9 +35,9 @@ _MIXING = {"held_out": pa.bool_(), "prompt": pa.uint64(), "touches": pa.list_(pa
 POOL_SCHEMA = pa.schema([*SCHEMA, *(pa.field(name, kind) for name, kind in _MIXING.items())])
 
 
-def table(rows: Sequence[Row], schema: pa.Schema = POOL_SCHEMA) -> pa.Table:
-    """Rows as one table."""
-    return pa.Table.from_pylist(list(rows), schema)
+def table(rows: Sequence[Row]) -> pa.Table:
+    """Rows of a pool as one table."""
+    return pa.Table.from_pylist(list(rows), POOL_SCHEMA)
 
 
 def read_rows(path: Path) -> Iterator[Row]:

@@ -94,6 +94,11 @@ class Review(NamedTuple):
     helpful_vote: int
     verified_purchase: bool
 
+    @property
+    def key(self) -> str:
+        """Which of the reviews of its product this is."""
+        return f"{self.user_id}:{self.timestamp}"
+
 
 class Product(NamedTuple):
     """``categories`` goes from the department down to the leaf; it may be empty, as may every text."""

@@ -35,6 +35,16 @@ def spelled(phrase: str, text: str) -> str | None:
     return found[0] if found else None
 
 
+def product_entity(id: str) -> str:
+    """A product is the same on every site and in every source: the split holds across all of them."""
+    return f"product:{id}"
+
+
+def query_entity(query: str) -> str:
+    """So is a query."""
+    return f"query:{query.lower()}"
+
+
 def digest(text: str) -> str:
     """A short name for a row whose source gives it none."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

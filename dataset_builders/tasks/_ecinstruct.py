@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from dataset_builders.sources.ecinstruct import Example
-from dataset_builders.tasks._common import digest, distinct, one_line
+from dataset_builders.raw import RawData
+from dataset_builders.sources.ecinstruct import Example, TaskName, examples
+from dataset_builders.task import Question, Seeded
+from dataset_builders.tasks._common import digest, distinct, one_line, placed, query_entity
 
 _LONGEST = 200  # characters of a title; few are longer
 _SCRIPT = "getTime("  # in place of some titles: Amazon's pages of 2018 were not always read well
@@ -38,10 +40,6 @@ def title_entity(title: str) -> str:
     return f"title:{digest(title.lower())}"
 
 
-def query_entity(query: str) -> str:
-    return f"query:{query.lower()}"
-
-
 def lettered(row: Example) -> tuple[str, list[str]]:
     """The right option and the wrong ones, without their letters: the contest numbers its options.
 
@@ -50,6 +48,19 @@ def lettered(row: Example) -> tuple[str, list[str]]:
     right = next((unmarked(option) for option in row.options if row.output in (option, option.partition(":")[0])), "")
     texts = distinct(filter(None, [right, *map(unmarked, row.options)]))  # the authors' cuts make some the same
     return (right, texts[1:]) if right and len(texts) > 1 else ("", [])
+
+
+def on_query_and_title(
+    raw: RawData, seeded: Seeded, name: TaskName, key: str, choices: Callable[[Example], tuple[str, list[str]]]
+) -> Iterator[Question]:
+    """A multiple choice on a query and the product under ``key``; ``choices``: ``lettered`` or ``yes_or_no``."""
+    for row in examples(raw, name):
+        query, title = field(row.input, "query"), field(row.input, key)
+        right, wrong = choices(row)
+        if query and title and right:
+            options, (answer,) = placed(seeded.rng(f"{query}\n{title}"), [right], wrong)
+            fields = {"query": query, "title": title, "options": options}
+            yield Question(query_entity(query), fields, answer, (title_entity(title),))
 
 
 def yes_or_no(row: Example) -> tuple[str, list[str]]:

@@ -9,20 +9,12 @@ from itertools import groupby
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import held_out
-from dataset_builders.tasks._common import one_line
+from dataset_builders.tasks._common import one_line, query_entity
 
 _LONGEST_QUERY = 120  # characters; longer ones are pasted titles
 _TITLES = 3  # with one label for one query, that tell what surrounds it
 _WORD = re.compile(r"\w+")
 _GLUE = frozenset(("a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with", "without"))
-
-
-def query_entity(query: str) -> str:
-    return f"query:{query.lower()}"
-
-
-def product_entity(id: str) -> str:
-    return f"product:{id}"
 
 
 def may_show(own: str, other: str) -> bool:

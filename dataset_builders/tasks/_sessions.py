@@ -11,7 +11,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.sources.amazon_m2 import Product, Session
 from dataset_builders.task import held_out
-from dataset_builders.tasks._common import Recent, digest
+from dataset_builders.tasks._common import Recent, digest, product_entity
 
 T = TypeVar("T")
 Key = tuple[str, str]  # locale, id
@@ -46,8 +46,8 @@ def visits(raw: RawData) -> list[Visit]:
 
 def _visit(entity: str, session: Session) -> Visit | None:
     validation = held_out(entity)
-    shown = [item for item in dict.fromkeys(session.prev_items) if validation or not held_out(f"product:{item}")]
-    if not validation and held_out(f"product:{session.next_item}"):
+    shown = [item for item in dict.fromkeys(session.prev_items) if validation or not held_out(product_entity(item))]
+    if not validation and held_out(product_entity(session.next_item)):
         return None
     seen = tuple(item for item in shown if item != session.next_item)
     return Visit(entity, validation, session.locale, seen, session.next_item)

@@ -17,7 +17,7 @@ from itertools import chain
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import placed
+from dataset_builders.tasks._common import placed, product_entity
 from dataset_builders.tasks._details import attributes
 from dataset_builders.tasks._product_types import Path, Tree, enough, path_of
 from recipe.task_types import TaskType
@@ -30,7 +30,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     seen = _Seen(raw)
     for category in amazon_reviews.categories(raw):
         for product in amazon_reviews.products(raw, category):
-            entity = f"product:{product.parent_asin}"
+            entity = product_entity(product.parent_asin)
             if (path := path_of(product)) and seeded.wants(entity):
                 for key in attributes(product):
                     rng = seeded.rng(f"{entity}:{key}")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, held_out, task
-from dataset_builders.tasks._common import Recent, one_line, placed
+from dataset_builders.tasks._common import Recent, one_line, placed, product_entity
 from dataset_builders.tasks._sessions import known, visits, wrong_choices
 from recipe.task_types import TaskType
 
@@ -43,7 +43,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
             if len(wrong) >= _WRONG:
                 items, positions = placed(rng, rng.sample([*seen.values()], _RIGHT), wrong[:_WRONG])
                 fields = {"title": bought, "items": [title for title, _ in items]}
-                also = tuple(f"product:{item}" for item in (visit.next, *(item for _, item in items)))
+                also = tuple(product_entity(item) for item in (visit.next, *(item for _, item in items)))
                 yield Question(visit.entity, fields, [at + 1 for at in positions], also)
         for row in seen.values():
-            recent[visit.locale, held_out(f"product:{row[1]}")].add(row)
+            recent[visit.locale, held_out(product_entity(row[1]))].add(row)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import Recent, distinct, one_line, placed
+from dataset_builders.tasks._common import Recent, distinct, one_line, placed, product_entity
 from dataset_builders.tasks._product_types import path_of
 from recipe.task_types import TaskType
 
@@ -58,7 +58,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         for product in amazon_reviews.products(raw, category):
             if not (path := path_of(product)) or not (stated := _statements(product)):
                 continue
-            entity, text = f"product:{product.parent_asin}", _text(product)
+            entity, text = product_entity(product.parent_asin), _text(product)
             rng = seeded.rng(entity)
             fields = {"title": one_line(product.title, _LONGEST), "statement": stated[0].text}
             for device in stated[0].devices[:_ASKED] if seeded.wants(entity) else ():

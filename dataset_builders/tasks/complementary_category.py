@@ -22,7 +22,7 @@ from typing import NamedTuple
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line, placed
+from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._product_types import Path, Tree, enough, path_of
 from recipe.task_types import TaskType
 
@@ -69,7 +69,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                     asked[path[-1], right] += 1
                     options, (answer,) = placed(rng, [right], wrong)
                     fields = {"product_type": path[-1], "example": example, "options": options}
-                    yield Question(f"product:{pair.product}", fields, answer)
+                    yield Question(product_entity(pair.product), fields, answer)
 
 
 def _together(raw: RawData, category: str, items: Mapping[str, _Item]) -> Iterator[_Pair]:

@@ -20,7 +20,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.sources.amazon_m2 import LOCALES, Product
 from dataset_builders.task import Question, Seeded, held_out, task
-from dataset_builders.tasks._common import Recent, digest, one_line, placed, words
+from dataset_builders.tasks._common import Recent, digest, one_line, placed, product_entity, words
 from dataset_builders.tasks._queries import KIND_FIRST, kind_of
 from recipe.task_types import TaskType
 
@@ -40,7 +40,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     # Markup may still go, hence twice the limit.
     cut = (row._replace(desc=row.desc[: 2 * _LONGEST]) for row in amazon_m2.products(raw) if len(row.desc) >= _SHORTEST)
     sample = heapq.nsmallest(_MOST, cut, key=lambda row: digest(row.id))
-    for entity, rows in groupby(sample, key=lambda row: f"product:{row.id}"):
+    for entity, rows in groupby(sample, key=lambda row: product_entity(row.id)):
         side = held_out(entity)
         sold = [row._replace(title=one_line(row.title, _LONGEST), desc=one_line(row.desc, _LONGEST)) for row in rows]
         rng = seeded.rng(entity)
@@ -50,7 +50,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
             # Sellers leave texts untranslated: then both are in one language.
             if len(wrong) == _WRONG and not _alike(words(given.desc), words(right.desc)):
                 options, (answer,) = placed(rng, [right.desc], [row.desc for row in wrong])
-                also = tuple(f"product:{row.id}" for row in wrong)
+                also = tuple(product_entity(row.id) for row in wrong)
                 yield Question(entity, {"description": given.desc, "options": options}, answer, also)
         for row in sold:
             for key in _keys(row):

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, held_out, task
-from dataset_builders.tasks._common import Recent, one_line, placed
-from dataset_builders.tasks._judgements import judged_twice, may_show, product_entity, query_entity
+from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, query_entity
+from dataset_builders.tasks._judgements import judged_twice, may_show
 from recipe.task_types import TaskType
 
 _TITLE, _TEXT = 200, 500  # characters that are shown

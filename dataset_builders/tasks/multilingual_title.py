@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line
+from dataset_builders.tasks._common import one_line, product_entity
 from recipe.task_types import TaskType
 
 # locale -> (language, country)
@@ -32,9 +32,9 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     # The join holds every British title (half a million); the other sites are then streamed past them.
     british = {row.id: one_line(row.title) for row in amazon_m2.products(raw) if row.locale == "UK"}
     for row in amazon_m2.products(raw):
-        if row.locale not in _SITES or not (title := british.get(row.id)) or not seeded.wants(f"product:{row.id}"):
+        if row.locale not in _SITES or not (title := british.get(row.id)) or not seeded.wants(product_entity(row.id)):
             continue
         if other := one_line(row.title):
             language, country = _SITES[row.locale]
             fields = {"title": title, "language": language, "country": country}
-            yield Question(f"product:{row.id}", fields, other)
+            yield Question(product_entity(row.id), fields, other)

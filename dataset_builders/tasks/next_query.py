@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataset_builders.raw import RawData
 from dataset_builders.sources.amazon_m2 import Product
 from dataset_builders.task import Question, Seeded, held_out, task
-from dataset_builders.tasks._common import Recent, one_line, placed, words
+from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, words
 from dataset_builders.tasks._queries import Queries, queries
 from dataset_builders.tasks._sessions import known, visits, wrong_choices
 from recipe.task_types import TaskType
@@ -52,10 +52,10 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                     query for row, count in zip(wrong, _WRONG, strict=True) for query in rng.sample(row.texts, count)
                 ]
                 items, positions = placed(rng, rng.sample(right.texts, _RIGHT), others)
-                also = tuple(f"product:{item}" for item in (visit.next, *shown, *(row.id for row in wrong)))
+                also = tuple(product_entity(item) for item in (visit.next, *shown, *(row.id for row in wrong)))
                 fields = {"clicks": [*shown.values()], "items": items}
                 yield Question(visit.entity, fields, [at + 1 for at in positions], also)
-        recent[visit.locale, held_out(f"product:{right.id}")].add(right)
+        recent[visit.locale, held_out(product_entity(right.id))].add(right)
 
 
 def _wrong(drawn: Iterable[Queries], text: str) -> list[Queries]:

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line, placed
-from dataset_builders.tasks._judgements import by_query, flat, product_entity, stems
+from dataset_builders.tasks._common import one_line, placed, product_entity
+from dataset_builders.tasks._judgements import by_query, flat, stems
 from dataset_builders.tasks._lexicon import is_color
 from recipe.task_types import TaskType
 

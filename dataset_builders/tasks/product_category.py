@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line, placed
+from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._product_types import Tree, path_of
 from recipe.task_types import TaskType
 
@@ -26,7 +26,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         # A first pass over the file; of it only the names of categories remain.
         tree = Tree(filter(None, map(path_of, amazon_reviews.products(raw, category))))
         for product in amazon_reviews.products(raw, category):
-            path, entity = path_of(product), f"product:{product.parent_asin}"
+            path, entity = path_of(product), product_entity(product.parent_asin)
             if path and seeded.wants(entity) and (title := one_line(product.title)):
                 rng = seeded.rng(entity)
                 # The nearer a wrong category, the more the question asks for.

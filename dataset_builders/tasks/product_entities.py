@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import distinct, one_line, spelled
+from dataset_builders.tasks._common import distinct, one_line, product_entity, spelled
 from recipe.task_types import TaskType
 
 _TYPES = ("brand", "color", "material", "size")  # names of columns, and of entity types in the question
@@ -22,13 +22,13 @@ _TYPES = ("brand", "color", "material", "size")  # names of columns, and of enti
 @task(type=TaskType.NER, source="amazon_m2", track=1, llm="enrich")
 def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for row in amazon_m2.products(raw):
-        if not seeded.wants(f"product:{row.id}", row.locale):
+        if not seeded.wants(product_entity(row.id), row.locale):
             continue
         title = one_line(row.title)
         found = {name: phrases for name in _TYPES if (phrases := _named(title, getattr(row, name)))}
         if found:
             name = seeded.rng(f"{row.locale}:{row.id}").choice(sorted(found))
-            yield Question(f"product:{row.id}", {"title": title, "entity_type": name}, found[name], key=row.locale)
+            yield Question(product_entity(row.id), {"title": title, "entity_type": name}, found[name], key=row.locale)
 
 
 def _named(title: str, value: str) -> list[str]:

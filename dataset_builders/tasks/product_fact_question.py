@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, held_out, task
-from dataset_builders.tasks._common import one_line, placed
+from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._details import Fact, facts, flat
 from dataset_builders.tasks._product_types import path_of
 from recipe.task_types import TaskType
@@ -52,7 +52,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         for product in amazon_reviews.products(raw, category):
             if not (path := path_of(product)):
                 continue
-            title, entity = one_line(product.title, _TITLE), f"product:{product.parent_asin}"
+            title, entity = one_line(product.title, _TITLE), product_entity(product.parent_asin)
             words, side = flat(title), held_out(entity)
             for fact in facts(product):
                 rng = seeded.rng(f"{entity}:{fact.name}")

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, held_out, task
-from dataset_builders.tasks._judgements import Site, may_show, product_entity, query_entity, stems
+from dataset_builders.tasks._common import product_entity, query_entity
+from dataset_builders.tasks._judgements import Site, may_show, stems
 from recipe.task_types import TaskType
 
 _LISTED = 4

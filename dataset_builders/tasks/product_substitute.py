@@ -11,19 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataset_builders.raw import RawData
-from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import placed
-from dataset_builders.tasks._ecinstruct import field, query_entity, title_entity, yes_or_no
+from dataset_builders.tasks._ecinstruct import on_query_and_title, yes_or_no
 from recipe.task_types import TaskType
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=2)
 def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
-    for row in ecinstruct.examples(raw, "Product_Substitue_Identification"):
-        query, title = field(row.input, "query"), field(row.input, "product")
-        right, wrong = yes_or_no(row)
-        if query and title and right:
-            options, (answer,) = placed(seeded.rng(f"{query}\n{title}"), [right], wrong)
-            fields = {"query": query, "title": title, "options": options}
-            yield Question(query_entity(query), fields, answer, (title_entity(title),))
+    return on_query_and_title(raw, seeded, "Product_Substitue_Identification", "product", yes_or_no)

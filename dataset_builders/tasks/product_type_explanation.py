@@ -17,7 +17,7 @@ from typing import NamedTuple
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line
+from dataset_builders.tasks._common import one_line, product_entity
 from dataset_builders.tasks._product_types import path_of
 from recipe.task_types import TaskType
 
@@ -55,7 +55,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                 if example or name.lower() not in asked:
                     asked.add(name.lower())
                     fields = {"product_type": name, "example": example}
-                    yield Question(f"product:{product.parent_asin}", fields, sentence)
+                    yield Question(product_entity(product.parent_asin), fields, sentence)
 
 
 def _definition(leaf: str, texts: Iterable[str]) -> tuple[str, str] | None:

@@ -18,7 +18,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._calculations import KINDS, Calculation
-from dataset_builders.tasks._common import one_line, placed
+from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._quantities import Quantities, read, rounded
 from recipe.task_types import TaskType
 
@@ -32,7 +32,7 @@ _NOT_DIGITS = re.compile(r"[^\d.]")
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_m2", track=2, llm="construct")
 def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for row in amazon_m2.products(raw):
-        if not seeded.wants(f"product:{row.id}", row.locale):
+        if not seeded.wants(product_entity(row.id), row.locale):
             continue
         title = one_line(row.title, _LONGEST)
         if (found := read(title, row.locale)) == Quantities():
@@ -45,7 +45,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         if len(wrong) == _WRONG and asked.proof(Fraction(_NOT_DIGITS.sub("", right))):
             options, (answer,) = placed(rng, [right], wrong)
             yield Question(
-                f"product:{row.id}", {"title": title, **asked.fields, "options": options}, answer, key=row.locale
+                product_entity(row.id), {"title": title, **asked.fields, "options": options}, answer, key=row.locale
             )
 
 

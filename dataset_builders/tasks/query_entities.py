@@ -18,8 +18,8 @@ from sys import intern
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import distinct, one_line
-from dataset_builders.tasks._judgements import by_query, flat, query_entity
+from dataset_builders.tasks._common import distinct, one_line, query_entity
+from dataset_builders.tasks._judgements import by_query, flat
 from dataset_builders.tasks._lexicon import COLOR_RUN, COLORS, MATERIAL, NO_TYPE, TREATMENTS, is_color
 from recipe.task_types import TaskType
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line
-from dataset_builders.tasks._judgements import by_query, may_show, product_entity, query_entity
+from dataset_builders.tasks._common import one_line, product_entity, query_entity
+from dataset_builders.tasks._judgements import by_query, may_show
 from recipe.task_types import TaskType
 
 _LISTED = 5

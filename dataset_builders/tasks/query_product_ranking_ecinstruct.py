@@ -15,8 +15,8 @@ from dataset_builders.check import MOST_RANKED
 from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import distinct, one_line
-from dataset_builders.tasks._ecinstruct import field, query_entity, title_entity
+from dataset_builders.tasks._common import distinct, one_line, query_entity
+from dataset_builders.tasks._ecinstruct import field, title_entity
 from recipe.task_types import TaskType
 
 # By place. Labels are not published; no two products of a list have the same one, hence ShopBench's own steps.

@@ -15,8 +15,8 @@ from itertools import combinations, islice
 
 from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, held_out, task
-from dataset_builders.tasks._common import placed
-from dataset_builders.tasks._judgements import Site, may_show, query_entity, stems
+from dataset_builders.tasks._common import placed, query_entity
+from dataset_builders.tasks._judgements import Site, may_show, stems
 from recipe.task_types import TaskType
 
 _RELATIONS = ("irrelevant", "substitute", "complement", "narrowing")

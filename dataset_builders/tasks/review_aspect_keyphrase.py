@@ -15,7 +15,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._aspects import Phrase, kin, phrases
-from dataset_builders.tasks._common import one_line
+from dataset_builders.tasks._common import one_line, product_entity
 from dataset_builders.tasks._product_types import types_of
 from recipe.task_types import TaskType
 
@@ -28,15 +28,15 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for category in amazon_reviews.categories(raw):
         types = types_of(raw, category)
         for review in amazon_reviews.reviews(raw, category):
-            product, key = review.parent_asin, f"{review.user_id}:{review.timestamp}"
-            if product not in types or not seeded.wants(f"product:{product}", key):
+            product, key = review.parent_asin, review.key
+            if product not in types or not seeded.wants(product_entity(product), key):
                 continue
             text = one_line(review.text, _LONGEST)
             if len(text) >= _SHORTEST and (found := _telling(phrases(text))):
                 rng = seeded.rng(f"{product}:{key}")
                 phrase = rng.choice(found)
                 fields = {"product_type": types[product], "review": text, "aspect": phrase.about[0]}
-                yield Question(f"product:{product}", fields, phrase.text, key=key)
+                yield Question(product_entity(product), fields, phrase.text, key=key)
 
 
 def _telling(found: Sequence[Phrase]) -> list[Phrase]:

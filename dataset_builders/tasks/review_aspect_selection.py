@@ -16,7 +16,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._aspects import Phrase, aspects, kin, phrases
-from dataset_builders.tasks._common import Recent, distinct, one_line, placed
+from dataset_builders.tasks._common import Recent, distinct, one_line, placed, product_entity
 from dataset_builders.tasks._product_types import types_of
 from recipe.task_types import TaskType
 
@@ -32,10 +32,12 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         types = types_of(raw, category)
         recent: Recent[str] = Recent()
         for review in amazon_reviews.reviews(raw, category):
-            product, key = review.parent_asin, f"{review.user_id}:{review.timestamp}"
-            wanted = product in types and seeded.wants(f"product:{product}", key)
+            product, key = review.parent_asin, review.key
+            if product not in types:
+                continue
             # Reading a review for its aspects is what costs: one in four is enough to know what people write about.
-            if product not in types or not (wanted or seeded.digest(f"{product}:{key}") % 4 == 0):
+            wanted, remembered = seeded.wants(product_entity(product), key), seeded.digest(f"{product}:{key}") % 4 == 0
+            if not (wanted or remembered):
                 continue
             text = one_line(review.text, _LONGEST)
             found = phrases(text)
@@ -46,8 +48,8 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                 if len(wrong) == _WRONG:
                     items, places = placed(rng, rng.sample(covered, _RIGHT), wrong)
                     fields = {"product_type": types[product], "review": text, "items": items}
-                    yield Question(f"product:{product}", fields, [place + 1 for place in places], key=key)
-            for aspect in covered if seeded.digest(f"{product}:{key}") % 4 == 0 else ():
+                    yield Question(product_entity(product), fields, [place + 1 for place in places], key=key)
+            for aspect in covered if remembered else ():
                 recent.add(aspect)
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, held_out, task
-from dataset_builders.tasks._common import Recent, one_line, placed, words
+from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, words
 from recipe.task_types import TaskType
 
 _WRONG = 3
@@ -40,7 +40,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         sides: tuple[Recent[_Other], ...] = (Recent(), Recent())
         for review in amazon_reviews.reviews(raw, category):
             product, text = review.parent_asin, one_line(review.text, _LONGEST)
-            entity, key = f"product:{product}", f"{review.user_id}:{review.timestamp}"
+            entity, key = product_entity(product), review.key
             named = _words_of(titles.get(product, ""))
             # "Great, works well" fits everything: a review must share a word with its product's title, and
             # the wrong ones fewer than it does, or two reviews of two kettles could change places.

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line
+from dataset_builders.tasks._common import one_line, product_entity
 from recipe.task_types import TaskType
 
 _LISTED = 5
@@ -47,4 +47,4 @@ def _question(product: str, gathered: dict[int, str], seeded: Seeded) -> Questio
     seeded.rng(f"{product}:{rows}").shuffle(rows)
     top = math.log1p(max(gathered))
     weights = [round(math.log1p(votes) / top, 4) for votes, _ in rows]
-    return Question(f"product:{product}", {"items": [text for _, text in rows]}, weights)
+    return Question(product_entity(product), {"items": [text for _, text in rows]}, weights)

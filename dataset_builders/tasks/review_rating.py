@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line
+from dataset_builders.tasks._common import one_line, product_entity
 from recipe.task_types import TaskType
 
 _LONGEST = 1500  # characters
@@ -23,7 +23,7 @@ _LONGEST = 1500  # characters
 def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for category in amazon_reviews.categories(raw):
         for review in amazon_reviews.reviews(raw, category):
-            entity, key = f"product:{review.parent_asin}", f"{review.user_id}:{review.timestamp}"
+            entity, key = product_entity(review.parent_asin), review.key
             if not seeded.wants(entity, key):
                 continue
             text = one_line(review.text, _LONGEST)

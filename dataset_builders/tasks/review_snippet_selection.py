@@ -20,7 +20,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._aspects import kin, phrases
-from dataset_builders.tasks._common import Recent, one_line, placed
+from dataset_builders.tasks._common import Recent, one_line, placed, product_entity
 from dataset_builders.tasks._product_types import types_of
 from recipe.task_types import TaskType
 
@@ -53,7 +53,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
             product = review.parent_asin
             if product in types and (said := _snippets(review)):
                 pool = pools[types[product], held_out(said[0].entity)]
-                key = f"{review.user_id}:{review.timestamp}"
+                key = review.key
                 rng = seeded.rng(f"{product}:{key}")
                 asked = rng.choice(said)
                 wanted = seeded.wants(asked.entity, key)
@@ -77,7 +77,7 @@ def _snippets(review: amazon_reviews.Review) -> list[_Snippet]:
         return []
     verdict = 1 if review.rating > 3 else -1
     return [
-        _Snippet(f"product:{review.parent_asin}", phrase.text, phrase.about[0], verdict)
+        _Snippet(product_entity(review.parent_asin), phrase.text, phrase.about[0], verdict)
         for phrase in phrases(one_line(review.text, _LONGEST))
         if phrase.verdict == verdict
         and len(phrase.about) == len(phrase.touched) == 1

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line, words
+from dataset_builders.tasks._common import one_line, product_entity, words
 from recipe.task_types import TaskType
 
 _SHORTEST, _LONGEST = 80, 1500  # characters of a description
@@ -24,7 +24,7 @@ _TITLE = range(10, 200)  # characters: shorter ones say nothing, longer ones are
 @task(type=TaskType.GENERATION, source="esci", track=1, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for product in esci.products(raw):
-        entity = f"product:{product.id}"
+        entity = product_entity(product.id)
         if product.locale != "us" or not product.description or not seeded.wants(entity):
             continue
         title, description = one_line(product.title), one_line(product.description, _LONGEST)
