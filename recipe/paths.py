@@ -11,6 +11,7 @@ PROMPTS = ROOT / "prompts"
 CONFIGS = Path(os.environ.get("RECIPE_CONFIGS", ROOT / "axolotl_configs")).absolute()
 RUNS = Path(os.environ.get("RECIPE_RUNS", ROOT / "runs")).absolute()
 CACHE = Path(os.environ.get("RECIPE_CACHE", ROOT / "data" / "cache")).absolute()
+SYNTHESIS = Path(os.environ.get("RECIPE_SYNTHESIS", ROOT / "data" / "synthesis")).absolute()
 VENVS = Path(os.environ.get("RECIPE_VENVS", ROOT / ".venvs")).absolute()
 
 

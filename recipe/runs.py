@@ -42,3 +42,7 @@ class Run:
     @property
     def train(self) -> Path:
         return self.folder / "train"
+
+    def merged(self, alpha: float, *, padded: bool = False) -> Path:
+        """The model merged with the wise-ft weight ``alpha``."""
+        return self.folder / f"{'padded' if padded else 'merged'}-{alpha:g}"

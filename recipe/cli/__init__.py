@@ -18,9 +18,18 @@ _COMMANDS = {
     "model": ("recipe.cli.model", "Unpack the embedded 135M model into a folder."),
     "sample-data": ("recipe.cli.sample_data", "Write the invented sample shop as raw files."),
     "fetch": ("recipe.cli.fetch", "Fetch the published raw files of the sources."),
+    "synth": ("recipe.cli.synth", "Let an LLM make and enrich datasets; keep, count and show its answers."),
     "data": ("recipe.cli.data", "Build and mix a blend's datasets."),
     "samples": ("recipe.cli.samples", "Page through a blend's rows: prompt, answer, which tokens carry loss."),
     "train": ("recipe.cli.train", "Train a blend with axolotl; resumes, skips when done."),
+    "merge": ("recipe.cli.merge", "Merge an adapter into its base with a wise-ft weight."),
+    "pad": ("recipe.cli.pad", "Widen a model's MLPs with zeros, for tensor parallel and groups."),
+    "verify": ("recipe.cli.verify", "Prove that a model is what was written, and its padding harmless."),
+    "inspect": ("recipe.cli.inspect", "Tell what a folder or file is, without loading it."),
+    "awq": ("recipe.cli.awq", "Export a model to 4 bit; measured, and refused where it lost too much."),
+    "eval": ("recipe.cli.eval", "Answer questions with a model and score the answers."),
+    "sweep": ("recipe.cli.sweep", "Score several wise-ft weights through one loaded model."),
+    "table": ("recipe.cli.table", "Lay the scores of several models side by side."),
 }
 
 

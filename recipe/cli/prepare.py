@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,18 +18,19 @@ from axolotl_configs import embedded
 from axolotl_configs.render import Resolved
 from dataset_builders import blend, card
 from dataset_builders.blend import Chosen, Limits
-from dataset_builders.chat import ChatTokenizer
+from dataset_builders.made import made_of
 from dataset_builders.pool import Pool, Report
 from dataset_builders.pools import ensure_pools
 from dataset_builders.stats import summary
 from recipe import manifest
 from recipe.apportion import apportion
 from recipe.atomic import whole_folder, write_text
+from recipe.chat import ChatTokenizer
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
 from recipe.lock import locked
 from recipe.manifest import Step, tree_digest
-from recipe.paths import CACHE, ROOT, shown
+from recipe.paths import CACHE, ROOT, SYNTHESIS, shown
 from recipe.progress import Meter, timed
 
 EMBEDDED = ROOT / "models" / "SmolLM2-135M-Instruct"
@@ -126,10 +128,13 @@ def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
         if step.is_done():
             say(f"data: {shown(step.folder)} is up to date")
             return step.folder
-        with timed("mixing"), whole_folder(step.folder) as temporary:
-            blend.mix(folders, chosen, temporary, seed=resolved.seed, limits=limits)
+        with timed("mixing"), whole_folder(step.folder) as temporary, ThreadPoolExecutor(1) as beside:
             reports = {name: Report.read(folder / "report.json") for name, folder in folders.items()}
-            found = card.describe(temporary, resolved.blend.name, resolved.blend.why, pools, chosen.counts, reports)
+            described = beside.submit(
+                card.describe, temporary, resolved.blend.name, resolved.blend.why, pools, chosen.counts, reports
+            )
+            blend.mix(folders, chosen, temporary, seed=resolved.seed, limits=limits)
+            found = described.result()
             written = sorted(path.name for path in temporary.iterdir())
             step.finish(written, written_in=temporary, raw=str(raw))
     say(f"data: {summary(found)} -> {shown(step.folder)}")
@@ -157,6 +162,7 @@ def _pools(
             path=portion.path,
             evaluation=evaluation,
             max_rejected=resolved.profile.max_rejected,
+            made=None if portion.path is not None else made_of(SYNTHESIS, portion.name),
         )
         for portion in resolved.portions
     ]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from dataset_builders.chat import ChatTokenizer
 from dataset_builders.rows import Row, read_rows
+from recipe.chat import ChatTokenizer
 from recipe.cli.common import data_options, examples, resolve_run, run_options
 from recipe.cli.prepare import DataFrom, ensure_data
 from recipe.errors import RecipeError, did_you_mean

@@ -1,0 +1,99 @@
+"""Merge and padding of a Qwen2-shaped checkpoint of 3 GB, whole processes, beside `cp -r`, PEFT and axolotl."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from benchmarks.measure import Cost, Result, cost, fastest
+from recipe.environments import python, variables
+from recipe.paths import ROOT, VENVS
+
+LAYERS, LARGE = 28, 120  # 2.9 and 12 GB
+TIMES_CP, OF_PEERS, GIB, THREE = 2.2, 0.25, 1.2e9 / 2**30, 2.6
+ROUNDS = 5
+BYTES, BYTES_72B = 2.9e9, 145.4e9  # of our checkpoint and of Qwen2-72B in bf16, to be read and to be written
+RECIPE = str(VENVS / "core" / "bin" / "recipe")
+MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
+
+
+def run() -> list[Result]:
+    """Wall seconds: the fastest of some rounds for what is short (the disk's cache is written back meanwhile)."""
+    with tempfile.TemporaryDirectory(dir=ROOT / "data") as name:
+        folder = Path(name)
+        cost([RECIPE, "model"])
+        _files(folder, LAYERS)
+        copied = fastest(lambda: _emptied(folder, ["cp", "-r", "base", "copy"]), ROUNDS)
+        one = fastest(lambda: _merge(folder, "--alpha", "0.56", "--pad"), ROUNDS)
+        three = fastest(lambda: _merge(folder, "--alpha", "0.25,0.5,0.75", "--pad"), ROUNDS)
+        held = _merge(folder, "--alpha", "0.56", "--pad", memory=True)
+        peft = _emptied(folder, [str(python("train")), "-m", "benchmarks.merge_peer", "base", "adapter", "peft"])
+        axolotl = _axolotl(folder)
+        _files(folder, LARGE)
+        large = _merge(folder, "--alpha", "0.56", "--pad", memory=True)
+    return [
+        Result("merge + pad, 3 GB", one.wall, "cp -r", copied.wall, f"< {TIMES_CP} times",
+               one.wall < TIMES_CP * copied.wall),
+        Result("merge + pad, 3 GB", one.wall, "PEFT merge_and_unload + save", peft.wall, f"< {OF_PEERS} times",
+               one.wall < OF_PEERS * peft.wall),
+        Result("merge + pad, 3 GB", one.wall, "axolotl merge-lora", axolotl.wall, f"< {OF_PEERS} times",
+               one.wall < OF_PEERS * axolotl.wall),
+        Result("three weights in one pass", three.wall, "one", one.wall, f"< {THREE} times",
+               three.wall < THREE * one.wall),
+        Result(f"memory: 3 GB {held.peak_gib:.2f} GiB, 12 GB {large.peak_gib:.2f} GiB", large.wall, "the 3 GB one",
+               held.wall, "< 1.2 GB", max(held.peak_gib, large.peak_gib) < GIB),
+        *_projected(one),
+    ]  # fmt: skip
+
+
+def _projected(one: Cost) -> list[Result]:
+    """72B from the measured CPU seconds or the disk's rate, whichever takes longer."""
+    cores = len(os.sched_getaffinity(0))
+    on_cores = one.cpu * BYTES_72B / BYTES / cores
+    found = []
+    for rate in (1, 3):
+        on_disk = 2 * BYTES_72B / (rate * 1e9)
+        bound = "the disk" if on_disk > on_cores else f"{cores} cores"
+        what = f"72B projected, disk of {rate} GB/s: {max(on_disk, on_cores) / 60:.1f} min, bound by {bound}"
+        found.append(Result(what, max(on_disk, on_cores), "", 0.0, "-", True))
+    return found
+
+
+def _files(folder: Path, layers: int) -> None:
+    command = [str(python("train")), "-m", "benchmarks.merge_files", str(layers), str(MODEL)]
+    subprocess.run(
+        [*command, str(folder / "base"), str(folder / "adapter")], cwd=ROOT, check=True, capture_output=True,
+        env=variables("train", offline=True),
+    )  # fmt: skip
+
+
+def _merge(folder: Path, *options: str, memory: bool = False) -> Cost:
+    named = ["--base", str(folder / "base"), "--add", str(folder / "adapter"), "--out", str(folder / "out")]
+    return _emptied(folder, [RECIPE, "merge", *named, *options], memory=memory)
+
+
+def _emptied(folder: Path, command: Sequence[str], *, memory: bool = False) -> Cost:
+    """Runs a command whose results of the last round are gone, and whose bytes are on the disk."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name not in ("base", "adapter"):
+            shutil.rmtree(path)
+    os.sync()
+    environment = variables("train", offline=True) | {"PYTHONPATH": str(ROOT)}
+    return cost(command, environment, memory=memory, folder=folder)
+
+
+def _axolotl(folder: Path) -> Cost:
+    settings = {
+        "base_model": str(folder / "base"), "adapter": "lora", "lora_model_dir": str(folder / "adapter"),
+        "output_dir": str(folder / "axolotl"), "bf16": True, "sequence_len": 512, "micro_batch_size": 1,
+        "gradient_accumulation_steps": 1, "num_epochs": 1, "learning_rate": 1e-4, "lora_r": 64, "lora_alpha": 32,
+        "optimizer": "adamw_torch", "datasets": [{"path": "none", "type": "chat_template"}],
+    }  # fmt: skip
+    YAML().dump(settings, folder / "merge.yaml")
+    return _emptied(folder, [str(python("train").parent / "axolotl"), "merge-lora", "merge.yaml"])

@@ -1,0 +1,1 @@
+"""From an adapter to the model that is served: merged, padded, quantised, each result proven."""

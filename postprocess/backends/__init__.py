@@ -1,0 +1,1 @@
+"""Programs that quantise, each run by the interpreter of the environment that holds its library."""

@@ -1,0 +1,246 @@
+"""Carries out a plan: reads each tensor once, writes it to every result, keeps finished shards when it is stopped.
+
+``python -m postprocess.stream SETTINGS.json`` (see ``jobs``). The results are written into ``.NAME.partial`` folders;
+who asked for them adds the manifest and gives them their names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import xxhash
+
+from postprocess.arithmetic import Arithmetic, Files, as_bytes, by_rows, finite
+from postprocess.checkpoint import INDEX, ITEM
+from postprocess.jobs import OnProgress, serve
+from postprocess.operation import LowRank, Operation
+from postprocess.plan import CHECKSUMS, Job, Plan, Shard, make_plan, partial
+from recipe.atomic import disk_full_explained
+from recipe.errors import RecipeError
+from recipe.paths import shown
+
+_PIECE = 32 * 2**20  # bytes of a result that one thread writes at a time, with a checksum of their own
+_TOLD_EVERY_SECONDS = 0.2
+
+# (offset, bytes, xxh3-64 in hex)
+Seal = tuple[int, int, str]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows of one operation's result."""
+
+    operation: Operation
+    begin: int  # of the tensor in the file
+    start: int
+    stop: int
+
+
+@dataclass
+class _Open:
+    """A shard that is being written, to every result. ``left``: pieces still to come."""
+
+    shard: Shard
+    files: list[int]
+    left: int
+    seals: list[list[Seal]]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def execute(plan: Plan, on_progress: OnProgress) -> dict[str, Any]:
+    """Writes every result of ``plan`` but its manifest.
+
+    Returns:
+        seconds: of reading, computing and writing; bytes: read and written; device: where the products were made.
+
+    Raises:
+        RecipeError: NaN or infinity in an adapter or a result, a file that has become shorter, a full disk.
+    """
+    began = time.monotonic()
+    device = plan.job.device if plan.job.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(1)  # the pieces are the parallelism
+    folders = [partial(Path(out)) for out in plan.job.outs]
+    for folder in folders:
+        _open_folder(folder, plan.key)
+    waiting = [shard for shard in plan.shards if not all(_is_finished(folder, shard) for folder in folders)]
+    files = Files()
+    try:
+        with disk_full_explained(folders[0]):
+            _refuse_not_finite(plan, files)
+            _write_shards(plan, waiting, folders, files, device, on_progress)
+            for folder in folders:
+                _complete(folder, plan)
+    finally:
+        files.close()
+    written = sum(shard.nbytes for shard in waiting) * len(folders)
+    return {"seconds": round(time.monotonic() - began, 3), "bytes": written, "device": device,
+            "resumed": len(plan.shards) - len(waiting)}  # fmt: skip
+
+
+def _open_folder(folder: Path, key: str) -> None:
+    """An empty folder, or that of an earlier attempt at the same plan."""
+    told = folder / "plan.key"
+    if folder.exists() and (not told.exists() or told.read_text() != key):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    told.write_text(key)
+
+
+def _is_finished(folder: Path, shard: Shard) -> bool:
+    path = folder / shard.name
+    return _journal(folder, shard).exists() and path.is_file() and path.stat().st_size == shard.nbytes
+
+
+def _journal(folder: Path, shard: Shard) -> Path:
+    return folder / f"{shard.name}.done"
+
+
+def _write_shards(
+    plan: Plan, shards: list[Shard], folders: list[Path], files: Files, device: str, on_progress: OnProgress
+) -> None:
+    total = sum(shard.nbytes for shard in shards) * len(folders)
+    tell = _Teller(on_progress, total)
+    threads = len(os.sched_getaffinity(0)) if device == "cpu" else 4
+    with ThreadPoolExecutor(threads) as executor:
+        futures: list[Future[None]] = []
+        for shard in shards:
+            pieces = list(_pieces(shard))
+            opened = _begin(shard, folders, len(pieces))
+            futures += [executor.submit(_write, piece, plan, opened, folders, files, device, tell) for piece in pieces]
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        executor.shutdown(wait=True, cancel_futures=True)
+        for future in done:
+            future.result()
+    tell.last()
+
+
+def _pieces(shard: Shard) -> Iterator[_Piece]:
+    for operation, begin in shard.operations:
+        rows, columns = by_rows(operation.shape)
+        step = max(1, rows if operation.whole else _PIECE // max(1, columns * ITEM[operation.dtype]))
+        for start in range(0, max(1, rows), step):  # an empty tensor is a piece too: the last one finishes the shard
+            yield _Piece(operation, begin, start, min(rows, start + step))
+
+
+def _begin(shard: Shard, folders: list[Path], pieces: int) -> _Open:
+    """Opens the shard's files at their full size, with their headers."""
+    opened = []
+    seal = (0, len(shard.header), xxhash.xxh3_64_hexdigest(shard.header))
+    for folder in folders:
+        _journal(folder, shard).unlink(missing_ok=True)
+        file = os.open(folder / shard.name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        os.ftruncate(file, shard.nbytes)
+        _write_all(file, memoryview(shard.header), 0)
+        opened.append(file)
+    return _Open(shard, opened, pieces, [[seal] for _ in folders])
+
+
+def _write(
+    piece: _Piece, plan: Plan, opened: _Open, folders: list[Path], files: Files, device: str, tell: _Teller
+) -> None:
+    operation = piece.operation
+    columns = by_rows(operation.shape)[1]
+    is_weight = operation.computes or operation.name.endswith((".weight", ".bias", ".scales"))  # a mask may hold -inf
+    begin = at = piece.begin + piece.start * columns * ITEM[operation.dtype]
+    hashes = [xxhash.xxh3_64() for _ in folders]
+    for first, results in Arithmetic(operation, plan.job.weights, files, device).blocks(piece.start, piece.stop):
+        for number, file in enumerate(opened.files):
+            result = results[number % len(results)]
+            if is_weight and not finite(result):
+                raise RecipeError(
+                    f"{operation.name}: NaN or infinity in row {first} or a little further",
+                    where=shown(operation.base.file),
+                    way_out="the file is damaged, or the sum does not fit its type; fetch it again, or use a bf16 base",
+                )
+            content = as_bytes(result.contiguous())
+            hashes[number].update(content)
+            _write_all(file, content, at)
+        at += len(content)
+    for seals, made in zip(opened.seals, hashes, strict=True):
+        seals.append((begin, at - begin, made.hexdigest()))
+    tell((at - begin) * len(opened.files), opened.shard.name)
+    with opened.lock:
+        opened.left -= 1
+        last = opened.left == 0
+    if last:
+        _finish(opened, folders)
+
+
+def _write_all(file: int, content: memoryview, at: int) -> None:
+    while content:
+        count = os.pwrite(file, content, at)
+        content, at = content[count:], at + count
+
+
+def _finish(opened: _Open, folders: list[Path]) -> None:
+    for file, folder, seals in zip(opened.files, folders, opened.seals, strict=True):
+        os.close(file)
+        journal = _journal(folder, opened.shard)
+        journal.with_suffix(".tmp").write_text(json.dumps(sorted(seals)))
+        journal.with_suffix(".tmp").rename(journal)
+
+
+def _complete(folder: Path, plan: Plan) -> None:
+    """Everything that is no weight, and the checksums of those."""
+    for name, path in plan.carried.items():
+        shutil.copyfile(path, folder / name)
+    (folder / "config.json").write_text(json.dumps(dict(plan.config), indent=2) + "\n", encoding="utf-8")
+    if index := plan.index():
+        (folder / INDEX).write_text(index, encoding="utf-8")
+    seals = {shard.name: json.loads(_journal(folder, shard).read_text()) for shard in plan.shards}
+    (folder / CHECKSUMS).write_text(json.dumps(seals), encoding="utf-8")
+    for shard in plan.shards:
+        _journal(folder, shard).unlink()
+    (folder / "plan.key").unlink()
+
+
+def _refuse_not_finite(plan: Plan, files: Files) -> None:
+    """A and B are small and read anyway: looked at before anything is written."""
+    changes = [change for shard in plan.shards for operation, _ in shard.operations for change in operation.changes]
+    factors = {tensor for change in changes if isinstance(change, LowRank) for tensor in (change.left, change.right)}
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
+        ordered = sorted(factors, key=lambda tensor: (str(tensor.file), tensor.begin))
+        good = list(executor.map(lambda tensor: finite(files.read(tensor)), ordered))
+    if bad := [tensor for tensor, is_good in zip(ordered, good, strict=True) if not is_good]:
+        names = ", ".join(tensor.name for tensor in bad[:5])
+        raise RecipeError(
+            f"NaN or infinity in {len(bad)} of {len(ordered)} factors: {names}",
+            where=shown(bad[0].file),
+            way_out="the training diverged, or the file is damaged; take an earlier checkpoint",
+        )
+
+
+class _Teller:
+    """Sums up what the threads have written and passes it on, not too often."""
+
+    def __init__(self, on_progress: OnProgress, total: int) -> None:
+        self._on_progress, self._total, self._done, self._told = on_progress, total, 0, 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self, count: int, what: str) -> None:
+        with self._lock:
+            self._done += count
+            if time.monotonic() - self._told > _TOLD_EVERY_SECONDS:
+                self._told = time.monotonic()
+                self._on_progress(what, self._done, self._total)
+
+    def last(self) -> None:
+        self._on_progress("", self._total, self._total)
+
+
+def _work(settings: Mapping[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    return execute(make_plan(Job.of(settings)), on_progress)
+
+
+if __name__ == "__main__":
+    serve(_work)

@@ -1,0 +1,68 @@
+"""Programs of the other environments as child processes: they end with `recipe`, and their failures are explained."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_GRACE_SECONDS = 20.0  # for a child asked to stop, before it is killed
+# torch gives every large buffer back to the kernel and takes it again zeroed, page by page: 14 steps on two cores took
+# 89 s of system time. Kept by malloc and in huge pages, 99 steps took 27 s.
+CPU_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
+
+
+def die_with_parent() -> None:
+    """In the child: SIGTERM when `recipe` is killed without a chance to say so (Linux: PR_SET_PDEATHSIG = 1)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+@contextmanager
+def stopped_with_us(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Stops ``child``, which leads a session of its own, when the block is interrupted (Ctrl-C, SIGTERM) or fails."""
+    asked_to_stop = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except BaseException:
+        _stop(child)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, asked_to_stop)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, not SIGINT: on SIGINT axolotl saves what it has and exits as if it had finished."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, how)
+            child.wait(_GRACE_SECONDS)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return
+
+
+def end_of_log(log: Path, lines: int = 400) -> list[str]:
+    """The last lines of a child's output; a progress bar's redrawings count as lines."""
+    return log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()[-lines:]
+
+
+def what_it_said(tail: list[str], code: int) -> str:
+    """``ended with code 1`` and the last lines of a traceback or message, for an error."""
+    errors = [line for line in tail if line.strip() and not line.startswith(" ")][-6:]
+    killed = f" (killed by signal {-code}; out of memory?)" if code < 0 else ""
+    return "\n".join([f"ended with code {code}{killed}:", *(f"  | {line[:300]}" for line in errors)])

@@ -1,0 +1,111 @@
+"""``recipe merge``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from postprocess import produce
+from postprocess.plan import Job, Padding
+from recipe.cli.common import examples, profile_option, resolve_run, set_option
+from recipe.cli.postprocessing import (
+    FOLDER,
+    alpha_option,
+    default_alphas,
+    dry_run_option,
+    ensure_produced,
+    held,
+    parse_alpha,
+    parse_alphas,
+    profile_padding,
+    report,
+    run_job,
+    show_plan,
+)
+from recipe.models import local_folder
+
+
+@click.command(
+    "merge",
+    epilog=examples(
+        "recipe merge v8",
+        "recipe merge v8 --alpha 0.25,0.5,0.75",
+        "recipe merge v8 --alpha 0.56 --pad --dry-run",
+        "recipe merge --base Qwen/Qwen2-72B-Instruct --add step-150=0.5 --add step-192=0.5 --alpha 0.25 --out new",
+        "recipe merge --base BASE --add FINETUNED_MODEL --alpha 0.5 --out merged",
+    ),
+)
+@click.argument("blend", required=False)
+@profile_option
+@set_option
+@alpha_option
+@click.option("--base", metavar="MODEL", help="Folder or hub name of a base, instead of BLEND's.")
+@click.option(
+    "--add",
+    "sources",
+    multiple=True,
+    metavar="FOLDER[=W]",
+    help="With --base: an adapter or a whole model, and its share (1); more than once.",
+)
+@click.option("--out", type=FOLDER, help="With --base: folder of the result; with several weights, -W is appended.")
+@click.option("--pad/--no-pad", default=False, help="Widen the MLPs in the same pass (see `recipe pad`).")
+@click.option(
+    "--nf4-round-trip",
+    "round_trip",
+    is_flag=True,
+    help="First round the base's linear layers to NF4 and back, as QLoRA's training saw them: the merged model is "
+    "nearer to the one that was trained, and farther from the base.",
+)
+@click.option("--beyond-one", is_flag=True, help="Allow weights up to 2.")
+@dry_run_option
+def command(
+    blend: str | None, profile: str | None, overrides: str, alpha: str | None, base: str | None,
+    sources: tuple[str, ...], out: Path | None, pad: bool, round_trip: bool, beyond_one: bool, dry_run: bool,
+) -> None:  # fmt: skip
+    """Merge BLEND's adapter into its base: W + alpha * scale * B A, in fp32, rounded once.
+
+    Streams shard by shard: memory does not grow with the model. Stopped or killed, the same command goes on after the
+    last finished shard; the result's folder is there only when it is complete.
+    """
+    began = time.monotonic()
+    if (blend is None) == (base is None):
+        raise click.UsageError("name a BLEND, or give --base and --out")
+    if blend:
+        resolved = resolve_run(blend, profile, overrides)
+        alphas = parse_alphas(alpha, beyond_one=beyond_one) if alpha else default_alphas(blend)
+        job = run_job(resolved, alphas, profile_padding(resolved) if pad else None, round_trip=round_trip)
+        place: Path | None = resolved.run.folder
+    else:
+        if out is None:
+            raise click.UsageError("--base needs --out")
+        alphas = parse_alphas(alpha or "1", beyond_one=beyond_one)
+        job = _own_job(str(base), sources, alphas, out.absolute(), Padding() if pad else None, round_trip, beyond_one)
+        place = None
+    if dry_run:
+        show_plan(produce.plan(job))
+        return
+    with held(job, place):
+        made = ensure_produced(job)
+    report(job, made, began)
+
+
+def _own_job(
+    base: str,
+    given: tuple[str, ...],
+    alphas: list[float],
+    out: Path,
+    padding: Padding | None,
+    round_trip: bool,
+    beyond_one: bool,
+) -> Job:
+    """Shares multiply the weight: two checkpoints at 0.5 are their average, then weighed."""
+    folders, shares = [], []
+    for text in given:
+        folder, _, share = text.rpartition("=") if "=" in text else (text, "", "1")
+        shares.append(parse_alpha(share, f"--add {text}", beyond_one=beyond_one))
+        folders.append(str(Path(folder).absolute()))
+    outs = [str(out if len(alphas) == 1 else out.with_name(f"{out.name}-{alpha:g}")) for alpha in alphas]
+    weights = [[alpha * share for share in shares] for alpha in alphas]
+    return Job(str(local_folder(base)), outs, folders, weights, padding, round_trip)

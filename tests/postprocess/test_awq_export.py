@@ -1,0 +1,170 @@
+"""What ``recipe awq`` refuses before anything is loaded, and what it makes of a backend's process."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from postprocess import jobs
+from postprocess.awq import Job, check, quantization_config
+from recipe import environments
+from recipe.cli.awq import command
+from recipe.errors import RecipeError
+
+SIZES = {"hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3}
+
+
+def model_folder(folder: Path, **config: Any) -> Path:
+    """A model's folder with one small tensor."""
+    folder.mkdir(parents=True)
+    stated = {"architectures": ["LlamaForCausalLM"], "torch_dtype": "bfloat16", **SIZES, **config}
+    (folder / "config.json").write_text(json.dumps({key: value for key, value in stated.items() if value is not None}))
+    header = json.dumps({"model.norm.weight": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}).encode()
+    body = len(header).to_bytes(8, "little") + header + np.zeros(4, np.float32).tobytes()
+    (folder / "model.safetensors").write_bytes(body)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def venvs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Environments that are this one."""
+    for name in ("quantize", "autoawq"):
+        (tmp_path / "venvs" / name / "bin").mkdir(parents=True)
+        (tmp_path / "venvs" / name / ".installed-0").touch()
+        (tmp_path / "venvs" / name / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (tmp_path / "venvs" / name / "bin" / "python").chmod(0o755)
+    monkeypatch.setattr(environments, "VENVS", tmp_path / "venvs")
+    return tmp_path / "venvs"
+
+
+def job(model: Path, out: Path, group: int = 64, backend: str = "gptqmodel", format: str = "awq") -> Job:
+    return Job(model, out, backend, format, group, 512)
+
+
+def test_a_model_that_can_be_exported_is_let_through(tmp_path: Path, venvs: Path) -> None:
+    for group in (64, 32):
+        check(job(model_folder(tmp_path / f"m{group}"), tmp_path / "out", group))
+
+
+@pytest.mark.parametrize(
+    ("config", "group", "message", "way_out"),
+    [
+        (
+            {},
+            128,
+            "groups of 128 do not divide hidden_size 576, num_attention_heads x head_dim 576",
+            "--group 64 or 32",
+        ),
+        ({"intermediate_size": 1552}, 64, "groups of 64 do not divide intermediate_size 1552$", "none of 128, 64, 32"),
+        ({"head_dim": 96}, 64, "num_attention_heads x head_dim 864", "--group 32"),
+        ({"num_key_value_heads": 1, "head_dim": 68, "num_attention_heads": 16}, 64, "68 outputs of k_proj", None),
+        ({"architectures": ["MixtralForCausalLM"]}, 64, "MixtralForCausalLM is not known", None),
+        ({"architectures": None}, 64, "none is not known", None),
+        ({"quantization_config": {"quant_method": "awq"}}, 64, "quantised already", None),
+    ],
+)
+def test_models_that_cannot_be_exported(
+    tmp_path: Path, venvs: Path, config: dict[str, Any], group: int, message: str, way_out: str | None
+) -> None:
+    with pytest.raises(RecipeError) as error:
+        check(job(model_folder(tmp_path / "model", **config), tmp_path / "out", group))
+    assert re.search(message, error.value.what)
+    assert way_out is None or (error.value.way_out and error.value.way_out.startswith(way_out))
+
+
+def test_the_72b_model_is_quantised_before_it_is_padded(tmp_path: Path, venvs: Path) -> None:
+    """29568 = 231 x 128: unpadded, it divides into groups of 128, though not over 4 GPUs."""
+    sizes = {"hidden_size": 8192, "intermediate_size": 29568, "num_attention_heads": 64, "num_key_value_heads": 8}
+    model = model_folder(tmp_path / "model", architectures=["Qwen2ForCausalLM"], **sizes)
+    check(job(model, tmp_path / "out", 128))
+
+
+def test_folders_that_are_in_use_are_refused(tmp_path: Path, venvs: Path) -> None:
+    model = model_folder(tmp_path / "all" / "model")
+    for out in (model, tmp_path / "all"):
+        with pytest.raises(RecipeError, match="would replace the model"):
+            check(job(model, out))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    with pytest.raises(RecipeError, match="files that are not an export's"):
+        check(job(model, tmp_path / "mine"))
+    with pytest.raises(RecipeError, match="is a file"):
+        check(job(model, tmp_path / "mine" / "notes.txt"))
+    (tmp_path / "mine" / "manifest.json").write_text(json.dumps({"step": "awq"}))
+    check(job(model, tmp_path / "mine"))
+
+
+def test_a_missing_environment_is_named_with_the_way_to_it(tmp_path: Path, venvs: Path) -> None:
+    (venvs / "autoawq" / ".installed-0").unlink()
+    model = model_folder(tmp_path / "model")
+    check(job(model, tmp_path / "out"))
+    with pytest.raises(RecipeError, match="autoawq environment is not installed") as error:
+        check(job(model, tmp_path / "out", backend="autoawq"))
+    assert error.value.way_out == "make env-autoawq"
+    with pytest.raises(RecipeError, match="does not write gptq"):
+        check(job(model, tmp_path / "out", backend="autoawq", format="gptq"))
+
+
+def test_the_config_says_what_vllm_reads(tmp_path: Path) -> None:
+    assert quantization_config(job(tmp_path, tmp_path), {"meta": {"path": "/tmp/x"}}) == {
+        "quant_method": "awq", "bits": 4, "group_size": 64, "zero_point": True, "version": "gemm",
+        "modules_to_not_convert": None,
+    }  # fmt: skip
+    stated = {"desc_act": False, "sym": True, "checkpoint_format": "gptq", "meta": {}}
+    assert quantization_config(job(tmp_path, tmp_path, format="gptq"), stated) == {
+        "quant_method": "gptq", "bits": 4, "group_size": 64, "desc_act": False, "sym": True,
+        "checkpoint_format": "gptq",
+    }  # fmt: skip
+
+
+def run(what: str, tmp_path: Path) -> tuple[dict[str, Any], list[tuple[str, int, int]]]:
+    told: list[tuple[str, int, int]] = []
+    settings = jobs.Measure(what, "", "", 64)
+    found = jobs.run(
+        "quantize", "tests.postprocess.failing_job", settings, tmp_path / "tmp", tmp_path / "log",
+        lambda *event: told.append(event),
+    )  # fmt: skip
+    return found, told
+
+
+def test_a_job_tells_its_progress_and_result_and_its_chatter_goes_to_the_log(tmp_path: Path, venvs: Path) -> None:
+    found, told = run("well", tmp_path)
+    assert found == {"tmp": str(tmp_path / "tmp"), "group": 64} and told == [("working", 1, 2)]
+    log = "a library's chatter, on the output that carries the messages\nthe end\n"
+    assert (tmp_path / "log").read_text() == log
+    assert (tmp_path / "tmp" / "left behind").exists()
+
+
+def test_what_goes_wrong_in_a_job_is_explained(tmp_path: Path, venvs: Path) -> None:
+    with pytest.raises(RecipeError) as error:
+        run("explained", tmp_path)
+    assert (error.value.what, error.value.where) == ("too small", "model.safetensors")
+    with pytest.raises(RecipeError, match=r"ended with code 1:(?s:.)*MemoryError.*out of memory") as error:
+        run("traced", tmp_path)
+    assert error.value.where == str(tmp_path / "log") and "--max-tokens" in str(error.value.way_out)
+    with pytest.raises(RecipeError, match="killed by signal 9; out of memory"):
+        run("killed", tmp_path)
+    with pytest.raises(RecipeError, match="ended with code 0"):
+        run("silent", tmp_path)
+
+
+def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
+    runner = CliRunner()
+    for arguments, message in (
+        ([], "name a BLEND, or give --model, --out and --calibration"),
+        (["v8", "--model", str(tmp_path)], "--model and --out go together"),
+        (["v8", "--group", "48"], "'48' is not one of"),
+        (["v8", "--order", "pad"], "'pad' is not one of"),
+    ):
+        done = runner.invoke(command, arguments)
+        assert done.exit_code == 2 and message in done.output
+    assert "Examples:" in runner.invoke(command, ["--help"]).output

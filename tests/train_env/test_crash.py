@@ -1,0 +1,311 @@
+"""A result is whole or not there: damaged inputs, a full disk, and kill -9 at many moments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("peft")
+
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+from postprocess import produce  # noqa: E402
+from postprocess.checkpoint import INDEX, open_checkpoint, read_json  # noqa: E402
+from postprocess.plan import Job, Padding, partial  # noqa: E402
+from postprocess.stream import execute  # noqa: E402
+from recipe.errors import RecipeError  # noqa: E402
+from recipe.paths import ROOT  # noqa: E402
+from tests.train_env.picos import load, merge, tensors, write_adapter, write_model  # noqa: E402
+
+WEIGHTS = "adapter_model.safetensors"
+RECIPE = [sys.executable, "-c", "from recipe.cli import main; main()"]
+LAYERS, HIDDEN, WIDTH = 9, 1024, 2816
+
+
+def silent(*told: Any) -> None:
+    """No progress."""
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "base", tie_word_embeddings=False)
+
+
+@pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
+@pytest.mark.parametrize("side", ["q_proj.lora_A", "down_proj.lora_B", "embed_tokens.lora_embedding_A"])
+def test_a_diverged_adapter_is_refused_before_a_shard_is_begun(
+    side: str, spoilt: float, base: Path, tmp_path: Path
+) -> None:
+    adapter = write_adapter(base, tmp_path / "adapter", target_modules=["q_proj", "down_proj", "embed_tokens"])
+    made = load_file(adapter / WEIGHTS)
+    (name, *_) = [name for name in made if side in name]
+    made[name][0, 1] = spoilt
+    save_file(made, str(adapter / WEIGHTS))
+    with pytest.raises(RecipeError, match=rf"(?s)NaN or infinity in 1 of .* factors: {name}.*earlier checkpoint"):
+        merge(base, [adapter], [0.5], tmp_path / "merged")
+    assert not (tmp_path / "merged").exists() and not list(tmp_path.glob(".merged*/*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"modules_to_save": ["lm_head"]}, "lm_head.weight"),
+        ({"use_dora": True}, "q_proj.lora_magnitude_vector"),
+        ({"target_modules": ["o_proj"], "bias": "all"}, "o_proj.lora_B"),
+    ],
+)
+def test_nan_in_whatever_else_an_adapter_holds(settings: dict[str, Any], part: str, base: Path, tmp_path: Path) -> None:
+    adapter = write_adapter(base, tmp_path / "adapter", **settings)
+    made = load_file(adapter / WEIGHTS)
+    next(tensor for name, tensor in made.items() if part in name).view(-1)[3] = float("nan")
+    save_file(made, str(adapter / WEIGHTS))
+    with pytest.raises(RecipeError, match="NaN or infinity in"):
+        merge(base, [adapter], [1.0], tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
+@pytest.mark.parametrize("name", ["model.layers.1.mlp.up_proj.weight", "model.norm.weight", "lm_head.weight"])
+def test_a_bit_flipped_in_an_exponent_of_the_base(name: str, base: Path, tmp_path: Path) -> None:
+    """Also in what is only copied: the adapter changes neither the norm nor the head."""
+    adapter = write_adapter(base, tmp_path / "adapter")
+    place = open_checkpoint(base).tensors[name]
+    with place.file.open("r+b") as handle:
+        handle.seek(place.begin)
+        handle.write(b"\x00\x00\x80\x7f")  # the exponent's bits all 1
+    with pytest.raises(RecipeError, match=rf"model.safetensors: {name}: NaN or infinity in row 0"):
+        merge(base, [adapter], [0.5], tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_sum_that_fp16_cannot_hold(tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base", dtype=torch.float16)
+    adapter = write_adapter(base, tmp_path / "adapter", target_modules=["q_proj"], lora_alpha=10**7)
+    with pytest.raises(RecipeError, match=r"(?s)q_proj.weight: NaN or infinity.*use a bf16 base"):
+        merge(base, [adapter], [1.0], tmp_path / "merged")
+
+
+def test_a_base_that_is_cut_short_after_the_plan(base: Path, tmp_path: Path) -> None:
+    made = produce.plan(Job(str(base), [str(tmp_path / "out")], device="cpu"))
+    os.truncate(base / "model.safetensors", 30_000)
+    with pytest.raises(RecipeError, match=r"model.safetensors: ends within model\.layers\."):
+        execute(made, silent)
+    assert not (tmp_path / "out").exists()
+
+
+def shards_of(base: Path, folder: Path) -> Path:
+    load(base).save_pretrained(folder, max_shard_size="20KB")
+    return folder
+
+
+def test_a_full_disk_is_explained_and_what_was_finished_is_kept(base: Path, tmp_path: Path) -> None:
+    """A limit of the operating system on the size of files stands in for the end of the disk."""
+    many = shards_of(base, tmp_path / "many")
+    adapter = write_adapter(base, tmp_path / "adapter")
+    job = Job(str(many), [str(tmp_path / "out")], [str(adapter)], [[0.5]], device="cpu")
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    made = produce.plan(job)
+    sizes = sorted(shard.nbytes for shard in made.shards)
+    assert sizes[0] < 15_000 < sizes[-1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, limits[1]))
+    try:
+        with pytest.raises(RecipeError, match=r"(?s)cannot write: .*GiB free.*free some space and run the same"):
+            execute(made, silent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not (tmp_path / "out").exists()
+    execute(produce.plan(job), silent)
+    partial(tmp_path / "out").rename(tmp_path / "out")
+    merge(many, [adapter], [0.5], tmp_path / "undisturbed")
+    assert digests(tmp_path / "out") == digests(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("change", ["nothing", "weight", "base", "adapter", "a shard is short", "a seal is missing"])
+def test_finished_shards_are_kept_only_for_the_same_plan(change: str, base: Path, tmp_path: Path) -> None:
+    many, adapter = shards_of(base, tmp_path / "many"), write_adapter(base, tmp_path / "adapter")
+    grown = partial(tmp_path / "out")
+    job = Job(str(many), [str(tmp_path / "out")], [str(adapter)], [[0.5]], device="cpu")
+    made = produce.plan(job)
+    last = many / made.shards[-1].name
+    good, state = last.read_bytes(), last.stat()
+    for content in (good[:-4] + b"\xff" * 4, good):  # NaN, which stops the work at the last tensor, and back
+        last.write_bytes(content)
+        os.utime(last, ns=(state.st_atime_ns, state.st_mtime_ns))
+        if content != good:
+            with pytest.raises(RecipeError, match="NaN or infinity"):
+                execute(made, silent)
+    done = sorted(grown.glob("*.done"))
+    assert len(done) == len(made.shards) - 1
+    expected = len(done)
+    if change == "weight":
+        job, expected = Job(job.base, job.outs, job.sources, [[0.25]], device="cpu"), 0
+    elif change in ("base", "adapter"):
+        os.utime(last if change == "base" else adapter / WEIGHTS)
+        expected = 0
+    elif change == "a shard is short":
+        os.truncate(grown / done[0].stem, 100)
+        expected -= 1
+    elif change == "a seal is missing":
+        done[0].unlink()
+        expected -= 1
+    assert execute(produce.plan(job), silent)["resumed"] == expected
+    merge(many, [adapter], job.weights[0], tmp_path / "undisturbed")
+    assert digests(grown) == digests(tmp_path / "undisturbed")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Of every file but the manifest, which tells the time."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.name != "manifest.json"
+    }
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``base`` (ten shards, about 260 MB in bf16) and ``adapter``."""
+    torch.manual_seed(0)
+    root = tmp_path_factory.mktemp("large")
+    shapes = {f"self_attn.{name}_proj": (HIDDEN, HIDDEN) for name in "qkvo"}
+    shapes |= {"mlp.gate_proj": (WIDTH, HIDDEN), "mlp.up_proj": (WIDTH, HIDDEN), "mlp.down_proj": (HIDDEN, WIDTH)}
+    shards: list[dict[str, Any]] = [{"model.embed_tokens.weight": torch.randn(8000, HIDDEN).bfloat16()}]
+    factors: dict[str, Any] = {}
+    for layer in range(LAYERS):
+        shard = {}
+        for name, (rows, columns) in shapes.items():
+            full = f"model.layers.{layer}.{name}"
+            shard[f"{full}.weight"] = torch.randn(rows, columns).bfloat16()
+            factors[f"base_model.model.{full}.lora_A.weight"] = torch.randn(16, columns)
+            factors[f"base_model.model.{full}.lora_B.weight"] = torch.randn(rows, 16)
+        shards.append(shard)
+    (root / "base").mkdir()
+    (root / "adapter").mkdir()
+    places = {}
+    for number, shard in enumerate(shards, 1):
+        file = f"model-{number:05}-of-{len(shards):05}.safetensors"
+        save_file(shard, str(root / "base" / file))
+        places |= dict.fromkeys(shard, file)
+    (root / "base" / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    config = {"architectures": ["LlamaForCausalLM"], "intermediate_size": WIDTH, "model_type": "llama"}
+    (root / "base" / "config.json").write_text(json.dumps(config))
+    save_file(factors, str(root / "adapter" / WEIGHTS))
+    (root / "adapter" / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 16, "lora_alpha": 16}')
+    return root
+
+
+def command(root: Path, out: str) -> list[str]:
+    added = ["--add", str(root / "adapter"), "--alpha", "0.56", "--pad", "--out", str(root / out)]
+    return [*RECIPE, "merge", "--base", str(root / "base"), *added]
+
+
+def writers(out: Path) -> list[int]:
+    """Processes that write ``out``, by their command lines."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f".{out.name}.partial.job" in (folder / "cmdline").read_text():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def killed(root: Path, out: Path, when: Callable[[], bool], milliseconds: float) -> bool:
+    """Starts a merge and kills it a little after ``when`` first holds; False if it ended before."""
+    child = subprocess.Popen(
+        command(root, out.name), cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not when() and child.poll() is None:
+            time.sleep(0.0005)
+        time.sleep(milliseconds / 1000)
+        ended = child.poll() is not None
+    finally:
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    deadline = time.monotonic() + 20
+    while writers(out):
+        assert time.monotonic() < deadline, "the writing process outlives the command"
+        time.sleep(0.01)
+    return not ended
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment(large: Path) -> None:
+    done = subprocess.run(command(large, "undisturbed"), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    wanted = digests(large / "undisturbed")
+    assert len(wanted) == LAYERS + 4  # with index, config, checksums
+    out, choose = large / "out", random.Random(1)
+    grown = partial(out)
+
+    def finished() -> dict[str, tuple[int, int]]:
+        if not (grown / "plan.key").exists():
+            return {}
+        states = {path.stem: (grown / path.stem).stat() for path in grown.glob("*.done")}
+        return {name: (state.st_ino, state.st_mtime_ns) for name, state in states.items()}
+
+    def shards(count: int) -> Callable[[], bool]:
+        return lambda: len(list(grown.glob("*.done"))) >= count
+
+    def there(name: str) -> Callable[[], bool]:
+        return (grown / name).exists
+
+    moments = [there("plan.key"), there("model-00001-of-00010.safetensors"), *map(shards, (1, 2, 4, 5, 7, 8, 10)),
+               there("config.json"), there("checksums.json"), there("manifest.json"), out.exists]  # fmt: skip
+    kills = resumed = 0
+    for when in moments:
+        before = finished()
+        kills += killed(large, out, when, choose.uniform(0, 30))
+        if out.exists():
+            assert digests(out) == wanted and (out / "manifest.json").exists()
+            shutil.rmtree(out)
+            continue
+        after = finished()
+        if after:  # else it was killed between the last shard and the new name, and is done again
+            assert before.items() <= after.items(), "a finished shard was written again"
+            resumed += len(before)
+    assert kills >= 8 and resumed > 0
+    before = finished()
+    done = subprocess.run(command(large, "out"), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert digests(out) == wanted
+    kept = {name: ((out / name).stat().st_ino, (out / name).stat().st_mtime_ns) for name in before}
+    assert kept == before
+    assert sorted(path.name for path in large.iterdir()) == ["adapter", "base", "out", "undisturbed"]
+    checked = [*RECIPE, "verify", str(out)]
+    done = subprocess.run(checked, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "all as written" in done.stdout
+    again = subprocess.run(command(large, "out"), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert again.returncode == 0 and "up to date" in again.stdout + again.stderr
+
+
+@pytest.mark.slow
+def test_a_replaced_result_is_never_half_there(large: Path) -> None:
+    """Made again with other settings: until the new one is complete, the old one stays."""
+    out = large / "replaced"
+    job = Job(str(large / "base"), [str(out)], [str(large / "adapter")], [[0.5]])
+    assert produce.produce(job, silent).fresh == (out,)
+    old = digests(out)
+    other = Job(str(large / "base"), [str(out)], [str(large / "adapter")], [[1.0]], Padding(by=64))
+    produce.produce(other, silent)
+    assert digests(out) != old and read_json(out / "config.json")["intermediate_size"] == WIDTH + 64
+    assert tensors(out)["model.layers.0.mlp.up_proj.weight"].shape == (WIDTH + 64, HIDDEN)
+    assert not [path.name for path in large.iterdir() if path.name.startswith(".replaced")]
