@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
@@ -24,12 +25,14 @@ from recipe.errors import RecipeError
 
 _STRETCH = 65_536  # rows of the result that are put in order at a time
 _NUMBERS = ("held_out", "prompt", "touches", "tokens", "trained_tokens", "copy", "task_type")
+_MADE = ("template", "model", "seed_row")
 Bits = NDArray[np.uint64]
 
 
 @dataclass
 class Counts:
-    """What became of one dataset. ``tokens``: of each kept training row; ``distinct``: kept rows but repetitions."""
+    """What became of one dataset. ``tokens``: of each kept training row; ``distinct``: kept rows but repetitions;
+    ``made``: by an LLM, rows and distinct seed rows of each template and model."""
 
     wanted: int = 0
     available: int = 0
@@ -41,6 +44,14 @@ class Counts:
     tokens: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     trained_tokens: int = 0
     types: Counter[str] = field(default_factory=Counter)
+    made: list[Made] = field(default_factory=list)
+
+
+class Made(NamedTuple):
+    template: str
+    model: str
+    rows: int
+    seed_rows: int
 
 
 @dataclass(frozen=True)
@@ -134,10 +145,11 @@ class _Numbers:
     task_type: Sequence[str]
     touches: Bits
     starts: NDArray[np.int64]
+    made: pa.Table
 
     @classmethod
     def read(cls, folder: Path) -> _Numbers:
-        table = pq.read_table(folder / "pool.parquet", columns=list(_NUMBERS)).combine_chunks()
+        table = pq.read_table(folder / "pool.parquet", columns=[*_NUMBERS, *_MADE]).combine_chunks()
         touches = table["touches"].combine_chunks()
         return cls(
             is_held_out=table["held_out"].to_numpy(),
@@ -148,6 +160,7 @@ class _Numbers:
             task_type=table["task_type"].to_pylist(),
             touches=touches.values.to_numpy(),
             starts=touches.offsets.to_numpy()[:-1].astype(np.int64),
+            made=table.select(_MADE),
         )
 
     def held_out(self, wanted: int, limits: Limits, seen: set[int]) -> NDArray[np.intp]:
@@ -178,7 +191,14 @@ class _Numbers:
         count.kept, count.distinct = len(rows), int((self.copy[rows] == 0).sum())
         count.tokens, count.trained_tokens = self.tokens[rows], int(self.trained[rows].sum())
         count.types = Counter(self.task_type[row] for row in rows)
+        count.made = self._made(rows)
         return rows
+
+    def _made(self, rows: NDArray[np.intp]) -> list[Made]:
+        made = self.made.take(pa.array(rows)).drop_null()
+        wanted = [("seed_row", "count"), ("seed_row", "count_distinct")]
+        found = made.group_by(["template", "model"]).aggregate(wanted).to_pylist()
+        return sorted(Made(*row.values()) for row in found)
 
     def touches_of(self, rows: NDArray[np.intp]) -> Bits:
         """The entities that ``rows`` show."""

@@ -52,8 +52,9 @@ def _card(name: str, why: str, pools: Sequence[Pool], found: Mapping[str, Any], 
         f"# Blend {name}\n\n{why[0].upper() + why[1:]}.\n",
         "![what the blend is made of](blend.png)\n",
         f"{totals['kept']:,} training rows of {totals['wanted']:,} wanted, {totals['held_out']:,} held out; "
-        f"{totals['tokens']:,} tokens, of which {totals['trained_tokens']:,} carry loss. Built by rules from raw files "
-        "in the published formats; the column LLM says how an endpoint may enhance a dataset.\n",
+        f"{totals['tokens']:,} tokens, of which {totals['trained_tokens']:,} carry loss. Built from raw files in the "
+        f"published formats: {totals['kept'] - totals['made']:,} rows by rules, {totals['made']:,} by an LLM; the "
+        "column LLM says how one may enhance a dataset.\n",
         "## Beside what is published of the winners' blend\n",
         _table(("", "ours", "published"), beside_published(found)),
         "## Datasets\n",
@@ -61,6 +62,7 @@ def _card(name: str, why: str, pools: Sequence[Pool], found: Mapping[str, Any], 
             ("dataset", "what", "type", "source", "LLM", "wanted", "kept", "times asked", "p50", "p95", "max", "share"),
             (_line(pool, found["datasets"][pool.name], totals["kept"]) for pool in pools),
         ),
+        *_made(found["datasets"]),
         "## What was left out\n",
         _table(("reason", "rows"), ((why, f"{number:,}") for why, number in totals["dropped"].items())),
         f"Rows of raw files that could not be read: {lost['rejected']:,} (`rejected.jsonl`). Questions that stand in "
@@ -79,6 +81,17 @@ def _line(pool: Pool, row: Mapping[str, Any], total: int) -> tuple[str, ...]:
     numbers = (f"{row['wanted']:,}", f"{row['kept']:,}", f"{row['upsampled']:g}", *(str(row[key]) for key in _LENGTHS))
     llm = row["llm"] or "-"
     return (f"`{pool.name}`", pool.task.what, kinds, row["source"], llm, *numbers, f"{row['kept'] / max(1, total):.1%}")
+
+
+def _made(datasets: Mapping[str, Any]) -> list[str]:
+    """Where the rows come from that an LLM made; each of them names its template, model and seed row."""
+    header = ("dataset", "way", "template", "model", "rows", "seed rows")
+    lines = [
+        (f"`{name}`", row["llm"] or "-", one["template"], one["model"], f"{one['rows']:,}", f"{one['seed_rows']:,}")
+        for name, row in datasets.items()
+        for one in row["made"]
+    ]
+    return ["## Made by an LLM\n", _table(header, lines)] if lines else []
 
 
 _LENGTHS = ("p50", "p95", "max")

@@ -1,26 +1,14 @@
-"""Questions as chat rows, and their length in the model's own tokens, without torch or transformers."""
+"""Questions as chat rows."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
-from jinja2 import Template
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from tokenizers import Tokenizer
-
+from dataset_builders.blanks import INSTRUCTION, REWORDED, filled
 from dataset_builders.task import Question, Task
-from recipe.errors import RecipeError
-from recipe.manifest import digest, file_digest
-from recipe.models import model_files
+from recipe.chat import Message
 from recipe.prompts import clean, system_prompt, user_prompt
 from recipe.task_types import TaskType, answer_text
-
-Message = dict[str, str]
-_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
 def messages(
@@ -28,98 +16,15 @@ def messages(
 ) -> list[Message]:
     """The three turns of a training row: system (names the task type), user, assistant (the answer).
 
-    ``defuse`` breaks control tokens up. A question of the user's own is asked as it is given.
+    ``defuse`` breaks control tokens up. A question of the user's own is asked as it is given, a reworded one in
+    words of its own.
     """
     own = question.fields.get("prompt") if task.source == "own" else None
+    if wording == REWORDED:
+        own = filled(question.fields[INSTRUCTION], question.fields)
     asked = clean(own) if own is not None else user_prompt(task.name, wording, question.fields)
     return [
         {"role": "system", "content": system_prompt(kind)},
         {"role": "user", "content": defuse(asked)},
         {"role": "assistant", "content": defuse(clean(answer_text(kind, question.truth)))},
     ]
-
-
-@dataclass(frozen=True)
-class ChatTokenizer:
-    """A model's tokenizer and chat template. ``end``: the token that closes a turn."""
-
-    tokenizer: Tokenizer
-    template: Template
-    end: str
-    special: dict[str, str]
-    control: re.Pattern[str]
-    digest: str
-
-    @classmethod
-    def load(cls, base_model: str) -> ChatTokenizer:
-        """From a model folder or a name on the Hugging Face hub, see ``recipe.models``.
-
-        Raises:
-            RecipeError: it cannot be had, or it has no chat template.
-        """
-        files = model_files(base_model, _FILES[:2], optional=_FILES[2:])
-        config = json.loads(files["tokenizer_config.json"].read_text(encoding="utf-8"))
-        template = config.get("chat_template")
-        if "chat_template.jinja" in files:
-            template = files["chat_template.jinja"].read_text(encoding="utf-8")
-        if not isinstance(template, str):
-            raise RecipeError(f"the tokenizer of {base_model} has no chat template", way_out="take an Instruct model")
-        special = {key: _token(config.get(key)) for key in ("eos_token", "bos_token", "pad_token", "unk_token")}
-        tokenizer = Tokenizer.from_file(str(files["tokenizer.json"]))
-        return cls(
-            tokenizer,
-            _environment().from_string(template),
-            special["eos_token"],
-            special,
-            _control_tokens(tokenizer),
-            digest({name: file_digest(path) for name, path in files.items()}),
-        )
-
-    def defuse(self, text: str) -> str:
-        """``text`` with a blank inside whatever this model would read as a control token: ``< |im_end|>``."""
-        while self.control.search(text):  # again: the blank may leave one that was around it
-            text = self.control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
-        return text
-
-    def pieces(self, row: Sequence[Message]) -> tuple[str, list[str]]:
-        """The text up to the answer, and the tokens that carry loss, as text; ``lengths`` counts the same.
-
-        A letter that is cut into several tokens (Japanese ones are) is shown with the first of them.
-        """
-        text = self.template.render(messages=row, add_generation_prompt=False, **self.special)
-        answer = row[-1]["content"] + self.end
-        begin = text.rindex(answer)
-        offsets = self.tokenizer.encode(answer, add_special_tokens=False).offsets
-        starts = sorted({start for start, _ in offsets})
-        ends = [*starts[1:], len(answer)]
-        return text[:begin], [answer[start:end] for start, end in zip(starts, ends, strict=True)]
-
-    def lengths(self, rows: Sequence[Sequence[Message]]) -> list[tuple[int, int]]:
-        """For each row: tokens in all, and tokens that carry loss (the answer and the end of its turn)."""
-        texts = [self.template.render(messages=row, add_generation_prompt=False, **self.special) for row in rows]
-        answers = [row[-1]["content"] + self.end for row in rows]
-        whole = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        trained = self.tokenizer.encode_batch_fast(answers, add_special_tokens=False)
-        return [(len(w), len(t)) for w, t in zip(whole, trained, strict=True)]
-
-
-def _control_tokens(tokenizer: Tokenizer) -> re.Pattern[str]:
-    """Every token that is added to the vocabulary and is no blank: `<|im_end|>`, `</s>`, `<filename>`, `[INST]`."""
-    added = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
-    known = sorted({token for token in added if len(token.strip()) > 1}, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, known)) or r"(?!)")
-
-
-def _token(value: Any) -> str:
-    """Tokenizer configs hold a token as text or as a dict with its text."""
-    return str(value.get("content", "")) if isinstance(value, dict) else str(value or "")
-
-
-def _environment() -> ImmutableSandboxedEnvironment:
-    def raise_exception(message: str) -> None:
-        raise RecipeError(f"the model's chat template refuses a row: {message}")
-
-    # Chat templates are written for these settings (transformers' apply_chat_template).
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = raise_exception
-    return environment

@@ -17,7 +17,7 @@ from recipe.task_types import TaskType
 # Which questions are held-out rows does not depend on the blend's seed: two rounds are judged by the same rows.
 VAL_SEED = 0
 # Questions kept beyond the rows wanted, to stand in for near-duplicates and rows in evaluation files.
-_SPARE = 2
+_SPARE = 1.5
 
 
 class Lowest:
@@ -49,7 +49,7 @@ class Choice:
 
     def __init__(self, task: str, seed: int, *, train: int, val: int) -> None:
         sizes = {"train": train, "val": val}
-        self.sides = {side: Lowest(wanted * _SPARE + 8 if wanted else 0) for side, wanted in sizes.items()}
+        self.sides = {side: Lowest(int(wanted * _SPARE) + 8 if wanted else 0) for side, wanted in sizes.items()}
         self._ranks = {"train": Seeded(seed, task), "val": Seeded(VAL_SEED, task)}
         self.asked = self.refused = 0
 
@@ -63,19 +63,24 @@ class Choice:
         return False
 
     def offer(self, question: Question) -> str:
-        """The side that the question is on."""
+        """The side that the question is on. Those made by an LLM are taken before all others."""
         side = "val" if held_out(question.entity) else "train"
-        self.sides[side].offer(self._ranks[side].digest(f"{question.entity}\0{question.key}"), packed(question))
+        rank, lowest = self._ranks[side].digest(f"{question.entity}\0{question.key}"), self.sides[side]
+        rank >>= 32 if question.made else 0
+        if rank < lowest.limit:  # most are not packed at all
+            lowest.offer(rank, packed(question))
         return side
 
 
 def packed(question: Question) -> bytes:
     """A question as text: a third of the memory. What is asked comes first, so that it decides the order."""
     content = [question.fields, question.truth, question.entity, question.also, question.type, question.key]
+    content += [question.made] if question.made else []
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
 def unpacked(text: bytes) -> Question:
     """The same question."""
-    fields, truth, entity, also, kind, key = orjson.loads(text)
-    return Question(entity, fields, truth, tuple(also), None if kind is None else TaskType(kind), key)
+    fields, truth, entity, also, kind, key, *made = orjson.loads(text)
+    kind = None if kind is None else TaskType(kind)
+    return Question(entity, fields, truth, tuple(also), kind, key, tuple(*made))

@@ -19,16 +19,19 @@ from pathlib import Path
 import orjson
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
-from dataset_builders.chat import ChatTokenizer, messages
+from dataset_builders.blanks import INSTRUCTION, REWORDED
+from dataset_builders.chat import messages
 from dataset_builders.check import problem
 from dataset_builders.choice import VAL_SEED, Choice, Lowest, packed, unpacked
 from dataset_builders.decontaminate import Evaluation
 from dataset_builders.likeness import NearDuplicates, Words, answer_of, common_texts, hash64, texts_of
+from dataset_builders.made import read_made
 from dataset_builders.own_questions import WORDING, own_task
 from dataset_builders.raw import RawData
 from dataset_builders.rows import POOL_SCHEMA, Row, table
 from dataset_builders.task import Question, Seeded, Task, held_out, load_task
 from recipe.atomic import write_text
+from recipe.chat import ChatTokenizer
 from recipe.errors import RecipeError
 from recipe.prompts import wordings
 
@@ -54,6 +57,7 @@ class Pool:
     path: Path | None = None
     evaluation: tuple[Path, ...] = ()
     max_rejected: float = 0.01
+    made: Path | None = None  # questions that an LLM made, which are taken first
 
     @property
     def task(self) -> Task:
@@ -101,10 +105,12 @@ def build(pool: Pool, folder: Path, tick: Tick = lambda count: None) -> None:
                 count += len(chunk)
                 again += map(packed, chunk) if side == "train" and pool.upsample > 1 else ()
                 tick(0)
+            for copy in range(1, pool.upsample):
+                for start in range(0, len(again), _CHUNK):
+                    chunk = list(map(unpacked, again[start : start + _CHUNK][: wanted - count]))
+                    writer.write_table(table(make(copy, chunk)))
+                    count += len(chunk)
             report.more |= side == "train" and count == wanted
-            for copy in range(1, min(pool.upsample, -(-wanted // max(1, count))) if again else 0):
-                for start in range(0, count, _CHUNK):
-                    writer.write_table(table(make(copy, list(map(unpacked, again[start : start + _CHUNK])))))
     report.write(folder / "report.json")
 
 
@@ -119,8 +125,9 @@ def _evaluation(files: tuple[Path, ...]) -> Evaluation | None:
 
 
 def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Lowest]:
-    """Streams the builder's questions past the choice."""
+    """Streams the questions past the choice: those that an LLM made, then the builder's about other rows."""
     raw, choice = RawData(pool.raw, pool.max_rejected), Choice(pool.name, pool.seed, train=pool.train, val=pool.val)
+    made = {_row_of(question) for question in _made(pool, task, choice)}
     unfit = seen = 0
     for question in task.build(raw, Seeded(_BUILD_SEED, pool.name, choice.wants)):
         seen += 1
@@ -131,7 +138,7 @@ def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Low
             unfit += 1
         elif not held_out(question.entity) and any(map(held_out, question.also)):
             report.dropped["shows a held-out entity"] += 1
-        elif choice.offer(question) == "train":
+        elif not (made and _row_of(question) in made) and choice.offer(question) == "train":
             report.available += 1
     tick(seen % _TICK)
     _refuse_unfit(task, unfit, seen, raw)
@@ -140,7 +147,19 @@ def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Low
     if choice.refused:  # questions that were not worked out: as many as the others let expect
         report.estimated = True
         report.available = round(report.available * choice.asked / max(1, choice.asked - choice.refused))
+    report.available += len(made)
     return choice.sides
+
+
+def _made(pool: Pool, task: Task, choice: Choice) -> Iterator[Question]:
+    for question in read_made(pool.made) if pool.made else ():
+        if problem(task.type, question) is None:
+            choice.offer(question)
+            yield question
+
+
+def _row_of(question: Question) -> int:
+    return hash64(f"{question.entity}\0{question.key}")
 
 
 def _refuse_unfit(task: Task, unfit: int, seen: int, raw: RawData) -> None:
@@ -206,6 +225,9 @@ def _rows(
 def _row(task: Task, question: Question, seeded: Seeded, copy: int, tokenizer: ChatTokenizer) -> Row:
     names = wordings(task.name) if task.source != "own" else [WORDING]
     wording = names[(seeded.digest(f"wording {question.entity} {question.key}") + copy) % len(names)]
+    if question.made and INSTRUCTION in question.fields and not copy:
+        wording = REWORDED
+    template, model, seed_row = question.made or (None, None, None)
     kind = question.type or task.type
     shown = list(dict.fromkeys([question.entity, *question.also]))
     turns = messages(task, kind, wording, question, tokenizer.defuse)
@@ -221,5 +243,8 @@ def _row(task: Task, question: Question, seeded: Seeded, copy: int, tokenizer: C
         "wording": wording,
         "truth": json.dumps(question.truth, ensure_ascii=False),
         "copy": copy,
+        "template": template,
+        "model": model,
+        "seed_row": seed_row,
         "prompt": hash64(turns[1]["content"]),
     }

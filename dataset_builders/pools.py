@@ -6,6 +6,7 @@ it, the tokenizer, seed and sizes. Sizes come in steps, so that a weight can gro
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import queue
@@ -21,6 +22,7 @@ from typing import Any
 import pyarrow  # type: ignore[import-untyped,unused-ignore]
 
 from dataset_builders.pool import Pool, build
+from dataset_builders.task import ROOM
 from recipe.atomic import whole_folder
 from recipe.manifest import Step, digest, file_digest, tree_digest
 from recipe.paths import PROMPTS, ROOT
@@ -30,22 +32,23 @@ from recipe.paths import PROMPTS, ROOT
 Progress = Callable[[str, int, int, int], None]
 
 _HERE = Path(__file__).parent
-_ROOM, _STEP, _LEAST = 1.1, 1.25, 128
+_STEP, _LEAST = 1.25, 32
+_FEWEST = 100  # training rows: of a few, chance may take most
 _KEPT = 4  # older pools of a dataset that stay in the cache, for going back to another blend
 _SMALL = 64 * 2**20  # bytes up to which a raw file is known by its content
 # The code whose change makes other rows, besides a task's own.
 _CODE = (
     *(_HERE / f"{name}.py" for name in ("raw", "task", "check", "chat", "choice", "pool", "rows", "likeness")),
-    *(_HERE / f"{name}.py" for name in ("decontaminate", "own_questions")),
-    *(ROOT / "recipe" / f"{name}.py" for name in ("prompts", "task_types", "jinja")),
+    *(_HERE / f"{name}.py" for name in ("decontaminate", "own_questions", "blanks", "made")),
+    *(ROOT / "recipe" / f"{name}.py" for name in ("chat", "prompts", "task_types", "jinja")),
     PROMPTS / "system.j2",
 )
 
 
-def roomy(rows: int) -> int:
-    """The size of the pool for so many rows: at least a tenth more, in steps of a quarter."""
+def roomy(rows: int, room: float = ROOM) -> int:
+    """The size of the pool for so many rows: at least ``room`` times as many, in steps of a quarter."""
     size = float(_LEAST)
-    while size < rows * _ROOM:
+    while size < rows * room:
         size *= _STEP
     return round(size)
 
@@ -64,7 +67,9 @@ def ensure_pools(
     Raises:
         RecipeError: as ``pool.build``. Pools that were finished are kept.
     """
-    sized = [replace(pool, train=roomy(pool.train), val=roomy(pool.val)) for pool in pools]
+    sized = [
+        replace(pool, train=roomy(max(_FEWEST, pool.train), pool.task.room), val=roomy(pool.val)) for pool in pools
+    ]
     sources: dict[str, Path] = {pool.task.source: pool.raw for pool in pools if pool.path is None}
     raw = {source: fingerprint(folder, source) for source, folder in sources.items()}
     steps = {
@@ -104,7 +109,9 @@ def fingerprint(raw: Path, source: str) -> dict[str, Any]:
 
 def _step(pool: Pool, cache: Path, known: Mapping[str, Any]) -> Step:
     asked = {
-        key: value for key, value in asdict(pool).items() if key not in ("raw", "base_model", "path", "evaluation")
+        key: value
+        for key, value in asdict(pool).items()
+        if key not in ("raw", "base_model", "path", "evaluation", "made")
     }
     inputs = {
         **asked,
@@ -112,6 +119,7 @@ def _step(pool: Pool, cache: Path, known: Mapping[str, Any]) -> Step:
         "path": None if pool.path is None or not pool.path.is_file() else file_digest(pool.path),
         "evaluation": [file_digest(path) for path in pool.evaluation if path.is_file()],
         "code": tree_digest(*_CODE, *_code(pool)),
+        "made": None if pool.made is None else file_digest(pool.made),
     }
     step = Step(cache, f"pool of {pool.name}", inputs)
     return Step(cache / pool.name / step.key[:16], step.name, inputs)
@@ -186,6 +194,7 @@ def _start(signs: Any) -> None:
     global _signs
     _signs = signs
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    gc.set_threshold(50_000, 20, 100)  # builders make many small rows and no cycles
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is the parent's to explain
     threading.Thread(target=_follow_parent, daemon=True).start()
 

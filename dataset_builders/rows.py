@@ -13,7 +13,8 @@ Row = dict[str, Any]
 
 _TEXT, _NUMBER = pa.string(), pa.int32()
 # What axolotl and people read. ``truth`` is JSON in ShopBench's output_field form; ``entities`` are what the row
-# shows, its own first; ``copy`` is 0, or the how-manieth repetition of an upsampled row.
+# shows, its own first; ``copy`` is 0, or the how-manieth repetition of an upsampled row. ``template``, ``model`` and
+# ``seed_row`` tell where a row comes from that an LLM made, and are null in all others.
 SCHEMA = pa.schema(
     {
         "messages": pa.list_(pa.struct({"role": _TEXT, "content": _TEXT})),
@@ -28,6 +29,9 @@ SCHEMA = pa.schema(
         "copy": _NUMBER,
         "tokens": _NUMBER,
         "trained_tokens": _NUMBER,
+        "template": _TEXT,
+        "model": _TEXT,
+        "seed_row": _TEXT,
     }
 )
 # What mixing needs besides: the side of the split; the prompt and each of ``entities`` as 64 bits.

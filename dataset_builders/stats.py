@@ -58,6 +58,7 @@ def describe(task: Task, count: Counts) -> Described:
         "p50": int(p50),
         "p95": int(p95),
         "max": int(longest),
+        "made": [made._asdict() for made in count.made],
     }
 
 
@@ -76,6 +77,7 @@ def statistics(tasks: Iterable[Task], counts: Mapping[str, Counts]) -> dict[str,
             **sums,
             "trained_tokens": sum(row["trained_tokens"] for row in datasets.values()),
             "dropped": dict(dropped),
+            "made": sum(made["rows"] for row in datasets.values() for made in row["made"]),
         },
         "shares": shares(datasets),
         "published": PUBLISHED,
@@ -110,7 +112,9 @@ def beside_published(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         "retrieval, ranking, ner": sum(types.get(kind, 0.0) for kind in ("retrieval", "ranking", "ner")),
         "LLM": 1 - found["shares"]["LLM"].get("without", 0.0),
     }
-    return [(what, _number(ours[what]), _number(published)) for what, published in PUBLISHED.items()]
+    lines = [(what, _number(ours[what]), _number(published)) for what, published in PUBLISHED.items()]
+    made = found["totals"]["made"] / max(1, found["totals"]["kept"])
+    return [*lines, ("made by an LLM so far", _number(made), _number(PUBLISHED["LLM"]))]
 
 
 def _number(value: float) -> str:

@@ -23,6 +23,7 @@ Source = Literal["alpaca", "amazon_m2", "amazon_reviews", "ecinstruct", "esci", 
 Synthesis = Literal["construct", "enrich", "reword"]
 Build = Callable[[RawData, "Seeded"], Iterator["Question"]]
 HELD_OUT_SHARE = 0.05
+ROOM = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Question:
         type: of this question, where a dataset holds several types (a file of the user's own).
         key: which of the questions about ``entity`` this is, where there may be very many: one review of a product
             that everybody reviews.
+        made: by an LLM, if it was: digest of the template, model, digest of the seed row.
     """
 
     entity: str
@@ -47,6 +49,7 @@ class Question:
     also: tuple[str, ...] = ()
     type: TaskType | None = None
     key: str = ""
+    made: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +104,18 @@ class Task:
     llm: Synthesis | None  # the way of synthesis when an endpoint is given
     what: str  # first line of the file's docstring
     build: Build
+    room: float = ROOM  # how many rows a pool holds at least for each that is wanted
 
 
-def task(*, type: TaskType, source: Source, track: int | None, llm: Synthesis | None = None) -> Callable[[Build], Task]:
+def task(
+    *, type: TaskType, source: Source, track: int | None, llm: Synthesis | None = None, room: float = ROOM
+) -> Callable[[Build], Task]:
     """Decorates the ``build`` function of a task file."""
 
     def register(build: Build) -> Task:
         module = importlib.import_module(build.__module__)
         what = (module.__doc__ or "").strip().partition("\n")[0].rstrip(".")
-        return Task(build.__module__.rpartition(".")[2], type, source, track, llm, what, build)
+        return Task(build.__module__.rpartition(".")[2], type, source, track, llm, what, build, room)
 
     return register
 

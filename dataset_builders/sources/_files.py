@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -27,11 +26,11 @@ Raw = Mapping[str, Any]
 Row = TypeVar("Row")
 
 ENDINGS = ("csv", "csv.gz", "parquet", "jsonl", "jsonl.gz", "json", "json.gz")
-_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of bytes that are no letters
 BATCH = 4096  # Parquet rows decoded at a time
 # A description may be longer than csv's 128 KiB; a quote that never closes should still stop soon.
 csv.field_size_limit(1 << 24)
 
+_TABLES = (".csv", ".parquet")  # checked for their columns as a whole; a row of JSON has keys of its own
 _HOW_TO_GET = "DATA=/folder is where the published files lie; `recipe sample-data` writes small ones"
 
 
@@ -78,6 +77,7 @@ def read(
         RecipeError: the file is broken or lacks a column, or too many rows were rejected.
     """
     rows, unit = _rows(path, columns, optional, headerless)
+    own_keys = () if path.name.removesuffix(".gz").endswith(_TABLES) else columns
     seen = rejected = 0
     for number, found in rows:
         seen += 1
@@ -88,7 +88,7 @@ def read(
                 raise ValueError(found.problem)
             if not isinstance(found, dict):
                 raise TypeError(f"an object was expected, not {str(found)[:40]!r}")
-            if missing := [column for column in columns if column not in found]:
+            if missing := [column for column in own_keys if column not in found]:
                 raise ValueError(f"it lacks {', '.join(missing)}")
             row = parse(found)
         except (ValueError, TypeError, RecursionError) as error:
@@ -172,11 +172,20 @@ def _csv(path: Path, columns: Sequence[str], headerless: bool) -> Iterator[tuple
         elif len(record) != len(header):
             # A quote that is never closed swallows lines up to the next quote: all of them are lost.
             yield number, Unreadable(f"{len(record)} fields where {len(header)} were expected", number - before)
-        elif any(map(_NOT_UTF8.search, record)):
+        elif not _is_utf8(record):
             yield number, Unreadable("not UTF-8")
         else:
             yield number, dict(zip(header, record, strict=True))
         before = number
+
+
+def _is_utf8(record: Sequence[str]) -> bool:
+    """Whether no byte was let pass by ``surrogateescape``."""
+    try:
+        "".join(record).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:

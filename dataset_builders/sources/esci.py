@@ -24,6 +24,7 @@ from dataset_builders.sources._files import Raw, find, known, read, text
 WEIGHTS: Mapping[str, float] = {"E": 1.0, "S": 0.1, "C": 0.01, "I": 0.0}
 
 LOCALES = ("us", "es", "jp")
+_LABELS = tuple(WEIGHTS)
 _EXAMPLE = ("query", "query_id", "product_id", "product_locale", "esci_label", "split")
 
 # Both lie in git-lfs, whose pointers in the repository tell size and sha256.
@@ -76,16 +77,29 @@ class Product(NamedTuple):
 _PRODUCT = tuple(f"product_{field}" for field in Product._fields)
 
 
-def examples(raw: RawData) -> Iterator[Example]:
-    """Every judgement; those of one query follow each other in the published file."""
+def examples(raw: RawData, locale: str | None = None, split: str | None = None) -> Iterator[Example]:
+    """The judgements, of one site or one split if so asked; those of one query follow each other in the file."""
+
+    def parse(row: Raw) -> Example | None:
+        label, site = known(row["esci_label"], _LABELS), known(row["product_locale"], LOCALES)
+        if site != (locale or site) or (split is not None and text(row["split"]) != split):
+            return None
+        ids = int(row["query_id"]), text(row["product_id"])
+        return Example(text(row["query"]), *ids, site, label, text(row["split"]))
+
     path = find(raw / "esci", "shopping_queries_dataset_examples")
-    return read(raw, path, _EXAMPLE, _example)
+    return read(raw, path, _EXAMPLE, parse)
 
 
-def products(raw: RawData) -> Iterator[Product]:
-    """Every product of every site."""
+def products(raw: RawData, locale: str | None = None) -> Iterator[Product]:
+    """The products of every site, or of one."""
+
+    def parse(row: Raw) -> Product | None:
+        site = known(row["product_locale"], LOCALES)
+        return Product(*(text(row[column]) for column in _PRODUCT)) if site == (locale or site) else None
+
     path = find(raw / "esci", "shopping_queries_dataset_products")
-    return read(raw, path, _PRODUCT, _product)
+    return read(raw, path, _PRODUCT, parse)
 
 
 def titles(raw: RawData, locale: str) -> Iterator[tuple[str, str]]:
@@ -98,16 +112,3 @@ def titles(raw: RawData, locale: str) -> Iterator[tuple[str, str]]:
 
     path = find(raw / "esci", "shopping_queries_dataset_products")
     return read(raw, path, ("product_id", "product_title", "product_locale"), parse)
-
-
-def _example(row: Raw) -> Example:
-    label = text(row["esci_label"])
-    if label not in WEIGHTS:
-        raise ValueError(f"the label '{label}' is none of {', '.join(WEIGHTS)}")
-    ids = int(row["query_id"]), text(row["product_id"])
-    return Example(text(row["query"]), *ids, known(row["product_locale"], LOCALES), label, text(row["split"]))
-
-
-def _product(row: Raw) -> Product:
-    known(row["product_locale"], LOCALES)
-    return Product(*(text(row[column]) for column in _PRODUCT))

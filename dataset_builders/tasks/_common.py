@@ -20,7 +20,7 @@ _WORD = re.compile(r"[^\W\d_]{4,}")
 
 def one_line(text: str, limit: int = 10_000) -> str:
     """``text`` without HTML, on one line, cut after a word once it passes ``limit`` characters."""
-    text = " ".join(html.unescape(_TAG.sub(" ", text)).split())
+    text = " ".join(html.unescape(_TAG.sub(" ", text) if "<" in text else text).split())
     return text if len(text) <= limit else text[: limit + 1].rpartition(" ")[0] or text[:limit]
 
 

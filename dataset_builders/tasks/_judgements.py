@@ -39,7 +39,7 @@ def stems(text: str) -> set[str]:
 
 def by_query(raw: RawData, locale: str) -> Iterator[tuple[str, list[esci.Example]]]:
     """Each query of a site with its judgements; ESCI's own test split stays out of training."""
-    rows = (row for row in esci.examples(raw) if row.locale == locale and row.split == "train")
+    rows = esci.examples(raw, locale, "train")
     for (_, text), judged in groupby(rows, key=lambda row: (row.query_id, row.query)):
         if 1 < len(query := one_line(text)) <= _LONGEST_QUERY:
             yield query, list(judged)

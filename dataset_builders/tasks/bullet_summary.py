@@ -28,8 +28,8 @@ _NUMBER = re.compile(r"\d+")
 
 @task(type=TaskType.GENERATION, source="esci", track=1, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
-    for product in esci.products(raw):
-        if product.locale != "us" or "\n" not in product.bullet_point or len(product.description) < _SHORTEST:
+    for product in esci.products(raw, "us"):
+        if "\n" not in product.bullet_point or len(product.description) < _SHORTEST:
             continue
         if not seeded.wants(entity := product_entity(product.id)):
             continue

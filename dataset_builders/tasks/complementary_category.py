@@ -62,11 +62,13 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         for pair in _together(raw, category, items):
             path, right = items[pair.product].path, items[pair.other].path[-1]
             if counts.often(path[-1], right):
+                example = items[pair.product].title if asked[path[-1], right] >= _BARE else ""
+                asked[path[-1], right] += 1
+                if not seeded.wants(product_entity(pair.product)):
+                    continue
                 rng = seeded.rng(f"{pair.product}:{pair.other}")
                 wrong = tree.near(rng, path, _WRONG, partial(counts.never, path[-1]), among=_AMONG)
                 if len(wrong) == _WRONG:
-                    example = items[pair.product].title if asked[path[-1], right] >= _BARE else ""
-                    asked[path[-1], right] += 1
                     options, (answer,) = placed(rng, [right], wrong)
                     fields = {"product_type": path[-1], "example": example, "options": options}
                     yield Question(product_entity(pair.product), fields, answer)

@@ -18,7 +18,7 @@ from dataset_builders.tasks._common import one_line, product_entity
 from recipe.task_types import TaskType
 
 # locale -> (language, country)
-_SITES = {
+SITES = {
     "DE": ("German", "Germany"),
     "ES": ("Spanish", "Spain"),
     "FR": ("French", "France"),
@@ -32,9 +32,9 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     # The join holds every British title (half a million); the other sites are then streamed past them.
     british = {row.id: one_line(row.title) for row in amazon_m2.products(raw) if row.locale == "UK"}
     for row in amazon_m2.products(raw):
-        if row.locale not in _SITES or not (title := british.get(row.id)) or not seeded.wants(product_entity(row.id)):
+        if row.locale not in SITES or not (title := british.get(row.id)) or not seeded.wants(product_entity(row.id)):
             continue
         if other := one_line(row.title):
-            language, country = _SITES[row.locale]
+            language, country = SITES[row.locale]
             fields = {"title": title, "language": language, "country": country}
             yield Question(product_entity(row.id), fields, other)

@@ -38,8 +38,8 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
             if row.label in "ES":
                 kinds.setdefault(row.product_id, query)
     recent: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    for product in esci.products(raw):
-        if product.locale != "us" or (kind := kinds.get(product.id)) is None:
+    for product in esci.products(raw, "us"):
+        if (kind := kinds.get(product.id)) is None:
             continue
         words, values = sorted(stems(kind)), _values(product)
         if values and seeded.wants(product_entity(product.id)):

@@ -55,12 +55,15 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
             title, entity = one_line(product.title, _TITLE), product_entity(product.parent_asin)
             words, side = flat(title), held_out(entity)
             for fact in facts(product):
+                own, cannot = known[path[-1], fact.name], fact.flat not in words
+                hidden, told = asked[side, True], asked[side, False]
+                due = told >= 3 * hidden + 3 if cannot else told <= 5 * hidden + 20
+                if not due or not _is_sure(fact, own, words):
+                    continue
                 rng = seeded.rng(f"{entity}:{fact.name}")
-                if values := _values(rng, fact, known[path[-1], fact.name], known["", fact.name], words):
-                    cannot = fact.flat not in words
-                    hidden, told = asked[side, True], asked[side, False]
-                    if told >= 3 * hidden + 3 if cannot else told <= 5 * hidden + 20:
-                        asked[side, cannot] += 1
+                if values := _values(rng, fact, own, known["", fact.name], words):
+                    asked[side, cannot] += 1
+                    if seeded.wants(entity):
                         options, (answer,) = placed(rng, values[:1], values[1:])
                         fields = {"title": title, "attribute": fact.name.lower(), "options": [*options, CANNOT]}
                         yield Question(entity, fields, len(options) if cannot else answer)
@@ -78,18 +81,22 @@ def _known(raw: RawData, category: str) -> dict[tuple[str, str], _Known]:
     return known
 
 
+def _is_sure(fact: Fact, own: _Known, title: str) -> bool:
+    """Whether titles often tell such a fact, and this one tells it in full or nothing of the kind."""
+    if own.stated < _STATED * own.having:
+        return False
+    if fact.flat in title:
+        return True
+    return {*fact.flat.split()}.isdisjoint(title.split()) and not any(value in title for value in own.values)
+
+
 def _values(rng: random.Random, fact: Fact, own: _Known, any_type: _Known, title: str) -> list[str]:
-    """Values to choose from: the one that the title tells first, or none that it tells; empty if one cannot be sure.
+    """Values to choose from: the one that the title tells first, or none that it tells; empty if there are too few.
 
     Where it tells none, the true one is not listed: somebody might know it from elsewhere.
     """
-    if own.stated < _STATED * own.having:
-        return []
     told, right = set(title.split()), set(fact.flat.split())
-    stands = fact.flat in title
-    if not stands and (right & told or any(value in title for value in own.values)):
-        return []
-    values = [own.values.get(fact.flat, fact.value)] if stands else []
+    values = [own.values.get(fact.flat, fact.value)] if fact.flat in title else []
     # Of the product's type; where these are too few, of any.
     for known in (own, any_type):
         for value in rng.sample(sorted(known.values), len(known.values)):

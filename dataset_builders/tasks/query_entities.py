@@ -64,8 +64,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
 def _queries(raw: RawData, locale: str) -> Iterator[_Query]:
     products = {
         row.id: (one_line(row.title), intern(one_line(row.brand).lower()), intern(row.color.lower()))
-        for row in esci.products(raw)
-        if row.locale == locale
+        for row in esci.products(raw, locale)
     }
     for text, judged in by_query(raw, locale):
         exact = [products[row.product_id] for row in judged if row.label == "E" and row.product_id in products]

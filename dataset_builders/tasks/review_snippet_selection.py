@@ -53,22 +53,22 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
             product = review.parent_asin
             if product in types and (said := _snippets(review)):
                 pool = pools[types[product], held_out(said[0].entity)]
-                key = review.key
-                rng = seeded.rng(f"{product}:{key}")
-                asked = rng.choice(said)
-                wanted = seeded.wants(asked.entity, key)
-                right, wrong = (_right(rng, asked, pool), _wrong(rng, asked, pool)) if wanted else ([], [])
-                if len(right) == _RIGHT and len(wrong) == _WRONG:
-                    shown, places = placed(rng, right, wrong)
-                    fields = {"product_type": types[product], "aspect": asked.aspect}
-                    fields |= {"sentiment": _SENTIMENTS[asked.verdict]}
-                    also = tuple(dict.fromkeys(other.entity for other in shown if other.entity != asked.entity))
-                    items = [snippet.text for snippet in shown]
-                    yield Question(
-                        asked.entity, fields | {"items": items}, [place + 1 for place in places], also, key=key
-                    )
+                if seeded.wants(said[0].entity, review.key):
+                    rng = seeded.rng(f"{product}:{review.key}")
+                    yield from _question(rng, review.key, types[product], rng.choice(said), pool)
                 for snippet in said:
                     pool[snippet.aspect, snippet.verdict].add(snippet)
+
+
+def _question(rng: random.Random, key: str, type: str, asked: _Snippet, pool: _Pool) -> Iterator[Question]:
+    """The question on ``asked``, where the pool holds enough for it."""
+    right, wrong = _right(rng, asked, pool), _wrong(rng, asked, pool)
+    if len(right) == _RIGHT and len(wrong) == _WRONG:
+        shown, places = placed(rng, right, wrong)
+        fields = {"product_type": type, "aspect": asked.aspect, "sentiment": _SENTIMENTS[asked.verdict]}
+        also = tuple(dict.fromkeys(other.entity for other in shown if other.entity != asked.entity))
+        items = [snippet.text for snippet in shown]
+        yield Question(asked.entity, fields | {"items": items}, [place + 1 for place in places], also, key=key)
 
 
 def _snippets(review: amazon_reviews.Review) -> list[_Snippet]:

@@ -23,9 +23,9 @@ _TITLE = range(10, 200)  # characters: shorter ones say nothing, longer ones are
 
 @task(type=TaskType.GENERATION, source="esci", track=1, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
-    for product in esci.products(raw):
+    for product in esci.products(raw, "us"):
         entity = product_entity(product.id)
-        if product.locale != "us" or not product.description or not seeded.wants(entity):
+        if not product.description or not seeded.wants(entity):
             continue
         title, description = one_line(product.title), one_line(product.description, _LONGEST)
         # A description of something else (shipping, the seller) does not lead to the title.

@@ -15,12 +15,12 @@ import pytest
 
 from dataset_builders import blend, pool, sample_shop
 from dataset_builders.blend import Counts, Limits, choose, mix
-from dataset_builders.chat import ChatTokenizer
 from dataset_builders.pool import Pool, Report
 from dataset_builders.pools import ensure_pools, roomy
 from dataset_builders.rows import read_rows
 from dataset_builders.task import held_out, task_names
 from inference.parsers import parse
+from recipe.chat import ChatTokenizer
 from recipe.errors import RecipeError
 from recipe.manifest import file_digest
 from recipe.task_types import TaskType
@@ -163,7 +163,8 @@ def test_the_cache_forgets_pools_that_were_not_used_for_long(shop: Path, model: 
 
 @pytest.mark.parametrize("rows", [1, 116, 117, 5_000, 36_000])
 def test_pools_have_room_but_not_much(rows: int) -> None:
-    assert rows * 1.1 <= roomy(rows) <= max(128, rows * 1.1 * 1.25 + 1)
+    assert rows * 1.1 <= roomy(rows) <= max(32, rows * 1.1 * 1.25 + 1)
+    assert rows * 1.3 <= roomy(rows, 1.3) <= max(32, rows * 1.3 * 1.25 + 1)
 
 
 def test_rows_that_are_too_long_are_refused_with_the_numbers(shop: Path, model: Path, tmp_path: Path) -> None:
@@ -257,6 +258,15 @@ def test_upsampling_asks_again_in_other_words(model: Path, tmp_path: Path) -> No
     assert len(thrice) == 3 * len(once)
     by_entity = Counter((str(row["entities"]), str(row["wording"])) for row in thrice)
     assert set(by_entity.values()) == {1}  # three wordings, each once
+
+
+def test_upsampling_ends_with_the_rows_that_are_wanted(model: Path, tmp_path: Path) -> None:
+    rows = [row for number in range(100) for row in instructions(number)]
+    once, each = one_dataset(rows, model, tmp_path / "once")
+    thrice, kept = one_dataset(rows, model, tmp_path / "thrice", upsample=3)
+    assert len(kept) == roomy(100) < 2 * len(each)
+    assert kept[: len(each)] == each and Counter(row["copy"] for row in kept[len(each) :]) == {1: len(kept) - len(each)}
+    assert thrice.more and not once.more  # a larger pool would ask more of them again
 
 
 def test_control_tokens_in_the_data_never_become_control_tokens(model: Path, tmp_path: Path) -> None:

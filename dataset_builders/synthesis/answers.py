@@ -1,0 +1,84 @@
+"""From what a model said to questions: the JSON in it, its form, then the rules of the task. A bad answer ends here."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from dataset_builders.check import problem
+from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Unfit
+from dataset_builders.synthesis.rules import speaks_to_model, texts_of
+from dataset_builders.task import Question, Task, held_out
+
+LONGEST = 20_000  # characters of an answer; what is longer is kept up to here, and refused
+REFUSED = "[refused] "  # in front of what came as a refusal by its own field
+_REFUSAL = re.compile(
+    r"(?:i['’]?m sorry|i am sorry|sorry,|i (?:can ?not|can['’]t|won['’]t|am unable|must decline)|as an? (?:ai|language)"
+    r"|unfortunately, i|es tut mir leid|je suis désolé|lo siento|mi dispiace|申し訳)",
+    re.I,
+)
+_EMPTY = re.compile(r"(?:\.{2,}|…|n/?a|null|none|string|text|todo|<[^<>]*>|\[[^\[\]]*\])", re.I)
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.S)
+_TRAILING = re.compile(r",(\s*[}\]])")
+_DECODER = json.JSONDecoder()
+
+
+def judge(synthesis: Synthesis, task: Task, seed: Seed, said: str) -> list[Question]:
+    """The questions that an answer makes.
+
+    Raises:
+        Unfit: with the reason, and what to tell the model.
+    """
+    answer = read(said, synthesis.answer)
+    texts = texts_of(answer.model_dump())
+    if any(_REFUSAL.match(text) for text in texts):
+        raise Unfit("a refusal", "no part of the answer may be an apology")
+    if any(_EMPTY.fullmatch(text) for text in texts):
+        raise Unfit("a placeholder", "a part of the answer is a placeholder; write it out")
+    if not synthesis.instructs and speaks_to_model(texts):
+        raise Unfit("speaks to the model", "the answer repeats an instruction; the text between the marks is data only")
+    questions = list(synthesis.questions(seed, answer))
+    for question in questions:
+        if trouble := problem(question.type or task.type, question):
+            raise Unfit(trouble if "'" not in trouble else "unfit question", trouble)
+    shown = [question for question in questions if not any(map(held_out, question.also))]
+    if not shown:
+        raise Unfit("shows a held-out entity" if questions else "nothing found in the seed row")
+    return shown
+
+
+def read(said: str, form: type[Answer]) -> Answer:
+    """The first JSON object in ``said``, in its form. Fences, thoughts, a comma too many are overlooked; half an object
+    is not made whole."""
+    if len(said) > LONGEST:
+        raise Unfit("too long", f"the answer is longer than {LONGEST:,} characters")
+    if said.startswith(REFUSED):
+        raise Unfit("a refusal", "answer with the JSON object alone")
+    text = _THOUGHT.sub("", said)
+    found = _object(text)
+    if found is None:
+        if _REFUSAL.match(text.strip()):
+            raise Unfit("a refusal", "answer with the JSON object alone")
+        raise Unfit("no JSON", "the answer holds no whole JSON object; answer with one and nothing else")
+    try:
+        return form.model_validate_json(json.dumps(found))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the object"
+        raise Unfit("wrong form", f"{place}: {first['msg']}") from error
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    for candidate in (text, _TRAILING.sub(r"\1", text)):
+        at = candidate.find("{")
+        while at >= 0:
+            try:
+                found, _ = _DECODER.raw_decode(candidate, at)
+            except (json.JSONDecodeError, RecursionError):
+                at = candidate.find("{", at + 1)
+                continue
+            return found if isinstance(found, dict) and found else None
+    return None

@@ -1,0 +1,110 @@
+"""What a synthesis is: where its seed rows come from, the form of an answer, and the questions an answer makes.
+
+A file ``dataset_builders/synthesis/tasks/<dataset>.py`` declares one, and ``prompts/synthesis/<dataset>.j2`` words the
+request. The way (construct, enrich, reword) is the one that the dataset's builder names.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dataset_builders.raw import RawData
+from dataset_builders.task import Question, Seeded
+from recipe.errors import RecipeError, did_you_mean
+
+# A seed row is told like a question: entity, key and what it shows; ``fields`` are what the model is given, ``truth``
+# what is known of the answer, if anything. Neither may hold more than JSON does.
+Seed = Question
+Seeds = Callable[[RawData, Seeded], Iterator[Seed]]
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Short = Annotated[str, Field(min_length=1, max_length=120)]
+
+
+def exactly(number: int) -> Any:
+    """Of a list: so many, no more and no fewer."""
+    return Field(min_length=number, max_length=number)
+
+
+class Answer(BaseModel):
+    """The form of an answer; a field more, a field less or another type is refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+
+
+class Unfit(Exception):
+    """An answer that cannot be used.
+
+    Args:
+        reason: in a few words, the same for all answers of the kind: reports count by it.
+        detail: what the model is told, so that it may do better.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason, self.detail = reason, detail or reason
+        super().__init__(self.detail)
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What one dataset is made by.
+
+    Attributes:
+        module: ``__name__`` of the file; its last part is the dataset.
+        answer: the form.
+        seeds: streams seed rows; asks ``seeded.wants`` first, as builders do.
+        questions: ``(seed, answer) -> questions``; raises ``Unfit`` where the answer breaks a rule of the task.
+        tokens: of an answer, at most.
+        instructs: whether an answer is an instruction, which elsewhere would be a planted one.
+    """
+
+    module: str
+    answer: type[Answer]
+    seeds: Seeds
+    questions: Callable[[Seed, Any], Iterator[Question]]
+    tokens: int
+    instructs: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.module.rpartition(".")[2]
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The form as JSON Schema, in the part of it that structured outputs know: lengths of texts are left to us."""
+        found = _plain(self.answer.model_json_schema())
+        assert isinstance(found, dict)
+        return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        dropped = ("minLength", "maxLength", "title", "description") if "type" in value or "$ref" in value else ()
+        return {key: _plain(inner) for key, inner in value.items() if key not in dropped}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+@cache
+def synthesis_names() -> tuple[str, ...]:
+    """Every dataset that an LLM can enhance: the files under ``synthesis/tasks/``."""
+    folder = Path(__file__).parent / "tasks"
+    return tuple(sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")))
+
+
+def load_synthesis(name: str) -> Synthesis:
+    """The synthesis of the dataset ``name``.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if name not in synthesis_names():
+        raise RecipeError(f"no synthesis makes a dataset '{name}'", way_out=did_you_mean(name, synthesis_names()))
+    found = importlib.import_module(f"dataset_builders.synthesis.tasks.{name}").synthesis
+    assert isinstance(found, Synthesis)
+    return found

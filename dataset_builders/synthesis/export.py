@@ -1,0 +1,96 @@
+"""From answers to questions: judged by the present rules, and written to the files that the blend takes first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+
+from dataset_builders.choice import unpacked
+from dataset_builders.made import SCHEMA, path_of
+from dataset_builders.synthesis.answers import judge
+from dataset_builders.synthesis.declare import Synthesis, Unfit
+from dataset_builders.synthesis.plan import rules_digest
+from dataset_builders.synthesis.request import template_digest
+from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
+from dataset_builders.task import Task, load_task
+from recipe.atomic import whole_file
+
+_ROWS = 4096
+
+
+def current_heads(store: Store, synthesis: Synthesis, model: str | None = None) -> list[Head]:
+    """Those whose template is the present one; the latest first."""
+    template = template_digest(synthesis)
+    found = [head for head in store.heads() if head.dataset == synthesis.name and head.template == template]
+    return [head for head in reversed(found) if model in (None, head.model)]
+
+
+def judge_anew(store: Store, head: Head, synthesis: Synthesis, task: Task) -> int:
+    """Judges what is stored by the present rules, if they are others; how many answers fare otherwise now."""
+    rules = rules_digest(synthesis.name)
+    if head.rules == rules:
+        return 0
+    changed = []
+    for record in store.records(head):
+        state, reason = _verdict(record, synthesis, task)
+        if (state, reason) != (record.state, record.reason):
+            changed.append((state, reason, record.seed))
+    store.judged(head, rules, changed)
+    return len(changed)
+
+
+def _verdict(record: Record, synthesis: Synthesis, task: Task) -> tuple[int, str]:
+    try:
+        judge(synthesis, task, unpacked(record.row), record.second or record.first)
+    except Unfit as unfit:
+        return (REJECTED if record.second else AGAIN), unfit.reason
+    return KEPT, ""
+
+
+def export(store: Store, synthesis: Synthesis, folder: Path, model: str | None = None) -> int:
+    """Writes the file of the dataset in ``folder``: the questions of every answer that is kept, of each seed row those
+    of the latest model and settings. Without any, there is no file. How many they are."""
+    path, task = path_of(folder, synthesis.name), load_task(synthesis.name)
+    heads = current_heads(store, synthesis, model)
+    for head in heads:
+        judge_anew(store, head, synthesis, task)
+    if not any(state == KEPT for head in heads for state, *_ in store.counts(head)):
+        path.unlink(missing_ok=True)
+        return 0
+    seen: set[bytes] = set()
+    number = 0
+    with whole_file(path) as temporary, pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+        rows: list[dict[str, Any]] = []
+        for head in heads:
+            for record in store.records(head, KEPT):
+                if record.seed not in seen:
+                    seen.add(record.seed)
+                    rows += _rows(record, head, synthesis, task)
+                if len(rows) >= _ROWS:
+                    writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+                    number, rows = number + len(rows), []
+        writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+        number += len(rows)
+    return number
+
+
+def _rows(record: Record, head: Head, synthesis: Synthesis, task: Task) -> Iterator[dict[str, Any]]:
+    for question in judge(synthesis, task, unpacked(record.row), record.second or record.first):
+        yield {
+            "dataset": synthesis.name,
+            "entity": question.entity,
+            "key": question.key,
+            "also": list(question.also),
+            "fields": json.dumps(question.fields, ensure_ascii=False),
+            "truth": json.dumps(question.truth, ensure_ascii=False),
+            "template": head.template,
+            "model": head.model,
+            "settings": head.settings,
+            "seed": record.seed.hex(),
+            "seed_row": record.row.decode(),
+        }

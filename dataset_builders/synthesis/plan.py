@@ -1,0 +1,180 @@
+"""Which seed rows a dataset is made from, in the order in which they are asked about; kept in a file by content.
+
+The choice is by hashes, as that of a blend's rows: the same for every endpoint, model and size, and never a row that
+belongs to validation, so that what models are judged by was made without one.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+
+from dataset_builders.choice import Choice, packed, unpacked
+from dataset_builders.pools import fingerprint
+from dataset_builders.raw import RawData
+from dataset_builders.synthesis.declare import Seed, load_synthesis
+from dataset_builders.synthesis.request import may_ask, seed_digest
+from dataset_builders.task import Seeded, held_out, load_task
+from recipe.atomic import whole_folder
+from recipe.manifest import Step, tree_digest
+from recipe.paths import PROMPTS
+
+_HERE = Path(__file__).parent
+_SEED = 0  # a row is asked about whatever the blend's seed
+_TO_SPARE = 2.0  # seed rows for each row that is wanted: many answers are rejected
+_LEAST = 64
+_STEP = 1.25
+_ROWS = 1024  # of a row group, the unit of reading
+_SCHEMA = pa.schema({"digest": pa.binary(16), "row": pa.binary()})
+_CODE = ("declare", "rules", "plan", "request")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """``rows`` of the dataset ``name``, from the raw files in ``raw``."""
+
+    name: str
+    rows: int
+    raw: Path
+    max_rejected: float = 0.01
+
+
+def rules_digest(name: str) -> str:
+    """Of all code that judges the dataset's answers: another digest, and what is stored is judged anew."""
+    tasks = _HERE / "tasks"
+    shared = [*(_HERE / f"{module}.py" for module in ("declare", "rules", "answers")), *tasks.glob("_*.py")]
+    return tree_digest(*shared, tasks / f"{name}.py", _HERE.parent / "check.py")[:16]
+
+
+def ensure_seeds(wanted: Sequence[Wanted], cache: Path, tell: Callable[[str, int, int], None]) -> dict[str, Path]:
+    """The file of seed rows of each dataset; those that the cache lacks are made side by side.
+
+    Args:
+        tell: told the dataset that is finished, how many are, and how many there are.
+
+    Raises:
+        RecipeError: a raw file is missing or broken.
+    """
+    sources = {load_task(one.name).source: one.raw for one in wanted}
+    raw = {source: fingerprint(folder, source) for source, folder in sources.items()}
+    steps = {one.name: _step(one, cache, raw[load_task(one.name).source]) for one in wanted}
+    missing = [(steps[one.name], one) for one in wanted if not steps[one.name].is_done()]
+    workers = min(len(missing), len(os.sched_getaffinity(0)))
+    if workers == 1:
+        _make(*missing[0])
+    elif missing:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as executor:
+            futures = {executor.submit(_make, *job): job[1].name for job in missing}
+            try:
+                for number, future in enumerate(as_completed(futures), start=1):
+                    future.result()
+                    tell(futures[future], number, len(missing))
+            except BaseException:
+                executor.shutdown(wait=False, cancel_futures=True)
+                raise
+    return {name: step.folder / "seeds.parquet" for name, step in steps.items()}
+
+
+def _step(one: Wanted, cache: Path, raw: Mapping[str, object]) -> Step:
+    size = float(_LEAST)
+    while size < one.rows * _TO_SPARE:
+        size *= _STEP
+    builders, tasks = _HERE.parent, _HERE / "tasks"
+    code = [
+        *(_HERE / f"{module}.py" for module in _CODE),
+        *(builders / f"{module}.py" for module in ("raw", "task", "choice")),
+        *tasks.glob("_*.py"),
+        tasks / f"{one.name}.py",
+        *(builders / "tasks").glob("_*.*"),
+        builders / "tasks" / f"{one.name}.py",
+        *(builders / "sources").glob("_*.py"),
+        builders / "sources" / f"{load_task(one.name).source}.py",
+        PROMPTS / "tasks" / f"{one.name}.j2",
+    ]
+    inputs = {"size": round(size), "raw": raw, "code": tree_digest(*code), "max_rejected": one.max_rejected}
+    step = Step(cache, f"seed rows of {one.name}", inputs)
+    return Step(cache / "synthesis" / one.name / step.key[:16], step.name, inputs)
+
+
+def _make(step: Step, one: Wanted) -> None:
+    step = Step(step.folder, step.name, step.inputs)  # its clock starts here
+    with whole_folder(step.folder) as temporary:
+        left_out = write_seeds(temporary / "seeds.parquet", _chosen(one, step.inputs["size"]))
+        step.finish(["seeds.parquet"], written_in=temporary, sealed=["seeds.parquet"], speaks_to_model=left_out)
+
+
+def _chosen(one: Wanted, size: int) -> Iterator[Seed]:
+    """As a blend chooses, of the training side alone."""
+    synthesis, raw = load_synthesis(one.name), RawData(one.raw, one.max_rejected)
+    choice = Choice(one.name, _SEED, train=size, val=0)
+
+    def wants(entity: str, key: str) -> bool:
+        return not held_out(entity) and choice.wants(entity, key)
+
+    for seed in synthesis.seeds(raw, Seeded(_SEED, one.name, wants)):
+        if not held_out(seed.entity) and not any(map(held_out, seed.also)):
+            choice.offer(seed)
+    return map(unpacked, choice.sides["train"].taken())
+
+
+def write_seeds(path: Path, seeds: Iterator[Seed]) -> int:
+    """Writes them in this order, each once; how many speak to the model and are left out."""
+    seen: set[bytes] = set()
+    left_out = 0
+    with pq.ParquetWriter(path, _SCHEMA, compression="zstd", compression_level=1) as writer:
+        while chunk := list(islice(seeds, _ROWS)):
+            rows = []
+            for seed in chunk:
+                digest = seed_digest(seed)
+                if not may_ask(seed):
+                    left_out += 1
+                elif digest not in seen:
+                    seen.add(digest)
+                    rows.append({"digest": digest, "row": packed(seed)})
+            if rows:
+                writer.write_table(pa.Table.from_pylist(rows, _SCHEMA), row_group_size=_ROWS)
+    return left_out
+
+
+class SeedFile:
+    """What ``write_seeds`` wrote; rows are read when they are needed, a thousand at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetFile(path)
+        groups = [self._file.metadata.row_group(number).num_rows for number in range(self._file.num_row_groups)]
+        self._starts: list[int] = [0, *accumulate(groups)]
+        column = self._file.read(columns=["digest"])["digest"].combine_chunks()
+        self._digests: bytes = column.buffers()[1].to_pybytes() if groups else b""
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def without(self, settled: bytes) -> list[int]:
+        """The places of the rows that are not among ``settled``, digests of 16 bytes each. 64 bits of a digest decide:
+        one row in many billions would be left out."""
+        rows, done = (np.frombuffer(text, dtype="<u8")[::2].copy() for text in (self._digests, settled))
+        if not len(done):
+            return list(range(len(self)))
+        done.sort()
+        at = np.minimum(np.searchsorted(done, rows), len(done) - 1)
+        places: list[int] = np.flatnonzero(done[at] != rows).tolist()
+        return places
+
+    def rows(self, places: Iterator[int]) -> Iterator[tuple[bytes, bytes]]:
+        """(digest, packed seed) at ascending ``places``."""
+        group, held = -1, list[bytes]()
+        for place in places:
+            while group < 0 or place >= self._starts[group + 1]:
+                group += 1
+                held = []
+            held = held or self._file.read_row_group(group, columns=["row"])["row"].to_pylist()
+            yield self._digests[16 * place : 16 * place + 16], held[place - self._starts[group]]

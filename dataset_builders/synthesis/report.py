@@ -1,0 +1,187 @@
+"""The quality of what was made, in numbers, in a picture, and answer by answer."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dataset_builders.choice import unpacked
+from dataset_builders.likeness import NearDuplicates, Words, answer_of, texts_of
+from dataset_builders.synthesis.answers import judge
+from dataset_builders.synthesis.declare import Synthesis, Unfit, load_synthesis, synthesis_names
+from dataset_builders.synthesis.export import current_heads
+from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
+from dataset_builders.task import Question, Task, load_task
+from recipe.atomic import whole_file, write_text
+
+_MOST = 20_000  # kept answers of a dataset that are compared with each other
+_CHUNK = 512
+
+
+@dataclass
+class Quality:
+    """Of one dataset's answers under its present template, by one model.
+
+    Attributes:
+        second: kept answers that were sent back once.
+        open: sent back, and the second answer is not there yet.
+        reasons: of those rejected.
+        sent_back: why first answers were sent back; known while the second one is not there or is bad, too.
+        near_duplicates: of the questions looked at, those nearly the same as one before, with the same answer.
+        words: of the trained answer, as p5, p50, p95.
+        seconds: of waiting, per answer.
+    """
+
+    dataset: str
+    way: str
+    model: str
+    kept: int = 0
+    second: int = 0
+    open: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    asked: int = 0
+    answered: int = 0
+    seconds: float = 0.0
+    questions: int = 0
+    near_duplicates: int = 0
+    words: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @property
+    def judged(self) -> int:
+        return self.kept + sum(self.reasons.values())
+
+    @property
+    def acceptance(self) -> float:
+        """Share of seed rows whose answer is kept, 0 to 1."""
+        return self.kept / max(1, self.judged)
+
+
+def qualities(store: Store) -> list[Quality]:
+    """Of everything that is asked with the present templates."""
+    known = [load_synthesis(name) for name in synthesis_names()]
+    return [quality(store, head, synthesis) for synthesis in known for head in current_heads(store, synthesis)]
+
+
+def quality(store: Store, head: Head, synthesis: Synthesis) -> Quality:
+    """Looks at every kept answer of ``head``."""
+    task = load_task(synthesis.name)
+    found = Quality(synthesis.name, str(task.llm), head.model)
+    reasons: Counter[str] = Counter()
+    for state, reason, count, asked, answered, seconds in store.counts(head):
+        found.asked += asked
+        found.answered += answered
+        found.seconds += seconds
+        found.kept += count * (state == KEPT)
+        found.open += count * (state == AGAIN)
+        reasons[reason] += count * (state == REJECTED)
+    found.reasons = {reason: count for reason, count in reasons.most_common() if count}
+    found.seconds = round(found.seconds / max(1, found.judged + found.open), 3)
+    _look(found, store, head, synthesis, task)
+    return found
+
+
+def _look(found: Quality, store: Store, head: Head, synthesis: Synthesis, task: Task) -> None:
+    near, lengths = NearDuplicates(), list[int]()
+    chunk: list[Question] = []
+
+    def sieve() -> None:
+        words = Words.of(texts_of(question) for question in chunk)
+        answers = [answer_of(question.type or task.type, question) for question in chunk]
+        found.near_duplicates += near.sieve(words, answers).count(False)
+        lengths.extend(len(answer.split()) for answer in answers)
+        chunk.clear()
+
+    for number, record in enumerate(store.records(head, KEPT)):
+        found.second += bool(record.second)
+        if number < _MOST:
+            chunk += _made(record, synthesis, task)
+            if len(chunk) >= _CHUNK:
+                sieve()
+    if chunk:
+        sieve()
+    found.questions = len(lengths)
+    if lengths:
+        p5, p50, p95 = np.percentile(lengths, (5, 50, 95)).tolist()
+        found.words = (p5, p50, p95)
+
+
+def _made(record: Record, synthesis: Synthesis, task: Task) -> list[Question]:
+    try:
+        return judge(synthesis, task, unpacked(record.row), record.second or record.first)
+    except Unfit:  # the rules have changed since
+        return []
+
+
+def write_report(store: Store, folder: Path) -> list[Quality]:
+    """Writes ``report.json``, ``report.md`` and ``report.png`` to ``folder``."""
+    found = qualities(store)
+    rows = [asdict(one) | {"acceptance": round(one.acceptance, 4)} for one in found]
+    write_text(folder / "report.json", json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+    write_text(folder / "report.md", _markdown(found))
+    if found:
+        draw(folder / "report.png", found)
+    return found
+
+
+def _markdown(found: Sequence[Quality]) -> str:
+    head = ("dataset", "way", "model", "judged", "kept", "of them sent back once", "near-duplicates",
+            "words of an answer, p5 p50 p95", "s a row", "rejected because")  # fmt: skip
+    lines = ["# What was made\n", "![acceptance by dataset](report.png)\n", _row(head), _row(["---"] * len(head))]
+    for one in found:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in one.reasons.items()) or "-"
+        words = " ".join(f"{value:.0f}" for value in one.words)
+        share = f"{one.near_duplicates / max(1, one.questions):.1%}"
+        cells = (one.dataset, one.way, one.model, f"{one.judged:,}", f"{one.kept:,} ({one.acceptance:.0%})",
+                 f"{one.second:,}", share, words, f"{one.seconds:.2f}", reasons)  # fmt: skip
+        lines.append(_row(cells))
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def draw(path: Path, found: Sequence[Quality]) -> None:
+    """One bar a dataset: kept at once, kept after it was sent back, and rejected by the most common reasons."""
+    from matplotlib.figure import Figure  # 0.5 s; not pyplot, which needs a display's backend
+
+    common = Counter[str]()
+    for one in found:
+        common.update(one.reasons)
+    shown = [reason for reason, _ in common.most_common(6)]
+    parts: Mapping[str, list[float]] = {
+        "kept": [one.kept - one.second for one in found],
+        "kept, sent back once": [one.second for one in found],
+        **{reason: [one.reasons.get(reason, 0) for one in found] for reason in shown},
+        "other reasons": [sum(n for reason, n in one.reasons.items() if reason not in shown) for one in found],
+    }
+    colours = ["#2a7f62", "#8fc9a8", "#8c2d19", "#c0562f", "#dd8a4a", "#eeb878", "#b08ea2", "#8a9bb5", "#bbbbbb"]
+    figure = Figure(figsize=(10, 1.5 + 0.32 * len(found)), layout="constrained")
+    axes = figure.add_subplot()
+    totals = [max(1, one.judged) for one in found]
+    names = [f"{one.dataset} ({one.model})" for one in found]
+    left = np.zeros(len(found))
+    for (name, counts), colour in zip(parts.items(), colours, strict=False):
+        widths = np.array(counts) / totals
+        if widths.any():
+            axes.barh(names, widths, left=left, color=colour, label=name)
+        left += widths
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share of the seed rows asked about")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+
+
+def samples(store: Store, name: str, state: int | None) -> Iterator[tuple[Head, Record, list[Question]]]:
+    """The answers of a dataset, of every model, with the questions that they make."""
+    synthesis, task = load_synthesis(name), load_task(name)
+    for head in current_heads(store, synthesis):
+        for record in store.records(head, state):
+            yield head, record, _made(record, synthesis, task)

@@ -1,0 +1,228 @@
+"""Asks about seed rows until each dataset has the rows it wants, and keeps every answer as it comes.
+
+What is stored is never asked again; nothing is remembered here that a kill could take away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from dataset_builders.choice import unpacked
+from dataset_builders.synthesis import request
+from dataset_builders.synthesis.answers import judge
+from dataset_builders.synthesis.budget import Budget
+from dataset_builders.synthesis.declare import Synthesis, Unfit
+from dataset_builders.synthesis.endpoint import Endpoint, Failed, Said
+from dataset_builders.synthesis.plan import SeedFile
+from dataset_builders.synthesis.request import Settings
+from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store, now
+from dataset_builders.task import Task
+
+_CLAIMED = 64  # seed rows that are taken from the plan at a time
+_LOOK_SECONDS = 0.02  # between two looks whether the budget allows one more
+Tell = Callable[["Progress"], None]
+
+
+@dataclass
+class Work:
+    """One dataset: what it wants, and what it has. ``left``: seed rows that may still be asked about, at first."""
+
+    synthesis: Synthesis
+    task: Task
+    head: Head
+    seeds: SeedFile
+    wanted: int
+    kept: int = 0
+    rejected: int = 0
+    left: int = 0
+    out: int = 0
+    _claimed: deque[tuple[bytes, bytes]] = field(default_factory=deque)
+    _unasked: Iterator[tuple[bytes, bytes]] = field(default_factory=lambda: iter(()))
+
+    @classmethod
+    def of(cls, synthesis: Synthesis, task: Task, head: Head, seeds: SeedFile, wanted: int, store: Store) -> Work:
+        """With what the store holds already."""
+        counts, todo = store.tally(head), seeds.without(store.settled(head))
+        work = cls(synthesis, task, head, seeds, wanted, counts.get(KEPT, 0), counts.get(REJECTED, 0), len(todo))
+        work._unasked = seeds.rows(iter(todo))
+        return work
+
+    def next(self, store: Store) -> tuple[bytes, bytes] | None:
+        """The next seed row that is ours to ask about; ``None`` where enough are out or there are no more."""
+        while not self._claimed and self.kept + self.out < self.wanted:
+            rows = list(islice(self._unasked, min(_CLAIMED, self.wanted - self.kept)))
+            if not rows:
+                return None
+            mine = store.claim(self.head, [digest for digest, _ in rows])
+            self._claimed.extend(row for row in rows if row[0] in mine)
+        if self._claimed and self.kept + self.out < self.wanted:
+            self.out += 1
+            return self._claimed.popleft()
+        return None
+
+    @property
+    def share(self) -> float:
+        """Of what is wanted, that is there or out."""
+        return (self.kept + self.out) / max(1, self.wanted)
+
+
+@dataclass
+class Progress:
+    """Of the whole run. ``ended``: why it ended before everything was there, if it did."""
+
+    wanted: int
+    kept: int
+    budget: Budget
+    asked: int = 0
+    new: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    estimated: bool = False  # whether tokens were counted by us, since the endpoint did not
+    ended: str = ""
+
+
+async def synthesize(
+    works: Sequence[Work],
+    endpoint: Endpoint,
+    store: Store,
+    settings: Settings,
+    budget: Budget,
+    limit: int | None = None,
+    tell: Tell = lambda progress: None,
+) -> Progress:
+    """Asks until all ``works`` have what they want, the seed rows are used up, or ``budget`` or ``limit`` is reached.
+
+    Args:
+        limit: requests of this run, at most.
+
+    Raises:
+        RecipeError: the endpoint cannot be used, or answers cannot be kept. Those that had come are kept.
+    """
+    progress = Progress(sum(work.wanted for work in works), sum(work.kept for work in works), budget)
+    run = _Run(endpoint, store, settings, budget, limit, progress, tell)
+    tasks: set[asyncio.Task[None]] = set()
+    try:
+        while not progress.ended:
+            await endpoint.pace.enter()
+            found = _next(works, store)
+            if found is None:
+                endpoint.pace.leave()
+                if not tasks:
+                    break
+            else:
+                task = asyncio.create_task(run.one(*found))
+                tasks.add(task)
+            done = {task for task in tasks if task.done()}
+            if found is None:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            tasks -= done
+        for task in [*tasks]:
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    tell(progress)
+    return progress
+
+
+def _next(works: Sequence[Work], store: Store) -> tuple[Work, bytes, bytes] | None:
+    """Of the dataset that has least of what it wants."""
+    for work in sorted(works, key=lambda work: work.share):
+        if (row := work.next(store)) is not None:
+            return (work, *row)
+    return None
+
+
+@dataclass
+class _Run:
+    endpoint: Endpoint
+    store: Store
+    settings: Settings
+    budget: Budget
+    limit: int | None
+    progress: Progress
+    tell: Tell
+
+    async def one(self, work: Work, digest: bytes, row: bytes) -> None:
+        """One seed row, from the request to its place in the store."""
+        try:
+            before = self.store.get(work.head, digest)
+            await self._ask(work, digest, row, before)
+        except Failed as failure:
+            self.progress.failed[str(failure)] += 1
+        finally:
+            work.out -= 1
+            self.endpoint.pace.leave()
+            self.tell(self.progress)
+
+    async def _ask(self, work: Work, digest: bytes, row: bytes, before: Record | None) -> None:
+        seed = unpacked(row)
+        messages = request.first(work.synthesis, seed)
+        said, trouble = (before.first, _trouble(work, row, before.first)) if before else ("", None)
+        for number in (0, 1):
+            if number == 0 and before:
+                continue
+            if number:
+                assert trouble is not None
+                messages = request.again(messages, said, trouble.detail)
+            answer = await self._request(work, messages)
+            if answer is None:
+                return
+            trouble = _trouble(work, row, answer.text)
+            state = KEPT if trouble is None else AGAIN if number == 0 else REJECTED
+            texts = (answer.text, "") if number == 0 else (said, answer.text)
+            reason = trouble.reason if trouble else ""
+            record = Record(
+                work.head.id, digest, state, reason, row, *texts, answer.asked, answer.answered, answer.seconds, now()
+            )
+            await asyncio.wrap_future(self.store.put(record))
+            self._count(work, state, reason)
+            if state != AGAIN:
+                return
+            said = answer.text
+
+    async def _request(self, work: Work, messages: request.Messages) -> Said | None:
+        """``None`` where the budget or the limit does not allow it."""
+        progress, most = self.progress, (request.estimated_tokens(messages), work.synthesis.tokens)
+        if self.limit is not None and progress.asked >= self.limit:
+            progress.ended = progress.ended or f"the limit of {self.limit:,} requests is reached"
+            return None
+        while not self.budget.reserve(*most):  # what is out may come to less than was set aside for it
+            if progress.ended or not self.budget.any_out:
+                progress.ended = progress.ended or "the budget is used up"
+                return None
+            await asyncio.sleep(_LOOK_SECONDS)
+        progress.asked += 1
+        asked = answered = 0
+        try:
+            form = request.response_format(work.synthesis)
+            said = await self.endpoint.ask(messages, form, self.settings.temperature, work.synthesis.tokens)
+            asked, answered = said.asked, said.answered
+            progress.estimated |= not said.counted
+        finally:
+            self.budget.settle(most, asked, answered)
+        return said
+
+    def _count(self, work: Work, state: int, reason: str) -> None:
+        if state == KEPT:
+            work.kept += 1
+            self.progress.kept += 1
+            self.progress.new += 1
+        elif state == REJECTED:
+            work.rejected += 1
+            self.progress.reasons[reason] += 1
+
+
+def _trouble(work: Work, row: bytes, said: str) -> Unfit | None:
+    try:
+        judge(work.synthesis, work.task, unpacked(row), said)
+    except Unfit as unfit:
+        return unfit
+    return None

@@ -1,0 +1,71 @@
+"""What several syntheses share: seed rows of the shop, and a fair place for the right answer."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dataset_builders.raw import RawData
+from dataset_builders.sources import amazon_reviews
+from dataset_builders.synthesis.declare import Seed
+from dataset_builders.task import Question, Seeded, Task, load_task
+from dataset_builders.tasks._common import one_line, placed, product_entity
+from dataset_builders.tasks._product_types import Path, path_of, types_of
+
+TITLE, TEXT, REVIEW = 300, 800, 800  # characters that the model is given
+_SHORTEST_REVIEW = 60
+
+
+def rng_of(seed: Seed) -> random.Random:
+    """The same for the same seed row, whatever answer it gets."""
+    return Seeded(0, "synthesis").rng(f"{seed.entity}\0{seed.key}")
+
+
+def ask(seed: Seed, fields: dict[str, Any], truth: Any, also: Sequence[str] = ()) -> Question:
+    """A question about what the seed row is about."""
+    return Question(seed.entity, fields, truth, (*seed.also, *also), key=seed.key)
+
+
+def multiple_choice(seed: Seed, fields: dict[str, Any], right: str, wrong: Sequence[str]) -> Question:
+    """With the options in any order."""
+    options, (answer,) = placed(rng_of(seed), [right], wrong)
+    return ask(seed, {**fields, "options": options}, answer)
+
+
+def retrieval(seed: Seed, fields: dict[str, Any], right: Sequence[str], wrong: Sequence[str]) -> Question:
+    """With the items in any order; positions count from 1."""
+    items, places = placed(rng_of(seed), right, wrong)
+    return ask(seed, {**fields, "items": items}, [place + 1 for place in places])
+
+
+def wanted_products(raw: RawData, seeded: Seeded) -> Iterator[tuple[str, amazon_reviews.Product, Path]]:
+    """(entity, product, its categories) of Amazon Reviews."""
+    for category in amazon_reviews.categories(raw):
+        for product in amazon_reviews.products(raw, category):
+            entity = product_entity(product.parent_asin)
+            if product.title and seeded.wants(entity) and (path := path_of(product)):
+                yield entity, product, path
+
+
+def wanted_reviews(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+    """Reviews long enough to say something, with the type of their product."""
+    for category in amazon_reviews.categories(raw):
+        types = types_of(raw, category)
+        for review in amazon_reviews.reviews(raw, category):
+            entity = product_entity(review.parent_asin)
+            if review.parent_asin in types and seeded.wants(entity, review.key):
+                text = one_line(review.text, REVIEW)
+                if len(text) >= _SHORTEST_REVIEW:
+                    fields = {"product_type": types[review.parent_asin], "review": text}
+                    yield Seed(entity, fields, "", key=review.key)
+
+
+def listing(product: amazon_reviews.Product) -> str:
+    """Its features and description as one text."""
+    return one_line(" ".join((*product.features, *product.description)), TEXT)
+
+
+def builder_of(module: str) -> Task:
+    """The builder of the same dataset."""
+    return load_task(module.rpartition(".")[2])

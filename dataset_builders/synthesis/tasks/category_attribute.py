@@ -1,0 +1,46 @@
+"""Attributes that products of a category have and those of its neighbours lack: the seed has a product, no fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dataset_builders.raw import RawData
+from dataset_builders.sources import amazon_reviews
+from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit
+from dataset_builders.synthesis.rules import counted
+from dataset_builders.synthesis.tasks._common import TITLE, listing, multiple_choice
+from dataset_builders.task import Question, Seeded
+from dataset_builders.tasks._common import one_line, product_entity, words
+from dataset_builders.tasks._product_types import Tree, path_of
+
+_WRONG, _AMONG = 3, 12
+
+
+class Attribute(Answer):
+    attribute: Short
+
+
+def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+    for category in amazon_reviews.categories(raw):
+        tree = Tree(filter(None, map(path_of, amazon_reviews.products(raw, category))))
+        for product in amazon_reviews.products(raw, category):
+            entity = product_entity(product.parent_asin)
+            if (path := path_of(product)) and seeded.wants(entity):
+                others = tree.near(seeded.rng(entity), path, _WRONG, among=_AMONG)
+                if len(others) == _WRONG:
+                    fields = {"category": path[-1], "other_categories": others}
+                    fields |= {"product": one_line(product.title, TITLE), "listing": listing(product)}
+                    yield Seed(entity, fields, "")
+
+
+def _questions(seed: Seed, answer: Attribute) -> Iterator[Question]:
+    attribute = counted(one_line(answer.attribute), 1, 4, "attribute")
+    named = words(" ".join([seed.fields["category"], *seed.fields["other_categories"]]))
+    if words(attribute) & named:
+        raise Unfit("names a category", f"{attribute!r} holds a word of a category's name, which gives it away")
+    if any(map(str.isdigit, attribute)):
+        raise Unfit("a value, no attribute", f"{attribute!r} is a value; give the name of the field")
+    yield multiple_choice(seed, {"attribute": attribute}, seed.fields["category"], seed.fields["other_categories"])
+
+
+synthesis = Synthesis(__name__, Attribute, _seeds, _questions, tokens=40)

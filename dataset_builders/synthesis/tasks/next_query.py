@@ -1,0 +1,51 @@
+"""What a customer searches for after some clicks: constructed from a session, whose next product is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from dataset_builders.raw import RawData
+from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit, exactly
+from dataset_builders.synthesis.rules import counted, different, related
+from dataset_builders.synthesis.tasks._common import retrieval
+from dataset_builders.task import Question, Seeded
+from dataset_builders.tasks._common import one_line, product_entity
+from dataset_builders.tasks._sessions import known, visits
+
+_LOCALES = ("UK", "DE", "ES", "FR", "IT")  # words that are set apart can be compared
+_CLICKS, _TITLE = 4, 160  # of a session at most; characters
+
+
+class Queries(Answer):
+    next: Annotated[list[Short], exactly(3)]
+    unlikely: Annotated[list[Short], exactly(7)]
+
+
+def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+    sample = [visit for visit in visits(raw) if visit.locale in _LOCALES and seeded.wants(visit.entity)]
+    titles = known(raw, sample, lambda product: one_line(product.title, _TITLE))
+    for visit in sample:
+        seen = [item for item in visit.seen if (visit.locale, item) in titles][-_CLICKS:]
+        following = titles.get((visit.locale, visit.next))
+        if seen and following:
+            fields = {"site": visit.locale, "clicks": [titles[visit.locale, item] for item in seen]}
+            also = tuple(map(product_entity, (*seen, visit.next)))
+            yield Seed(visit.entity, fields | {"next_product": following}, "", also)
+
+
+def _questions(seed: Seed, answer: Queries) -> Iterator[Question]:
+    clicks, following = seed.fields["clicks"], seed.fields["next_product"]
+    different([*answer.next, *answer.unlikely])
+    for query in (*answer.next, *answer.unlikely):
+        counted(query, 1, 7, "query")
+    for query in answer.next:
+        if not any(related(query, title) for title in (*clicks, following)):
+            raise Unfit("not related to the session", f"{query!r} has nothing of what was clicked or came next")
+    for query in answer.unlikely:
+        if any(related(query, title) for title in (*clicks, following)):
+            raise Unfit("related to the session", f"{query!r} shares a word with the session; it must be unlikely")
+    yield retrieval(seed, {"clicks": clicks}, answer.next, answer.unlikely)
+
+
+synthesis = Synthesis(__name__, Queries, _seeds, _questions, tokens=250)

@@ -1,0 +1,46 @@
+"""What somebody searches for next, related to the first query in the way that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dataset_builders.raw import RawData
+from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit
+from dataset_builders.synthesis.rules import counted, different, in_language
+from dataset_builders.synthesis.tasks._common import multiple_choice
+from dataset_builders.task import Question, Seeded
+from dataset_builders.tasks._common import one_line, query_entity
+from dataset_builders.tasks._judgements import by_query, stems
+
+_RELATIONS = ("irrelevant", "substitute", "complement", "narrowing")
+
+
+class Query(Answer):
+    query: Short
+
+
+def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+    for first, _ in by_query(raw, "us"):
+        entity = query_entity(first)
+        if seeded.wants(entity):
+            relation = _RELATIONS[seeded.digest(f"relation {first}") % len(_RELATIONS)]
+            yield Seed(entity, {"query": first, "relation": relation}, "")
+
+
+def _questions(seed: Seed, answer: Query) -> Iterator[Question]:
+    first, relation, second = seed.fields["query"], seed.fields["relation"], one_line(answer.query).lower()
+    different([first, second])
+    in_language(counted(second, 1, 9, "query"), "English")
+    ours, theirs = stems(first), stems(second)
+    if relation == "narrowing" and not ours < theirs:
+        raise Unfit("not narrower", f"{second!r} must hold the words of {first!r} and more")
+    if relation != "narrowing" and (ours <= theirs or theirs <= ours):
+        raise Unfit("the same thing", f"{second!r} asks for the same as {first!r}")
+    if relation in ("irrelevant", "complement") and len(ours & theirs) > (relation == "complement"):
+        raise Unfit("not far enough", f"{second!r} shares words with {first!r}")
+    others = [other for other in _RELATIONS if other != relation]
+    question = multiple_choice(seed, {"first": first, "second": second}, relation, others)
+    yield Question(question.entity, question.fields, question.truth, (query_entity(second),), key=seed.key)
+
+
+synthesis = Synthesis(__name__, Query, _seeds, _questions, tokens=40)

@@ -1,0 +1,89 @@
+"""A small plan of invented reviews, and a model that quotes them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset_builders.synthesis.budget import Budget
+from dataset_builders.synthesis.declare import Seed, load_synthesis
+from dataset_builders.synthesis.endpoint import Endpoint
+from dataset_builders.synthesis.pace import Pace
+from dataset_builders.synthesis.plan import SeedFile, write_seeds
+from dataset_builders.synthesis.request import Settings, template_digest
+from dataset_builders.synthesis.run import Progress, Work, synthesize
+from dataset_builders.synthesis.store import Store
+from dataset_builders.task import held_out, load_task
+from tests.dataset_builders.synthesis.server import Reply, completion
+
+DATASET = "review_aspect_keyphrase"
+PRAISE = ["burns for ages", "folds up flat", "smells of paint", "rattles a bit", "looks lovely indoors"]
+
+
+def reviews(number: int) -> Iterator[Seed]:
+    """Of training products alone."""
+    names = (f"product:B{count}" for count in range(10 * number))
+    for count, name in zip(range(number), (name for name in names if not held_out(name)), strict=False):
+        text = f"Bought as present number {count}. It {PRAISE[count % len(PRAISE)]}, and the post was quick."
+        yield Seed(name, {"product_type": "Lanterns", "review": text}, "", key=f"user:{count}")
+
+
+def given(request: dict[str, Any]) -> dict[str, Any]:
+    """The seed row of a request, as the model reads it."""
+    text = next(turn["content"] for turn in request["messages"] if turn["role"] == "user")
+    found: dict[str, Any] = json.loads(text.partition("<seed>")[2].partition("</seed>")[0])
+    return found
+
+
+def quoting(request: dict[str, Any], number: int) -> Reply:
+    """A model that does as it is told."""
+    phrase = next(phrase for phrase in PRAISE if phrase in given(request)["review"])
+    return completion(json.dumps({"aspect": "behaviour", "keyphrase": phrase}))
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> SeedFile:
+    """Forty reviews."""
+    write_seeds(tmp_path / "seeds.parquet", reviews(40))
+    return SeedFile(tmp_path / "seeds.parquet")
+
+
+Run = Callable[..., Progress]
+
+
+@pytest.fixture
+def run(tmp_path: Path, plan: SeedFile) -> Run:
+    """Asks the server at ``url`` about the plan; everything else has a default that suits tests."""
+
+    def run(
+        url: str,
+        *,
+        wanted: int = 40,
+        seeds: SeedFile = plan,
+        budget: Budget | None = None,
+        limit: int | None = None,
+        most: int = 8,
+        max_bytes: int | None = None,
+        **endpoint: Any,
+    ) -> Progress:
+        synthesis = load_synthesis(DATASET)
+        options = {"timeout": 1.0, "pause": 0.001, "environment": {}} | endpoint
+
+        async def all_of_it(store: Store) -> Progress:
+            head = store.head(DATASET, template_digest(synthesis), "tiny", Settings().text(synthesis))
+            work = Work.of(synthesis, load_task(DATASET), head, seeds, wanted, store)
+            client = Endpoint(url, "tiny", Pace(most), **options)
+            try:
+                return await synthesize([work], client, store, Settings(), budget or Budget(None), limit)
+            finally:
+                await client.close()
+
+        with Store(tmp_path / "store.sqlite", max_bytes) as store:
+            return asyncio.run(all_of_it(store))
+
+    return run
