@@ -1,0 +1,1 @@
+"""What answers: one interface over transformers and vLLM, with the same decoding rules."""

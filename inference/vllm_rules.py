@@ -1,0 +1,46 @@
+"""Decoding rules as a logits processor of vLLM (V1, class-based). Only the serve environment imports this module.
+
+A server takes the class by name, ``--logits-processors inference.vllm_rules:VllmRules``, and a request's rule as
+``vllm_xargs: {"recipe_rule": JSON}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
+
+from inference.decoding import Rule, rule_from_json
+from inference.processors import ruled
+
+EXTRA_ARG = "recipe_rule"
+
+
+class VllmRules(AdapterLogitsProcessor):  # type: ignore[misc,unused-ignore]
+    """Each request's rule, from ``SamplingParams.extra_args``; requests without one are left alone."""
+
+    @classmethod
+    def validate_params(cls, sampling_params: Any) -> None:
+        """Refuses a request whose rule is none, before it is queued."""
+        _rule_of(sampling_params)
+
+    def is_argmax_invariant(self) -> bool:
+        return False
+
+    def new_req_logits_processor(self, params: Any) -> Callable[[list[int], torch.Tensor], torch.Tensor] | None:
+        rule = _rule_of(params)
+        if rule is None or rule.is_free:
+            return None
+        return lambda written, logits: ruled(rule, written, logits)
+
+
+def _rule_of(params: Any) -> Rule | None:
+    text = (params.extra_args or {}).get(EXTRA_ARG)
+    if text is None:
+        return None
+    try:
+        return rule_from_json(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{EXTRA_ARG} is no decoding rule: {error}") from error

@@ -1,0 +1,127 @@
+"""Files of questions in every form that is read, and what is said about those that are none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from inference.questions import read_questions
+from recipe.errors import RecipeError
+from recipe.task_types import TaskType
+
+FRUIT = {
+    "input_field": "Which one is a fruit?  \n0. a fig\n1. a fork\nAnswer: ",
+    "output_field": 0,
+    "task_name": "task9",
+    "task_type": "multiple-choice",
+    "metric": "accuracy",
+    "is_multiple_choice": True,
+    "track": "amazon-kdd-cup-24-shopping-knowledge-reasoning",
+}
+
+
+def lines(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_shopbench_rows(tmp_path: Path) -> None:
+    ranked = {"task_name": "task12", "task_type": "ranking", "metric": "ndcg", "output_field": [0.1, 1]}
+    shown = {"input_field": "Rank these.\n1. a\n2. b", "is_multiple_choice": False}
+    other = FRUIT | ranked | shown | {"track": "amazon-kdd-cup-24-user-behavior-alignment"}
+    fruit, ranking = read_questions(lines(tmp_path / "q.json", FRUIT, other))
+    assert (fruit.type, fruit.truth, fruit.task, fruit.track) == (TaskType.MULTIPLE_CHOICE, 0, "task9", 2)
+    assert fruit.prompt == "Which one is a fruit?\n0. a fig\n1. a fork\nAnswer:" and fruit.asked.listed == (0, 1)
+    assert (ranking.type, ranking.truth, ranking.metric, ranking.track) == (TaskType.RANKING, [0.1, 1], "ndcg", 3)
+
+
+def test_the_hidden_test_has_prompts_alone(tmp_path: Path) -> None:
+    rows = [{key: FRUIT[key] for key in ("input_field", "is_multiple_choice")}]
+    (only,) = read_questions(lines(tmp_path / "hidden.json", *rows))
+    assert (only.type, only.truth, only.metric, only.task) == (TaskType.MULTIPLE_CHOICE, None, "accuracy", "hidden")
+
+
+def test_ec_guide_rows(tmp_path: Path) -> None:
+    choice_row = {"input_field": "A?\n0. a\n1. b", "output_field": "1", "metric": "accuracy"}
+    word_row = {"input_field": "Only output yes or no.", "output_field": "no", "metric": "bool"}
+    entity_row = {"input_field": "Entity type 'x'?", "output_field": '["a"]', "metric": "micro f1"}
+    kinds = ["multiple-choice", "multiple-choice", "named_entity_recognition"]
+    rows = [{**row, "task_type": kind} for row, kind in zip((choice_row, word_row, entity_row), kinds, strict=True)]
+    (tmp_path / "PRP.json").write_text(json.dumps(rows))
+    choice, yes_no, entities = read_questions(tmp_path / "PRP.json")
+    assert (choice.truth, choice.task, choice.track) == (1, "PRP", None)
+    assert (yes_no.type, yes_no.asked.words, yes_no.truth) == (TaskType.GENERATION, ("yes", "no"), "no")
+    assert entities.truth == ["a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"Is 2, or ""two"", even?",yes,no,maybe,never,A\n',
+        "question,choice0,choice1,choice2,choice3,answer\nq,a,b,c,d,0\n",
+    ],
+)
+def test_mmlu_csv(tmp_path: Path, text: str) -> None:
+    (tmp_path / "logic_test.csv").write_text(text)
+    (only,) = read_questions(tmp_path / "logic_test.csv")
+    assert only.truth == 0 and only.asked.listed == (0, 1, 2, 3) and only.task == "logic"
+    assert only.prompt.endswith("\nAnswer:")
+
+
+def test_held_out_rows_of_a_run(tmp_path: Path) -> None:
+    def row(task: str, kind: str, truth: Any, track: int | None) -> dict[str, Any]:
+        messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "Which?\n0. a\n1. b"}]
+        return {"messages": messages, "task": task, "task_type": kind, "truth": json.dumps(truth), "track": track}
+
+    rows = [
+        row("mmlu_auxiliary", "multiple-choice", 1, 2),
+        row("multilingual_title", "generation", "Planche", 4),
+        row("multilingual_title", "generation", "まな板", 4),
+        row("alpaca_instructions", "generation", "Yes.", None),
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "val.parquet")
+    found = read_questions(tmp_path / "val.parquet")
+    assert [question.metric for question in found] == ["accuracy", "bleu", "jp-bleu", "sent-transformer"]
+    assert [question.track for question in found] == [2, 4, 4, None]
+
+
+def test_limit_and_tasks(tmp_path: Path) -> None:
+    path = lines(tmp_path / "q.json", *[{**FRUIT, "task_name": f"task{at % 3}"} for at in range(9)])
+    assert [question.task for question in read_questions(path, limit=1)] == ["task0", "task1", "task2"]
+    assert len(read_questions(path, tasks=["task2"])) == 3
+    with pytest.raises(RecipeError, match="did you mean 'task2'"):
+        read_questions(path, tasks=["task22"])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "holds no questions"),
+        ("{not json\n", "cannot be read"),
+        ('{"input_field": 3}\n', "row 1: input_field is no text"),
+        ('{"question": "x"}\n', "row 1: no 'input_field'"),
+        ('[["a"]]', "an object was expected"),
+        ('{"input_field": "x", "task_type": "riddle"}\n', "'riddle' is not a valid TaskType"),
+        ('{"input_field": "x", "task_type": "retrieval", "output_field": "many"}\n', "does not fit retrieval"),
+        ('{"input_field": "x", "task_type": "ranking", "output_field": []}\n', "does not fit ranking"),
+        ('{"input_field": "x", "task_type": "generation", "metric": "f2", "output_field": "x"}\n', "no metric 'f2'"),
+    ],
+)
+def test_faults_are_named(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "q.json").write_text(content)
+    with pytest.raises(RecipeError, match=r"q\.json") as error:
+        read_questions(tmp_path / "q.json")
+    assert said in str(error.value)
+
+
+def test_bytes_that_are_no_text_and_files_that_are_not_there(tmp_path: Path) -> None:
+    (tmp_path / "q.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(RecipeError, match="not UTF-8"):
+        read_questions(tmp_path / "q.json")
+    with pytest.raises(RecipeError, match="no such file"):
+        read_questions(tmp_path / "none.json")

@@ -1,0 +1,60 @@
+"""Tests with torch, vLLM and the metrics' libraries: run by ``.venvs/serve``'s pytest, skipped elsewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+from inference.adapter import Adapter, open_adapter
+from inference.rules import Rules
+from recipe.chat import ChatTokenizer
+from recipe.paths import ROOT
+from tests import pico
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+HERE = Path(__file__).parent
+EMBEDDED = ROOT / "models" / "SmolLM2-135M-Instruct"
+HAVE_SERVE = all(importlib.util.find_spec(name) for name in ("torch", "sacrebleu", "sentence_transformers"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.serve_env)
+            if not HAVE_SERVE:
+                item.add_marker(pytest.mark.skip(reason="needs the serve environment: make test"))
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not EMBEDDED.is_dir():
+        pytest.skip("needs the embedded model: recipe model")
+    folder = tmp_path_factory.mktemp("pico")
+    pico.write(EMBEDDED, folder, heads=2)  # vLLM on a CPU has no attention for fewer than 32 features a head
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rules(model: Path) -> Rules:
+    return Rules.of(str(model), ChatTokenizer.load(str(model)))
+
+
+@pytest.fixture(scope="session")
+def adapter(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Adapter:
+    """A LoRA whose B is not zero, so that it changes answers."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path_factory.mktemp("adapter")
+    torch.manual_seed(1)
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    made = get_peft_model(base, LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
+    for name, weight in made.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.5)
+    made.save_pretrained(folder)
+    return open_adapter(folder, model)

@@ -1,0 +1,176 @@
+"""Both engines on a pico model with random weights: the same rules give the same tokens, adapters are weighed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inference.adapter import Adapter, open_adapter, scaled
+from inference.decoding import rule_from_json
+from inference.engines.requests import Engine, Request, requests_of
+from inference.parsers import parse
+from inference.questions import Question
+from inference.rules import Mode, Rules
+from inference.task_type import asked
+from recipe.errors import RecipeError
+from recipe.task_types import TaskType
+from tests.serve_env.conftest import EMBEDDED
+
+LENGTH = 512
+
+
+def question(prompt: str, flag: bool) -> Question:
+    found = asked(prompt, flag)
+    return Question(prompt, found, found.type, None, "a task", "accuracy")
+
+
+WORDS = ["oak", "bread", "board", "juice", "groove", "solid", "warm", "kettle", "lamp", "blue", "40", "cm", "oiled"]
+
+
+def questions() -> list[Question]:
+    chance = random.Random(0)
+    made = []
+    for _ in range(2):
+        names = [" ".join(chance.choices(WORDS, k=chance.randint(1, 9))) for _ in range(12)]
+        listed = "\n".join(f"{at}. {name}" for at, name in enumerate(names, start=1))
+        options = "\n".join(f"{at}. {name}" for at, name in enumerate(names[:4]))
+        five = "\n".join(f"{at}. {name}" for at, name in enumerate(names[:5], start=1))
+        made += [
+            question(f"Which one is it?\n{options}\nAnswer:", True),
+            question(f"Select three numbers from the list.\n{listed}\nOutput:", False),
+            question(f"Rank these.\n{five}\nOutput:", False),
+            question(f"Extract the entity type 'material'.\nQuery: {names[0]} {names[1]}\nOutput:", False),
+            question(f"Describe the product type {names[3]}.", False),
+        ]
+    return made
+
+
+def answers(engine: Engine, requests: list[Request]) -> list[str]:
+    found = dict(engine.generate(requests))
+    assert sorted(found) == [request.index for request in requests]
+    return [found[request.index] for request in requests]
+
+
+@pytest.fixture(scope="module")
+def plain(model: Path, rules: Rules) -> Engine:
+    from inference.engines.transformers import TransformersEngine
+
+    return TransformersEngine(model, rules.chat, None, dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def with_adapter(model: Path, rules: Rules, adapter: Adapter) -> Engine:
+    from inference.engines.transformers import TransformersEngine
+
+    return TransformersEngine(model, rules.chat, adapter, dtype="float32")
+
+
+def test_exact_answers_fit_their_questions(plain: Engine, rules: Rules) -> None:
+    asked_for = questions()
+    for item, text in zip(asked_for, answers(plain, requests_of(asked_for, rules, Mode.EXACT, LENGTH)), strict=True):
+        read = parse(item.type, text)
+        match item.type:
+            case TaskType.MULTIPLE_CHOICE:
+                assert read in item.asked.listed
+            case TaskType.RETRIEVAL:
+                assert isinstance(read, list) and len(set(read)) == 3 and set(read) <= set(item.asked.listed)
+            case TaskType.RANKING:
+                assert isinstance(read, list) and sorted(read) == [1, 2, 3, 4, 5]
+
+
+def test_a_batch_answers_as_one_alone_does(plain: Engine, rules: Rules) -> None:
+    """Random weights leave near ties, which padding may turn over in bfloat16; here all is float32."""
+    for mode in Mode:
+        requests = requests_of(questions(), rules, mode, LENGTH)
+        alone = [answers(plain, [request])[0] for request in requests]
+        assert answers(plain, requests) == alone
+
+
+def test_biases_are_those_of_the_rule(plain: Engine, rules: Rules) -> None:
+    """The tokens of `generate` beside a loop that knows nothing of processors."""
+    import torch
+
+    for request in requests_of(questions()[:5], rules, Mode.WINNERS, LENGTH):
+        written: list[int] = []
+        rule = rule_from_json(request.rule.to_json())
+        while len(written) < rule.max_new_tokens:
+            with torch.no_grad():
+                logits = plain.model(torch.tensor([[*request.tokens, *written]])).logits[0, -1].clone()  # type: ignore[attr-defined]
+            for token, bias in rule.step(written).bias.items():
+                logits[token] += bias
+            token = int(logits.argmax())
+            if token in rule.end:
+                break
+            written.append(token)
+        text = rules.chat.tokenizer.decode(written).strip()
+        assert text.startswith(answers(plain, [request])[0])
+
+
+def test_a_weight_scales_the_adapter(plain: Engine, with_adapter: Engine, rules: Rules) -> None:
+    import torch
+
+    requests = requests_of(questions(), rules, Mode.FREE, LENGTH)
+    ids = torch.tensor([requests[0].tokens])
+
+    def logits(engine: Engine) -> torch.Tensor:
+        with torch.inference_mode():
+            return engine.model(ids).logits  # type: ignore[attr-defined, no-any-return]
+
+    with_adapter.scale(0.0)  # type: ignore[attr-defined]
+    assert torch.equal(logits(with_adapter), logits(plain)) and answers(with_adapter, requests) == answers(
+        plain, requests
+    )
+    with_adapter.scale(1.0)  # type: ignore[attr-defined]
+    whole = logits(with_adapter)
+    with_adapter.scale(0.5)  # type: ignore[attr-defined]
+    half = logits(with_adapter)
+    with_adapter.scale(1.0)  # type: ignore[attr-defined]
+    assert torch.equal(logits(with_adapter), whole) and not torch.allclose(half, whole)
+
+
+def test_a_scaled_folder_holds_no_copy(adapter: Adapter) -> None:
+    from dataclasses import replace
+
+    with scaled(replace(adapter, alpha=0.25)) as folder:
+        config = json.loads((folder / "adapter_config.json").read_text())
+        assert config["lora_alpha"] == 4 and (folder / "adapter_model.safetensors").is_symlink()
+    assert not folder.exists()
+
+
+def test_an_adapter_of_another_base_is_refused(adapter: Adapter, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="does not fit the base"):
+        open_adapter(adapter.folder, EMBEDDED)
+    with pytest.raises(RecipeError, match="no folder of a LoRA adapter"):
+        open_adapter(tmp_path, EMBEDDED)
+
+
+def test_a_prompt_that_is_too_long_loses_its_middle(plain: Engine, rules: Rules) -> None:
+    long = question("Which one is it?\n" + "many words " * 2_000 + "\n0. a fig\n1. a fork\nAnswer:", True)
+    empty = question("", False)
+    requests = requests_of([long, empty], rules, Mode.EXACT, LENGTH)
+    assert len(requests[0].tokens) + requests[0].rule.max_new_tokens == LENGTH and requests[0].dropped > 3_000
+    text = rules.chat.tokenizer.decode(list(requests[0].tokens), skip_special_tokens=False)
+    assert text.startswith("<|im_start|>system") and "Which one is it?" in text and "1. a fork\nAnswer:" in text
+    assert text.endswith("<|im_start|>assistant\n") and requests[1].dropped == 0
+    assert answers(plain, requests)[0] in ("0", "1")
+
+
+@pytest.fixture(scope="module")
+def vllm(model: Path, rules: Rules, adapter: Adapter) -> Iterator[Engine]:
+    from inference.engines.vllm import VllmEngine
+
+    yield VllmEngine(model, rules.chat, adapter, max_length=LENGTH, dtype="float32")
+
+
+@pytest.mark.slow  # vLLM loads for a minute
+def test_both_engines_write_the_same_tokens(vllm: Engine, plain: Engine, with_adapter: Engine, rules: Rules) -> None:
+    for mode, alpha in [(Mode.EXACT, 0.0), (Mode.EXACT, 0.5), (Mode.WINNERS, 1.0), (Mode.FREE, 0.5)]:
+        requests = requests_of(questions(), rules, mode, LENGTH)
+        vllm.scale(alpha)  # type: ignore[attr-defined]
+        with_adapter.scale(alpha)  # type: ignore[attr-defined]
+        expected = answers(with_adapter if alpha else plain, requests)
+        assert answers(vllm, requests) == expected, (mode, alpha)

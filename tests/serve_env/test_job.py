@@ -1,0 +1,88 @@
+"""Whole evaluations as core starts them: one model, and several weights through one loaded model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from inference import job as job_module
+from inference import sweep
+from inference.adapter import Adapter
+from inference.job import Job, from_json
+from recipe.paths import ROOT
+
+ROWS = [
+    {"input_field": f"Which one is number {at}?\n0. a fig\n1. a fork\n2. a frog\nAnswer:", "output_field": at % 3,
+     "task_type": "multiple-choice", "task_name": "fruit", "track": "shopping-knowledge-reasoning"}
+    for at in range(4)
+] + [
+    {"input_field": "Describe the product type Fork.", "output_field": "A fork is a tool for eating.",
+     "task_type": "generation", "metric": "rougel", "task_name": "words", "track": "understanding-shopping-concepts"}
+]  # fmt: skip
+
+
+@pytest.fixture
+def job(tmp_path: Path, model: Path) -> Job:
+    (tmp_path / "q.json").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    inputs = {"answers": {"alpha": 1.0}, "scoring": "v1"}
+    return Job(
+        "pico", str(tmp_path / "out"), str(model), str(tmp_path / "q.json"), inputs, max_length=256, dtype="float32"
+    )
+
+
+def test_a_job_survives_the_way_to_its_process_and_leaves_scores(job: Job) -> None:
+    assert from_json(job.to_json()) == job
+    command = [sys.executable, "-m", "inference.job"]
+    done = subprocess.run(command, input=job.to_json(), text=True, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "answering 5/5 questions" in done.stderr and job.step.is_done()
+    scores = json.loads((Path(job.folder) / "scores.json").read_text())
+    assert set(scores["tracks"]) == {"1", "2"} and scores["facts"]["questions"] == 5
+    answers = [json.loads(line)["answer"] for line in (Path(job.folder) / "predictions.jsonl").open()]
+    assert set(answers[:4]) <= {"0", "1", "2"}
+
+
+def test_a_fault_is_one_message_and_its_own_exit_code(job: Job) -> None:
+    missing = replace(job, questions="/nonexistent/q.json")
+    command = [sys.executable, "-m", "inference.job"]
+    done = subprocess.run(command, input=missing.to_json(), text=True, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 3 and "no such file of questions" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_sweep_scores_every_weight_as_an_evaluation_of_its_own_would(
+    job: Job, adapter: Adapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = 0
+    real = job_module.make_engine
+
+    def counted(*arguments: object) -> object:
+        nonlocal loads
+        loads += 1
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sweep, "make_engine", counted)
+
+    def at(alpha: float, place: str) -> Job:
+        inputs = {"answers": {"alpha": alpha}, "scoring": "v1"}
+        return replace(
+            job, adapter=str(adapter.folder), alpha=alpha, folder=str(tmp_path / place / f"{alpha}"), inputs=inputs
+        )
+
+    weights = (0.0, 0.5, 1.0)
+    jobs = [at(alpha, "sweep") for alpha in weights]
+    sweep.run([from_json(json.dumps(asdict(one))) for one in jobs])
+    sweep.run(jobs)  # nothing is left to do
+    assert loads == 1 and all(one.step.is_done() for one in jobs)
+    written = set()
+    for alpha in weights:
+        alone = at(alpha, "alone")
+        job_module.run(alone)
+        texts = [(Path(one.folder) / "predictions.jsonl").read_text() for one in (alone, at(alpha, "sweep"))]
+        assert texts[0] == texts[1]
+        written.add(texts[0])
+    assert len(written) == 3
