@@ -178,7 +178,7 @@ test: lint $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature t
 	@$(RECIPE) model
 	@$(VENVS)/core/bin/python -m pytest
 	@$(VENVS)/train/bin/python -m pytest -m train_env
-	@$(VENVS)/serve/bin/python -m pytest -m serve_env
+	@$(VENVS)/serve/bin/python -m pytest tests/serve_env
 	@$(VENVS)/quantize/bin/python -m pytest -m quantize_env
 	@! test -e $(AUTOAWQ) || $(VENVS)/autoawq/bin/python -m pytest -m quantize_env
 

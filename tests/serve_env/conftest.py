@@ -15,6 +15,8 @@ from recipe.paths import ROOT
 from tests import pico
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # pico models gain nothing from more, and a busy machine loses much
+os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 HERE = Path(__file__).parent
 EMBEDDED = ROOT / "models" / "SmolLM2-135M-Instruct"
 HAVE_SERVE = all(importlib.util.find_spec(name) for name in ("torch", "sacrebleu", "sentence_transformers"))
