@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from recipe.children import CPU_MEMORY, die_with_parent, end_of_log, stopped_with_us, what_it_said
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
-from recipe.paths import ROOT, shown
+from recipe.paths import shown
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -83,7 +83,7 @@ def run(
     values = {**CPU_MEMORY, **variables(environment, offline=True), "TMPDIR": str(folder)}
     with log.open("ab") as sink:
         child = subprocess.Popen(
-            [str(python(environment)), "-m", module, str(settings)], cwd=ROOT, env=values,
+            [str(python(environment)), "-m", module, str(settings)], cwd=folder, env=values,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sink,
             start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
