@@ -11,11 +11,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import blend, cli, merging, training
+from benchmarks import blend, cli, merging, synthesis, training
 from benchmarks.measure import Result
 from recipe.hardware import this_machine
 
 BENCHMARKS = {"cli": cli.run, "blend": blend.run, "training": training.run, "merging": merging.run}
+BENCHMARKS |= {"synthesis": synthesis.run}
 RESULTS = Path(__file__).parent / "results"
 
 

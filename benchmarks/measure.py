@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -40,11 +41,6 @@ class Cost:
     wall: float
     cpu: float
     peak_gib: float = 0.0
-
-
-def fastest(measured: Callable[[], Cost], rounds: int) -> Cost:
-    """The quickest of some rounds: what a busy moment or a disk writing back adds is no part of the work."""
-    return min((measured() for _ in range(rounds)), key=lambda one: one.wall)
 
 
 def cost(
@@ -85,11 +81,16 @@ def _resident(pid: int) -> int:
 
 
 def alternating(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Cost]:
-    """Median cost of each command over ``rounds``, run in turn so that a busy moment hits all of them."""
-    found: dict[str, list[Cost]] = {name: [] for name in commands}
+    """Median cost of each command over ``rounds``."""
+    return medians({name: partial(cost, command) for name, command in commands.items()}, rounds)
+
+
+def medians(measured: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
+    """Median costs over ``rounds``, taken in turn so that a busy moment hits all of them."""
+    found: dict[str, list[Cost]] = {name: [] for name in measured}
     for _ in range(rounds):
-        for name, command in commands.items():
-            found[name].append(cost(command))
+        for name, measure in measured.items():
+            found[name].append(measure())
     return {
         name: Cost(median(one.wall for one in costs), median(one.cpu for one in costs)) for name, costs in found.items()
     }

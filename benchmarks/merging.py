@@ -6,50 +6,76 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from benchmarks.measure import Cost, Result, cost, fastest
+from benchmarks.measure import Cost, Result, cost, medians
 from recipe.environments import python, variables
 from recipe.paths import ROOT, VENVS
 
 LAYERS, LARGE = 28, 120  # 2.9 and 12 GB
 TIMES_CP, OF_PEERS, GIB, THREE = 2.2, 0.25, 1.2e9 / 2**30, 2.6
-ROUNDS = 5
+ROUNDS = 3
 BYTES, BYTES_72B = 2.9e9, 145.4e9  # of our checkpoint and of Qwen2-72B in bf16, to be read and to be written
 RECIPE = str(VENVS / "core" / "bin" / "recipe")
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 
 
 def run() -> list[Result]:
-    """Wall seconds: the fastest of some rounds for what is short (the disk's cache is written back meanwhile)."""
+    """Wall seconds, medians of rounds in turn: the base in memory already, and read from the disk as a large one is."""
     with tempfile.TemporaryDirectory(dir=ROOT / "data") as name:
         folder = Path(name)
         cost([RECIPE, "model"])
         _files(folder, LAYERS)
-        copied = fastest(lambda: _emptied(folder, ["cp", "-r", "base", "copy"]), ROUNDS)
-        one = fastest(lambda: _merge(folder, "--alpha", "0.56", "--pad"), ROUNDS)
-        three = fastest(lambda: _merge(folder, "--alpha", "0.25,0.5,0.75", "--pad"), ROUNDS)
-        held = _merge(folder, "--alpha", "0.56", "--pad", memory=True)
+        warm = _rounds(folder, cold=False)
+        cold = _rounds(folder, cold=True) if _forget() else None
+        held = _merge(folder, "0.56", memory=True)
         peft = _emptied(folder, [str(python("train")), "-m", "benchmarks.merge_peer", "base", "adapter", "peft"])
         axolotl = _axolotl(folder)
         _files(folder, LARGE)
-        large = _merge(folder, "--alpha", "0.56", "--pad", memory=True)
+        large = _merge(folder, "0.56", memory=True)
     return [
-        Result("merge + pad, 3 GB", one.wall, "cp -r", copied.wall, f"< {TIMES_CP} times",
-               one.wall < TIMES_CP * copied.wall),
-        Result("merge + pad, 3 GB", one.wall, "PEFT merge_and_unload + save", peft.wall, f"< {OF_PEERS} times",
-               one.wall < OF_PEERS * peft.wall),
-        Result("merge + pad, 3 GB", one.wall, "axolotl merge-lora", axolotl.wall, f"< {OF_PEERS} times",
-               one.wall < OF_PEERS * axolotl.wall),
-        Result("three weights in one pass", three.wall, "one", one.wall, f"< {THREE} times",
-               three.wall < THREE * one.wall),
+        *_beside_cp("in memory", warm),
+        *(_beside_cp("from the disk", cold) if cold else []),
+        Result("merge + pad, 3 GB", warm["one"].wall, "PEFT merge_and_unload + save", peft.wall, f"< {OF_PEERS} times",
+               warm["one"].wall < OF_PEERS * peft.wall),
+        Result("merge + pad, 3 GB", warm["one"].wall, "axolotl merge-lora", axolotl.wall, f"< {OF_PEERS} times",
+               warm["one"].wall < OF_PEERS * axolotl.wall),
         Result(f"memory: 3 GB {held.peak_gib:.2f} GiB, 12 GB {large.peak_gib:.2f} GiB", large.wall, "the 3 GB one",
                held.wall, "< 1.2 GB", max(held.peak_gib, large.peak_gib) < GIB),
-        *_projected(one),
+        *_projected(warm["one"]),
     ]  # fmt: skip
+
+
+def _rounds(folder: Path, *, cold: bool) -> dict[str, Cost]:
+    """Medians of copying, of one weight and of three."""
+    measured = {
+        "cp": lambda: _emptied(folder, ["cp", "-r", "base", "copy"], cold=cold),
+        "one": lambda: _merge(folder, "0.56", cold=cold),
+        "three": lambda: _merge(folder, "0.25,0.5,0.75", cold=cold),
+    }
+    return medians(measured, ROUNDS)
+
+
+def _beside_cp(where: str, found: Mapping[str, Cost]) -> list[Result]:
+    copied, one, three = (found[name].wall for name in ("cp", "one", "three"))
+    return [
+        Result(
+            f"merge + pad, 3 GB, base {where}", one, "cp -r", copied, f"< {TIMES_CP} times", one < TIMES_CP * copied
+        ),
+        Result(f"three weights in one pass, base {where}", three, "one", one, f"< {THREE} times", three < THREE * one),
+    ]
+
+
+def _forget() -> bool:
+    """Has the operating system forget what it has read of files; whether it does so for us (for root alone)."""
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("1")
+    except OSError:
+        return False
+    return True
 
 
 def _projected(one: Cost) -> list[Result]:
@@ -73,17 +99,22 @@ def _files(folder: Path, layers: int) -> None:
     )  # fmt: skip
 
 
-def _merge(folder: Path, *options: str, memory: bool = False) -> Cost:
+def _merge(folder: Path, alpha: str, *, memory: bool = False, cold: bool = False) -> Cost:
     named = ["--base", str(folder / "base"), "--add", str(folder / "adapter"), "--out", str(folder / "out")]
-    return _emptied(folder, [RECIPE, "merge", *named, *options], memory=memory)
+    return _emptied(folder, [RECIPE, "merge", *named, "--alpha", alpha, "--pad"], memory=memory, cold=cold)
 
 
-def _emptied(folder: Path, command: Sequence[str], *, memory: bool = False) -> Cost:
-    """Runs a command whose results of the last round are gone, and whose bytes are on the disk."""
+def _emptied(folder: Path, command: Sequence[str], *, memory: bool = False, cold: bool = False) -> Cost:
+    """Runs a command once the results of the last one are gone and everything written lies on the disk."""
     for path in folder.iterdir():
         if path.is_dir() and path.name not in ("base", "adapter"):
             shutil.rmtree(path)
     os.sync()
+    if cold:
+        _forget()
+    else:
+        for path in (folder / "base").iterdir():
+            subprocess.run(["cat", str(path)], stdout=subprocess.DEVNULL, check=True)
     environment = variables("train", offline=True) | {"PYTHONPATH": str(ROOT)}
     return cost(command, environment, memory=memory, folder=folder)
 

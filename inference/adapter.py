@@ -13,11 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from recipe.checkpoint import open_checkpoint, read_header, read_json
 from recipe.errors import RecipeError
 from recipe.paths import shown
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
+Shapes = Mapping[str, tuple[int, ...]]
 _FACTORS = (".lora_A.weight", ".lora_B.weight", ".lora_embedding_A", ".lora_embedding_B")
 
 
@@ -37,11 +39,8 @@ def open_adapter(folder: Path, model: Path, alpha: float = 1.0) -> Adapter:
     Raises:
         RecipeError: no LoRA adapter, one for which a weight has no meaning, or one for another base.
     """
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        tensors = _header(folder / WEIGHTS)
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"is no folder of a LoRA adapter: {error}", where=shown(folder)) from error
+    config = read_json(folder / CONFIG)
+    tensors = {tensor.name: tensor.shape for tensor in read_header(folder / WEIGHTS)}
     if config.get("peft_type") != "LORA" or config.get("use_dora"):
         kind = "DoRA" if config.get("use_dora") else config.get("peft_type")
         raise RecipeError(
@@ -49,7 +48,8 @@ def open_adapter(folder: Path, model: Path, alpha: float = 1.0) -> Adapter:
             where=shown(folder / CONFIG),
             way_out="merge it whole, then score the merged folder",
         )
-    _check_fits(tensors, _base_shapes(model), folder, model)
+    base = {name: tensor.shape for name, tensor in open_checkpoint(model).tensors.items()}
+    _check_fits(tensors, base, folder, model)
     ranks = [shape[0] for name, shape in tensors.items() if name.endswith(_FACTORS[0])]
     return Adapter(folder, alpha, max(ranks, default=int(config["r"])), config)
 
@@ -70,24 +70,9 @@ def scaled(adapter: Adapter) -> Iterator[Path]:
         yield folder
 
 
-def _header(path: Path) -> dict[str, list[int]]:
-    """Names and shapes of a safetensors file's tensors."""
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        if size > path.stat().st_size:
-            raise ValueError(f"{path.name} is cut off or no safetensors file")
-        header = json.loads(file.read(size))
-    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
-
-
-def _base_shapes(model: Path) -> dict[str, list[int]]:
-    try:
-        return {name: shape for path in model.glob("*.safetensors") for name, shape in _header(path).items()}
-    except ValueError as error:
-        raise RecipeError(str(error), where=shown(model)) from error
-
-
-def _check_fits(tensors: Mapping[str, list[int]], base: Mapping[str, list[int]], folder: Path, model: Path) -> None:
+def _check_fits(
+    tensors: Mapping[str, tuple[int, ...]], base: Mapping[str, tuple[int, ...]], folder: Path, model: Path
+) -> None:
     for name, shape in tensors.items():
         end = next((end for end in _FACTORS if name.endswith(end)), None)
         if end is None:

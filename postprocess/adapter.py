@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from postprocess.checkpoint import Tensor, read_header, read_json
+from recipe.checkpoint import Tensor, read_header, read_json
 from recipe.errors import RecipeError
 from recipe.paths import shown
 

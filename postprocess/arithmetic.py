@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from postprocess.checkpoint import ITEM, Tensor
 from postprocess.operation import LowRank, Operation, Replace, Shift
+from recipe.checkpoint import ITEM, Tensor
 from recipe.errors import RecipeError
 from recipe.paths import shown
 

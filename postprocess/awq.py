@@ -14,11 +14,11 @@ from typing import Any
 
 from postprocess import gate, jobs
 from postprocess.calibration import Texts
-from postprocess.checkpoint import INDEX, Checkpoint, open_checkpoint
 from postprocess.gemm import BITS, IN_ONE
 from postprocess.produce import identity
 from recipe import manifest
 from recipe.atomic import require_free, whole_folder
+from recipe.checkpoint import INDEX, Checkpoint, open_checkpoint
 from recipe.environments import python
 from recipe.errors import RecipeError
 from recipe.manifest import Step, digest, file_digest, tree_digest

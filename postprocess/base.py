@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from postprocess.checkpoint import Checkpoint, Tensor
+from recipe.checkpoint import Checkpoint, Tensor
 from recipe.errors import RecipeError
 from recipe.paths import shown
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postprocess.adapter import CONFIG, WEIGHTS, open_adapter
-from postprocess.checkpoint import Checkpoint, Tensor, metadata, open_checkpoint, read_header
 from recipe import manifest
+from recipe.checkpoint import Checkpoint, Tensor, metadata, open_checkpoint, read_header
 from recipe.errors import RecipeError
 from recipe.paths import shown
 

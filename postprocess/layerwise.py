@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch.func import functional_call
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from postprocess.checkpoint import open_checkpoint
+from recipe.checkpoint import open_checkpoint
 from recipe.errors import RecipeError
 from recipe.paths import shown
 

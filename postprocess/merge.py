@@ -13,8 +13,8 @@ from typing import Any
 
 from postprocess.adapter import Adapter, LoraModule
 from postprocess.base import EMBEDDINGS, HEAD, Unit, tied_embedding, units
-from postprocess.checkpoint import Checkpoint, Tensor
 from postprocess.operation import Change, LowRank, Operation, Replace, Shift
+from recipe.checkpoint import Checkpoint, Tensor
 from recipe.errors import RecipeError, did_you_mean
 from recipe.paths import shown
 

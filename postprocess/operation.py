@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from postprocess.checkpoint import Tensor
+from recipe.checkpoint import Tensor
 
 
 @dataclass(frozen=True, slots=True)

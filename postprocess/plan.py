@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from postprocess.adapter import CONFIG, Adapter, open_adapter
-from postprocess.checkpoint import INDEX, ITEM, SINGLE, Checkpoint, header_bytes, open_checkpoint
 from postprocess.merge import Source, merge
 from postprocess.operation import Operation
 from postprocess.pad import pad, padded_width, quantisation
+from recipe.checkpoint import INDEX, ITEM, SINGLE, Checkpoint, header_bytes, open_checkpoint
 from recipe.errors import RecipeError
 from recipe.manifest import digest, tree_digest
 from recipe.paths import ROOT, shown
 
 CHECKSUMS = "checksums.json"
-_CODE = ("adapter", "arithmetic", "base", "checkpoint", "merge", "operation", "pad", "plan", "stream")
+_CODE = ("adapter", "arithmetic", "base", "merge", "operation", "pad", "plan", "stream")
 # Everything of a model's folder that is no weight: tokenizer, chat template, generation config, cards and licences.
 _CARRIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.md", "LICENSE*", "NOTICE*", "tokenizer*")
 _NOT_CARRIED = {INDEX, "config.json", "manifest.json", CHECKSUMS, CONFIG, "trainer_state.json", "quality.json"}
@@ -133,7 +133,7 @@ class Plan:
 
 def code_digest() -> str:
     """Of the sources that a result depends on."""
-    return tree_digest(*(ROOT / "postprocess" / f"{name}.py" for name in _CODE))
+    return tree_digest(*(ROOT / "postprocess" / f"{name}.py" for name in _CODE), ROOT / "recipe" / "checkpoint.py")
 
 
 def nbytes(operation: Operation) -> int:

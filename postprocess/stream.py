@@ -21,11 +21,11 @@ import torch
 import xxhash
 
 from postprocess.arithmetic import Arithmetic, Files, as_bytes, by_rows, finite
-from postprocess.checkpoint import INDEX, ITEM
 from postprocess.jobs import OnProgress, serve
 from postprocess.operation import LowRank, Operation
 from postprocess.plan import CHECKSUMS, Job, Plan, Shard, make_plan, partial
 from recipe.atomic import disk_full_explained
+from recipe.checkpoint import INDEX, ITEM
 from recipe.errors import RecipeError
 from recipe.paths import shown
 

@@ -17,10 +17,10 @@ import torch
 import xxhash
 
 from postprocess.arithmetic import Files, by_rows
-from postprocess.checkpoint import Checkpoint, Tensor, open_checkpoint, read_json
 from postprocess.jobs import OnProgress, Verify, serve
 from postprocess.pad import FILLED_WITH_ONE, MLP_MODULE, intermediate_size
 from postprocess.plan import CHECKSUMS
+from recipe.checkpoint import Checkpoint, Tensor, open_checkpoint, read_json
 
 _BYTES = 32 * 2**20
 _TOKENS = 64

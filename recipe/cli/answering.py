@@ -16,6 +16,7 @@ import click
 from axolotl_configs.render import Resolved
 from inference.job import ENGINES, Job
 from inference.rules import Mode
+from postprocess.produce import identity
 from recipe import manifest
 from recipe.children import CPU_MEMORY
 from recipe.cli.postprocessing import base_folder, default_alphas
@@ -23,7 +24,7 @@ from recipe.cli.prepare import say
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
 from recipe.hardware import this_machine
-from recipe.manifest import digest, file_digest, tree_digest
+from recipe.manifest import file_digest, tree_digest
 from recipe.models import local_folder, model_files
 from recipe.paths import ROOT, RUNS, shown
 
@@ -180,15 +181,6 @@ def _cpu_settings() -> dict[str, str]:
         say(f"this machine is busy: {idle} of {machine.cores} cores are used (OMP_NUM_THREADS=... overrides)")
     # vLLM would bind its threads to cores that others use.
     return {**CPU_MEMORY, "OMP_NUM_THREADS": str(idle), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-
-
-def identity(folder: Path) -> Any:
-    """What tells a model or an adapter from another: its manifest's outputs, else names, sizes and times of files."""
-    found = manifest.read(folder)
-    if found and found.get("outputs"):
-        return found["outputs"]
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".jinja"))
-    return digest([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files])
 
 
 def _room(model: Path) -> int:

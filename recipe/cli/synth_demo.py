@@ -52,14 +52,19 @@ def demo(limit: int) -> None:
 @contextmanager
 def _serving(folder: Path) -> Iterator[str]:
     command = [str(python("train")), "-m", "dataset_builders.synthesis.demo_server", str(folder)]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=variables("train", offline=True), stdout=subprocess.PIPE, text=True
-    ) as process:
+    log, environment = _FOLDER / "server.log", variables("train", offline=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("w") as words,
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=words, text=True
+        ) as process,
+    ):
         assert process.stdout is not None
         with timed(f"starting a server with {shown(folder)}"):
             port = process.stdout.readline().strip()
         if not port:
-            raise RecipeError("the server did not start; its words are above", where="demo_server.py")
+            raise RecipeError(f"the server did not start:\n{log.read_text()[-2000:]}", where=shown(log))
         say(f"http://127.0.0.1:{port}/v1 answers")
         try:
             yield f"http://127.0.0.1:{port}/v1"

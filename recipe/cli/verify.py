@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from postprocess import jobs
-from postprocess.checkpoint import open_checkpoint
+from recipe.checkpoint import open_checkpoint
 from recipe.cli.common import examples
 from recipe.cli.postprocessing import FOLDER
 from recipe.errors import RecipeError

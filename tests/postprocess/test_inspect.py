@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from postprocess.checkpoint import SINGLE, header_bytes
 from postprocess.inspect import inspect
+from recipe.checkpoint import SINGLE, header_bytes
 from recipe.cli import root
 from recipe.errors import RecipeError
 from recipe.manifest import Step

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from postprocess.checkpoint import SINGLE
+from recipe.checkpoint import SINGLE
 from recipe.cli import root
 from recipe.errors import RecipeError
 from tests.postprocess.checkpoints import write_adapter, write_model

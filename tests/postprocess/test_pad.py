@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postprocess.checkpoint import Tensor
 from postprocess.operation import Operation
 from postprocess.pad import ARCHITECTURES, Width, pad, padded_width
 from postprocess.plan import Job, Padding, make_plan
+from recipe.checkpoint import Tensor
 from recipe.errors import RecipeError
 from tests.postprocess.checkpoints import HIDDEN, WIDTH, model_shapes, write_model
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from postprocess import produce
-from postprocess.checkpoint import SINGLE, open_checkpoint, read_json
 from postprocess.plan import Job, Padding, Plan, make_plan, partial
 from recipe import atomic, manifest
+from recipe.checkpoint import SINGLE, open_checkpoint, read_json
 from recipe.errors import RecipeError
 from recipe.manifest import Step
 from tests.postprocess.checkpoints import (

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from postprocess import produce
-from postprocess.checkpoint import open_checkpoint
 from postprocess.plan import Job, Padding, partial
 from postprocess.stream import execute
+from recipe.checkpoint import open_checkpoint
 
 LLAMA = {
     "vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,

@@ -16,8 +16,8 @@ from safetensors.torch import save_file  # noqa: E402
 
 from postprocess import arithmetic  # noqa: E402
 from postprocess.arithmetic import Arithmetic, Files, as_bytes, finite  # noqa: E402
-from postprocess.checkpoint import ITEM, read_header  # noqa: E402
 from postprocess.operation import Change, LowRank, Operation, Replace, Shift  # noqa: E402
+from recipe.checkpoint import ITEM, read_header  # noqa: E402
 from recipe.errors import RecipeError  # noqa: E402
 
 KINDS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}

@@ -25,9 +25,9 @@ pytest.importorskip("peft")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from postprocess import produce  # noqa: E402
-from postprocess.checkpoint import INDEX, open_checkpoint, read_json  # noqa: E402
 from postprocess.plan import Job, Padding, partial  # noqa: E402
 from postprocess.stream import execute  # noqa: E402
+from recipe.checkpoint import INDEX, open_checkpoint, read_json  # noqa: E402
 from recipe.errors import RecipeError  # noqa: E402
 from recipe.paths import ROOT  # noqa: E402
 from tests.train_env.picos import load, merge, tensors, write_adapter, write_model  # noqa: E402

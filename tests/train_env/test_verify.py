@@ -15,8 +15,8 @@ pytest.importorskip("transformers")
 from safetensors.torch import save_file  # noqa: E402
 
 from postprocess import verify  # noqa: E402
-from postprocess.checkpoint import open_checkpoint, read_json  # noqa: E402
 from postprocess.plan import Padding  # noqa: E402
+from recipe.checkpoint import open_checkpoint, read_json  # noqa: E402
 from recipe.errors import RecipeError  # noqa: E402
 from tests.train_env.picos import load, logits, merge, tensors, write_adapter, write_model  # noqa: E402
 

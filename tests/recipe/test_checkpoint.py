@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from postprocess.checkpoint import INDEX, ITEM, SINGLE, header_bytes, open_checkpoint, read_header, read_json
+from recipe.checkpoint import INDEX, ITEM, SINGLE, header_bytes, open_checkpoint, read_header, read_json
 from recipe.errors import RecipeError
 from tests.postprocess.checkpoints import model_shapes, write_index, write_model, write_tensors
 
