@@ -31,10 +31,10 @@ if __name__ == "__main__":
     tokens = [[7 * row + 11 * at for at in range(24)] for row in range(1, 5)]
     asked = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=5, detokenize=False)
     found = llm.generate([{"prompt_token_ids": row} for row in tokens], asked)
-    shown = [
-        [sorted((token, value.logprob) for token, value in place.items()) if place else None for place in one.prompt_logprobs]
-        for one in found
-    ]
+    def pairs(place):
+        return sorted((token, value.logprob) for token, value in place.items()) if place else None
+
+    shown = [[pairs(place) for place in one.prompt_logprobs] for one in found]
     Path(sys.argv[3]).write_text(json.dumps(shown))
 """
 
