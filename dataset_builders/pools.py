@@ -6,6 +6,7 @@ it, the tokenizer, seed and sizes. Sizes come in steps, so that a weight can gro
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -209,4 +211,7 @@ def _follow_parent() -> None:
 
 def _work(step: Step, pool: Pool) -> None:
     _make(step, pool, lambda count: _signs.put((pool.name, count)))
+    # What one dataset took goes back to the machine, or a worker holds what its largest one ever needed.
     pyarrow.default_memory_pool().release_unused()
+    with suppress(AttributeError):  # glibc's own; others give back by themselves
+        ctypes.CDLL(None).malloc_trim(0)
