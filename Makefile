@@ -64,7 +64,7 @@ check-%: $(CORE) $(TRAIN)  ## check-BLEND: our strict checks, then axolotl's own
 data-%: $(CORE) $(TRAIN)  ## data-BLEND: build and mix the blend's datasets (DATA=/folder DECONTAMINATE=file)
 	@$(RECIPE) data $*
 
-synth-%: $(CORE)  ## synth-BLEND ENDPOINT=http://..: let an LLM make its data (MODEL=name BUDGET=5usd LIMIT=100 DRY=1)
+synth-%: $(CORE)  ## synth-BLEND: let an LLM make its data (ENDPOINT=http://.. MODEL=name BUDGET=5usd LIMIT=100 DRY=1)
 	@$(RECIPE) synth run $* $(if $(MODEL),--model $(MODEL)) $(if $(TASK),--task $(TASK)) $(if $(DRY),--dry-run)
 
 .PHONY: synth-demo synth-status
@@ -174,7 +174,7 @@ $(SERVE):
 
 ##@ Working on the repository
 .PHONY: test test-fast lint bench lock axolotl-schema clean clean-envs
-test: lint $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about 7 min once installed
+test: lint $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about 11 min once installed
 	@$(RECIPE) model
 	@$(VENVS)/core/bin/python -m pytest
 	@$(VENVS)/train/bin/python -m pytest -m train_env

@@ -15,8 +15,13 @@ from benchmarks import blend, cli, merging, synthesis, training
 from benchmarks.measure import Result
 from recipe.hardware import this_machine
 
-BENCHMARKS = {"cli": cli.run, "blend": blend.run, "training": training.run, "merging": merging.run}
-BENCHMARKS |= {"synthesis": synthesis.run}
+BENCHMARKS = {
+    "cli": cli.run,
+    "blend": blend.run,
+    "synthesis": synthesis.run,
+    "training": training.run,
+    "merging": merging.run,
+}
 RESULTS = Path(__file__).parent / "results"
 
 

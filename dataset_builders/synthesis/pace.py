@@ -25,6 +25,7 @@ class Pace:
         self.most, self.limit = most, float(min(most, start))
         self.out = 0
         self._epoch = 0  # of the last cut
+        self._careful_from = float("inf")  # half of what was refused last: above it, one more at a time
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._paused_until = 0.0
         self._began, self._answers, self._seconds = time.monotonic(), 0, 0.0
@@ -66,7 +67,7 @@ class Pace:
         self._paused_until = max(self._paused_until, time.monotonic() + wait_seconds)
         if epoch == self._epoch:
             self._epoch += 1
-            self.limit = max(1.0, self.limit / 2)
+            self.limit = self._careful_from = max(1.0, self.limit / 2)
             self._best, self._rest = None, 1
             self._start_over()
 
@@ -79,7 +80,8 @@ class Pace:
             if self._rest:
                 self._rest -= 1
             else:
-                self.limit = min(float(self.most), self.limit + max(1.0, self.limit / 4))
+                step = 1.0 if self.limit >= self._careful_from else max(1.0, self.limit / 4)
+                self.limit = min(float(self.most), self.limit + step)
         elif self.limit > before[0]:
             self.limit, self._rest = before[0], _REST
         elif self._rest:

@@ -67,6 +67,7 @@ def again(messages: Messages, said: str, trouble: str) -> Messages:
     return [*messages, {"role": "assistant", "content": said}, {"role": "user", "content": told}]
 
 
+@cache
 def response_format(synthesis: Synthesis) -> dict[str, Any]:
     """For structured outputs."""
     form = {"name": synthesis.name, "schema": synthesis.schema, "strict": True}

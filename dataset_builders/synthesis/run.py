@@ -17,6 +17,7 @@ from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.declare import Synthesis, Unfit
 from dataset_builders.synthesis.endpoint import Endpoint, Failed, Said
+from dataset_builders.synthesis.pace import Pace
 from dataset_builders.synthesis.plan import SeedFile
 from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store, now
@@ -40,6 +41,7 @@ class Work:
     rejected: int = 0
     left: int = 0
     out: int = 0
+    _begun: int = 0
     _claimed: deque[tuple[bytes, bytes]] = field(default_factory=deque)
     _unasked: Iterator[tuple[bytes, bytes]] = field(default_factory=lambda: iter(()))
 
@@ -54,20 +56,24 @@ class Work:
     def next(self, store: Store) -> tuple[bytes, bytes] | None:
         """The next seed row that is ours to ask about; ``None`` where enough are out or there are no more."""
         while not self._claimed and self.kept + self.out < self.wanted:
-            rows = list(islice(self._unasked, min(_CLAIMED, self.wanted - self.kept)))
+            # Another process may be at work on the same dataset. Of what is stored, some that are out may be ours.
+            self.kept = max(self.kept, store.tally(self.head).get(KEPT, 0) - self.out)
+            rows = list(islice(self._unasked, min(_CLAIMED, max(0, self.wanted - self.kept))))
             if not rows:
                 return None
             mine = store.claim(self.head, [digest for digest, _ in rows])
             self._claimed.extend(row for row in rows if row[0] in mine)
         if self._claimed and self.kept + self.out < self.wanted:
             self.out += 1
+            self._begun += 1
             return self._claimed.popleft()
         return None
 
     @property
     def share(self) -> float:
-        """Of what is wanted, that is there or out."""
-        return (self.kept + self.out) / max(1, self.wanted)
+        """Of what is wanted, that was asked for in this run: a dataset whose answers are all bad takes no more than
+        its part."""
+        return self._begun / max(1, self.wanted)
 
 
 @dataclass
@@ -103,7 +109,7 @@ async def synthesize(
         RecipeError: the endpoint cannot be used, or answers cannot be kept. Those that had come are kept.
     """
     progress = Progress(sum(work.wanted for work in works), sum(work.kept for work in works), budget)
-    run = _Run(endpoint, store, settings, budget, limit, progress, tell)
+    run = _Run(works, endpoint, store, settings, budget, limit, progress, tell)
     tasks: set[asyncio.Task[None]] = set()
     try:
         while not progress.ended:
@@ -133,7 +139,7 @@ async def synthesize(
 
 
 def _next(works: Sequence[Work], store: Store) -> tuple[Work, bytes, bytes] | None:
-    """Of the dataset that has least of what it wants."""
+    """Of the dataset for which least was asked."""
     for work in sorted(works, key=lambda work: work.share):
         if (row := work.next(store)) is not None:
             return (work, *row)
@@ -141,7 +147,26 @@ def _next(works: Sequence[Work], store: Store) -> tuple[Work, bytes, bytes] | No
 
 
 @dataclass
+class _Slot:
+    """One request's place among those that may be out; given back while an answer is judged and stored."""
+
+    pace: Pace
+    held: bool = True
+
+    async def take(self) -> None:
+        if not self.held:
+            await self.pace.enter()
+            self.held = True
+
+    def free(self) -> None:
+        if self.held:
+            self.held = False
+            self.pace.leave()
+
+
+@dataclass
 class _Run:
+    works: Sequence[Work]
     endpoint: Endpoint
     store: Store
     settings: Settings
@@ -151,18 +176,20 @@ class _Run:
     tell: Tell
 
     async def one(self, work: Work, digest: bytes, row: bytes) -> None:
-        """One seed row, from the request to its place in the store."""
+        """One seed row, from the request to its place in the store. The pace has let the first request out."""
+        slot = _Slot(self.endpoint.pace)
         try:
             before = self.store.get(work.head, digest)
-            await self._ask(work, digest, row, before)
+            await self._ask(work, digest, row, before, slot)
         except Failed as failure:
             self.progress.failed[str(failure)] += 1
         finally:
             work.out -= 1
-            self.endpoint.pace.leave()
+            slot.free()
+            self.progress.kept = sum(work.kept for work in self.works)
             self.tell(self.progress)
 
-    async def _ask(self, work: Work, digest: bytes, row: bytes, before: Record | None) -> None:
+    async def _ask(self, work: Work, digest: bytes, row: bytes, before: Record | None, slot: _Slot) -> None:
         seed = unpacked(row)
         messages = request.first(work.synthesis, seed)
         said, trouble = (before.first, _trouble(work, row, before.first)) if before else ("", None)
@@ -172,7 +199,9 @@ class _Run:
             if number:
                 assert trouble is not None
                 messages = request.again(messages, said, trouble.detail)
+            await slot.take()
             answer = await self._request(work, messages)
+            slot.free()
             if answer is None:
                 return
             trouble = _trouble(work, row, answer.text)
@@ -213,7 +242,6 @@ class _Run:
     def _count(self, work: Work, state: int, reason: str) -> None:
         if state == KEPT:
             work.kept += 1
-            self.progress.kept += 1
             self.progress.new += 1
         elif state == REJECTED:
             work.rejected += 1

@@ -144,7 +144,7 @@ def test_a_scaled_folder_holds_no_copy(adapter: Adapter) -> None:
 def test_an_adapter_of_another_base_is_refused(adapter: Adapter, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="does not fit the base"):
         open_adapter(adapter.folder, EMBEDDED)
-    with pytest.raises(RecipeError, match="adapter_config.json: no such file"):
+    with pytest.raises(RecipeError, match=r"adapter_config\.json: no such file"):
         open_adapter(tmp_path, EMBEDDED)
 
 

@@ -18,6 +18,7 @@ from dataset_builders.task import Question, Seeded, load_task
 from recipe.prompts import user_prompt, wordings
 
 _SHORTEST, _LONGEST = 8, 120  # words of an instruction
+_ALIKE = 0.7  # of the words of both instructions, from which on the second is the first
 # Tones, so that thousands of rewordings do not end up as one.
 _TONES = (
     "as a customer who asks in a chat", "as a short command", "as a polite request", "as a colleague in the shop",
@@ -71,8 +72,9 @@ def _questions(seed: Seed, answer: Reworded) -> Iterator[Question]:
     bare = BLANK.sub(" ", made)
     counted(bare, _SHORTEST, _LONGEST, "instruction")
     in_language(bare, "English")
-    if " ".join(made.lower().split()) == " ".join(given.lower().split()):
-        raise Unfit("the same words", "the instruction was not changed")
+    before, after = ({*re.findall(r"\w+", BLANK.sub(" ", text).lower())} for text in (given, made))
+    if len(before & after) > _ALIKE * len(before | after):
+        raise Unfit("the same words", "the instruction was hardly changed; use other words")
     texts = [text for text in seed.fields["blanks"].values() if isinstance(text, str) and len(text) > 3]
     options = [text for value in seed.fields["blanks"].values() if isinstance(value, list) for text in value]
     if any(text.lower() in bare.lower() for text in [*texts, *options] if len(text) > 3):

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit
-from dataset_builders.synthesis.rules import counted
+from dataset_builders.synthesis.rules import counted, related
 from dataset_builders.synthesis.tasks._common import TITLE, listing, multiple_choice
 from dataset_builders.task import Question, Seeded
-from dataset_builders.tasks._common import one_line, product_entity, words
+from dataset_builders.tasks._common import one_line, product_entity
 from dataset_builders.tasks._product_types import Tree, path_of
 
 _WRONG, _AMONG = 3, 12
@@ -35,8 +35,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
 
 def _questions(seed: Seed, answer: Attribute) -> Iterator[Question]:
     attribute = counted(one_line(answer.attribute), 1, 4, "attribute")
-    named = words(" ".join([seed.fields["category"], *seed.fields["other_categories"]]))
-    if words(attribute) & named:
+    if any(related(attribute, name) for name in (seed.fields["category"], *seed.fields["other_categories"])):
         raise Unfit("names a category", f"{attribute!r} holds a word of a category's name, which gives it away")
     if any(map(str.isdigit, attribute)):
         raise Unfit("a value, no attribute", f"{attribute!r} is a value; give the name of the field")

@@ -13,7 +13,7 @@ from dataset_builders.synthesis.budget import Budget, Price
 from dataset_builders.synthesis.declare import Seed
 from dataset_builders.synthesis.plan import SeedFile, write_seeds
 from recipe.errors import RecipeError
-from tests.dataset_builders.synthesis.conftest import Run, given, quoting
+from tests.dataset_builders.synthesis.conftest import Run, given, quoting, reviews
 from tests.dataset_builders.synthesis.server import Reply, completion, refused, serving
 
 
@@ -91,8 +91,9 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_answer_is_sent_back_once_and_rejected(name: str, run: Run, tmp_path: Path) -> None:
     text, reason = BAD[name]
+    write_seeds(tmp_path / "three", reviews(3))
     with serving(lambda request, number: completion(text)) as server:
-        found = run(server.url, wanted=3, limit=6, most=1)
+        found = run(server.url, wanted=3, seeds=SeedFile(tmp_path / "three"))
         again = [request for request in server.asked if len(request["messages"]) == 4]
     assert found.kept == 0 and found.reasons[reason] == len(again) == 3
     assert {row[:2] for row in rows(tmp_path)} == {(3, reason)}
@@ -218,6 +219,13 @@ def test_a_budget_is_never_overdrawn(text: str, price: Price | None, run: Run, t
         assert 0 < found.kept < 40 and len(rows(tmp_path)) == found.kept == len(server.asked)
         assert budget.asked + budget.answered <= (2000 if price is None else 1000)
         assert run(server.url).kept == 40
+
+
+def test_no_more_and_no_fewer_than_wanted(run: Run, tmp_path: Path) -> None:
+    write_seeds(tmp_path / "many.parquet", reviews(700))
+    with serving(quoting) as server:
+        found = run(server.url, seeds=SeedFile(tmp_path / "many.parquet"), wanted=600, most=32)
+    assert found.kept == found.new == len(rows(tmp_path)) == len(server.asked) == 600
 
 
 def test_a_limit_counts_requests(run: Run) -> None:

@@ -156,6 +156,8 @@ def test_a_rewording_has_all_its_texts() -> None:
 
 _BLANKS = {"title": "Oak Lamp", "options": ["Lamps", "Boards"]}
 _REWORD = Seed("product:B1", {INSTRUCTION: "Sort [[title]]:\n[[options]]", "tone": "", "blanks": _BLANKS}, 0)
+_ASK = "Which of these categories suits the product? [[title]]\n[[options]]"
+_LONG = Seed("product:B1", {INSTRUCTION: _ASK, "tone": "", "blanks": _BLANKS}, 0)
 _TITLE = {"title": "Oak Lamp 12 cm, 3 pieces", "brand": "Oak", "language": "German", "country": "Germany"}
 _CALCULATION = {"question": "What do the 3 pieces measure together in a row?", "unit": "cm", "wrong_answers": [1, 2, 3]}
 BAD = [
@@ -165,6 +167,11 @@ BAD = [
      "tells what belongs"),
     ("product_category", _REWORD, {"instruction": "Gib die Nummer und den Namen für das hier, [[title]] [[options]]"},
      "another language"),
+    ("product_category", _LONG,
+     {"instruction": "Which one of these categories suits the product [[title]] [[options]]"},
+     "the same words"),
+    ("category_attribute", Seed("product:B1", {"category": "Keyboards", "other_categories": ["Mice"]}, ""),
+     {"attribute": "keyboard size"}, "names a category"),
     ("multilingual_title", Seed("product:B1", _TITLE, ""), {"title": "Oak Lampe 12 cm"}, "a number was lost"),
     ("multilingual_title", Seed("product:B1", _TITLE, ""), {"title": "The lamp of Oak with 12 cm and 3 for you"},
      "another language"),

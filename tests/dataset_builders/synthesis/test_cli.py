@@ -1,0 +1,90 @@
+"""``recipe synth`` from the dry run to the samples, against a server that answers what it can."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dataset_builders import sample_shop
+from dataset_builders.made import path_of
+from dataset_builders.synthesis.declare import Seed
+from recipe.cli import synth, synthesizing
+from recipe.errors import RecipeError
+from tests.dataset_builders.synthesis.conftest import given
+from tests.dataset_builders.synthesis.server import Reply, completion, serving
+from tests.dataset_builders.synthesis.test_tasks import GOOD
+
+_TASKS = ("--task", "product_category", "--task", "query_relation")
+
+
+def answering(request: dict[str, Any], number: int) -> Reply:
+    """Rewords well, and refuses to make queries."""
+    name = request["response_format"]["json_schema"]["name"]
+    if name != "product_category":
+        return completion("I cannot do that.")
+    return completion(json.dumps(GOOD[name](Seed("", given(request), ""))))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.setattr(synth, "SYNTHESIS", tmp_path / "synthesis")
+    monkeypatch.setattr(synthesizing, "CACHE", tmp_path / "cache")
+    for name in ("ENDPOINT", "MODEL", "BUDGET", "LIMIT", "PRICE", "PROFILE", "SET", "DATA"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str) -> Result:
+        found = CliRunner().invoke(synth.command, arguments)
+        if found.exception and not isinstance(found.exception, SystemExit):
+            raise found.exception
+        return found
+
+    return run
+
+
+def test_from_the_dry_run_to_the_samples(recipe: Callable[..., Result], tmp_path: Path) -> None:
+    sample_shop.write(tmp_path / "shop", scale=0.3, seed=2024)
+    with serving(answering) as server:
+        run = ("run", "v8", "-p", "cpu", "--data", str(tmp_path / "shop"), "--endpoint", server.url, *_TASKS)
+        run = (*run, "--model", "tiny", "--price", "1,2")
+        dry = recipe(*run, "--dry-run")
+        assert not server.asked and "product_category" in dry.stdout and "2 datasets" in dry.stdout
+        assert not path_of(tmp_path / "synthesis", "product_category").exists()
+        done = recipe(*run)
+        asked = len(server.asked)
+        assert "USD" in done.stderr and "rejected" in done.stderr and "a refusal" in done.stderr
+        assert recipe(*run).exit_code == 0 and len(server.asked) == asked  # all of it is there already
+    assert path_of(tmp_path / "synthesis", "product_category").exists()
+    assert not path_of(tmp_path / "synthesis", "query_relation").exists()
+    status = recipe("status").stdout
+    assert "product_category" in status and "100%" in status and "a refusal" in status
+    shown = recipe("samples", "--only", "rejected", "-n", "2").stdout
+    assert shown.count("I cannot do that.") == 4 and "rejected  a refusal" in shown
+    assert "product_category.parquet" in recipe("export").stdout
+    assert "not remove" not in recipe("prune", "--task", "query_relation", "--yes").stdout
+    assert "query_relation" not in recipe("status").stdout
+
+
+def test_mistakes_are_told_before_anything_is_asked(recipe: Callable[..., Result]) -> None:
+    with pytest.raises(RecipeError, match="no answers yet"):
+        recipe("status")
+    with pytest.raises(RecipeError, match="no synthesis for 'query_relations'"):
+        recipe("run", "v8", "-p", "cpu", "--endpoint", "http://127.0.0.1:9/v1", "--task", "query_relations")
+    with pytest.raises(RecipeError, match="is no endpoint"):
+        recipe("run", "v8", "-p", "cpu", "--endpoint", "localhost:8000")
+    with pytest.raises(RecipeError, match="no budget"):
+        recipe("run", "v8", "-p", "cpu", "--endpoint", "http://x/v1", "--model", "m", "--budget", "all")
+
+
+def test_without_an_endpoint_nothing_runs(recipe: Callable[..., Result]) -> None:
+    found = recipe("run", "v8")
+    assert found.exit_code == 2 and "--endpoint" in found.stderr
+
+
+@pytest.mark.parametrize("name", ["run", "status", "export", "prune", "samples", "demo"])
+def test_help_ends_with_examples(name: str, recipe: Callable[..., Result]) -> None:
+    assert "Examples:" in recipe(name, "--help").stdout
