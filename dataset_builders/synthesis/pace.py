@@ -101,3 +101,20 @@ class Pace:
             if not place.done():
                 place.set_result(None)
                 free -= 1
+
+
+class Slot:
+    """One request's place among those that may be out, entered already; given back while its answer is looked at."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace, self._held = pace, True
+
+    async def take(self) -> None:
+        if not self._held:
+            await self._pace.enter()
+            self._held = True
+
+    def free(self) -> None:
+        if self._held:
+            self._held = False
+            self._pace.leave()

@@ -77,7 +77,7 @@ def response_format(synthesis: Synthesis) -> dict[str, Any]:
 def estimated_tokens(messages: Messages) -> int:
     """About, for a dry run and where an endpoint does not count: every model has another tokenizer."""
     text = "".join(message["content"] for message in messages)
-    wide = sum(letter > "\u2fff" for letter in text)
+    wide = 0 if text.isascii() else sum(letter > "\u2fff" for letter in text)
     return int((len(text) - wide) / _CHARACTERS + wide / _LETTERS) + 8 * len(messages)
 
 

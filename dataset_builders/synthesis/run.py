@@ -17,7 +17,7 @@ from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.declare import Synthesis, Unfit
 from dataset_builders.synthesis.endpoint import Endpoint, Failed, Said
-from dataset_builders.synthesis.pace import Pace
+from dataset_builders.synthesis.pace import Slot
 from dataset_builders.synthesis.plan import SeedFile
 from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store, now
@@ -41,6 +41,7 @@ class Work:
     rejected: int = 0
     left: int = 0
     out: int = 0
+    sent_back: int = 0  # first answers that an earlier run got, whose second ones are not there
     _begun: int = 0
     _claimed: deque[tuple[bytes, bytes]] = field(default_factory=deque)
     _unasked: Iterator[tuple[bytes, bytes]] = field(default_factory=lambda: iter(()))
@@ -50,7 +51,7 @@ class Work:
         """With what the store holds already."""
         counts, todo = store.tally(head), seeds.without(store.settled(head))
         work = cls(synthesis, task, head, seeds, wanted, counts.get(KEPT, 0), counts.get(REJECTED, 0), len(todo))
-        work._unasked = seeds.rows(iter(todo))
+        work._unasked, work.sent_back = seeds.rows(iter(todo)), counts.get(AGAIN, 0)
         return work
 
     def next(self, store: Store) -> tuple[bytes, bytes] | None:
@@ -113,18 +114,16 @@ async def synthesize(
     tasks: set[asyncio.Task[None]] = set()
     try:
         while not progress.ended:
-            await endpoint.pace.enter()
             found = _next(works, store)
+            if found is None and not tasks:
+                break
             if found is None:
-                endpoint.pace.leave()
-                if not tasks:
-                    break
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             else:
-                task = asyncio.create_task(run.one(*found))
-                tasks.add(task)
+                job = _Job.of(*found)
+                await endpoint.pace.enter()
+                tasks.add(asyncio.create_task(run.one(job)))
             done = {task for task in tasks if task.done()}
-            if found is None:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             tasks -= done
@@ -146,22 +145,26 @@ def _next(works: Sequence[Work], store: Store) -> tuple[Work, bytes, bytes] | No
     return None
 
 
-@dataclass
-class _Slot:
-    """One request's place among those that may be out; given back while an answer is judged and stored."""
+@dataclass(frozen=True)
+class _Job:
+    """A seed row, and the request about it: worded before it may go out, so that nobody waits for words."""
 
-    pace: Pace
-    held: bool = True
+    work: Work
+    digest: bytes
+    row: bytes
+    messages: request.Messages
 
-    async def take(self) -> None:
-        if not self.held:
-            await self.pace.enter()
-            self.held = True
+    @classmethod
+    def of(cls, work: Work, digest: bytes, row: bytes) -> _Job:
+        return cls(work, digest, row, request.first(work.synthesis, unpacked(row)))
 
-    def free(self) -> None:
-        if self.held:
-            self.held = False
-            self.pace.leave()
+    def trouble(self, said: str) -> Unfit | None:
+        """Why the answer cannot be used, if it cannot."""
+        try:
+            judge(self.work.synthesis, self.work.task, unpacked(self.row), said)
+        except Unfit as unfit:
+            return unfit
+        return None
 
 
 @dataclass
@@ -175,12 +178,12 @@ class _Run:
     progress: Progress
     tell: Tell
 
-    async def one(self, work: Work, digest: bytes, row: bytes) -> None:
+    async def one(self, job: _Job) -> None:
         """One seed row, from the request to its place in the store. The pace has let the first request out."""
-        slot = _Slot(self.endpoint.pace)
+        slot, work = Slot(self.endpoint.pace), job.work
         try:
-            before = self.store.get(work.head, digest)
-            await self._ask(work, digest, row, before, slot)
+            before = self.store.get(work.head, job.digest) if work.sent_back else None
+            await self._ask(job, before, slot)
         except Failed as failure:
             self.progress.failed[str(failure)] += 1
         finally:
@@ -189,10 +192,9 @@ class _Run:
             self.progress.kept = sum(work.kept for work in self.works)
             self.tell(self.progress)
 
-    async def _ask(self, work: Work, digest: bytes, row: bytes, before: Record | None, slot: _Slot) -> None:
-        seed = unpacked(row)
-        messages = request.first(work.synthesis, seed)
-        said, trouble = (before.first, _trouble(work, row, before.first)) if before else ("", None)
+    async def _ask(self, job: _Job, before: Record | None, slot: Slot) -> None:
+        messages, work = job.messages, job.work
+        said, trouble = (before.first, job.trouble(before.first)) if before else ("", None)
         for number in (0, 1):
             if number == 0 and before:
                 continue
@@ -204,13 +206,14 @@ class _Run:
             slot.free()
             if answer is None:
                 return
-            trouble = _trouble(work, row, answer.text)
+            trouble = job.trouble(answer.text)
             state = KEPT if trouble is None else AGAIN if number == 0 else REJECTED
             texts = (answer.text, "") if number == 0 else (said, answer.text)
             reason = trouble.reason if trouble else ""
             record = Record(
-                work.head.id, digest, state, reason, row, *texts, answer.asked, answer.answered, answer.seconds, now()
-            )
+                work.head.id, job.digest, state, reason, job.row, *texts, answer.asked, answer.answered, answer.seconds,
+                now(),
+            )  # fmt: skip
             await asyncio.wrap_future(self.store.put(record))
             self._count(work, state, reason)
             if state != AGAIN:
@@ -246,11 +249,3 @@ class _Run:
         elif state == REJECTED:
             work.rejected += 1
             self.progress.reasons[reason] += 1
-
-
-def _trouble(work: Work, row: bytes, said: str) -> Unfit | None:
-    try:
-        judge(work.synthesis, work.task, unpacked(row), said)
-    except Unfit as unfit:
-        return unfit
-    return None

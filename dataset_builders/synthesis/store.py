@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from dataset_builders.synthesis.sqlite import alive, explained, started, transaction
 from recipe.atomic import require_free
 from recipe.errors import RecipeError
+from recipe.lock import locked
 from recipe.paths import shown
 
 KEPT, AGAIN, REJECTED = 1, 2, 3  # AGAIN: it was sent back, and the second answer is not there yet
@@ -92,14 +93,15 @@ class Store:
 
     def __init__(self, path: Path, max_bytes: int | None = None) -> None:
         self.path, self._max_bytes = path, max_bytes
-        self._owner = f"{os.getpid()} {_started(os.getpid())}"
+        self._owner = f"{os.getpid()} {started(os.getpid())}"
         self._waiting: queue.SimpleQueue[tuple[Record, Future[None]] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
 
     def __enter__(self) -> Store:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         require_free(self.path.parent, _LEAST_BYTES, "keeping answers")
-        with _explained(self.path):
+        # One at a time: SQLite does not wait for another process that turns the same new file into a WAL file.
+        with locked(self.path.parent, wait=True), explained(self.path):
             self._reader = self._connect()
             version = self._reader.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, _VERSION):
@@ -115,7 +117,7 @@ class Store:
         if self._writer is not None:
             self._waiting.put(None)
             self._writer.join()
-        with _explained(self.path):
+        with locked(self.path.parent, wait=True), explained(self.path):
             self._reader.execute("DELETE FROM claims WHERE owner = ?", (self._owner,))
             self._reader.close()
 
@@ -143,21 +145,23 @@ class Store:
             ended = None in batch
             puts = [put for put in batch if put is not None]
             try:
-                with _explained(self.path), _transaction(connection):
+                with explained(self.path), transaction(connection):
                     connection.executemany(_PUT, [record for record, _ in puts])
-            except Exception as error:  # whoever waits raises it
+            except Exception as error:  # whoever waits raises it, unless it was cancelled
                 for _, done in puts:
-                    done.set_exception(error)
+                    if done.set_running_or_notify_cancel():
+                        done.set_exception(error)
             else:
                 for _, done in puts:
-                    done.set_result(None)
+                    if done.set_running_or_notify_cancel():
+                        done.set_result(None)
         connection.close()
 
     def head(self, dataset: str, template: str, model: str, settings: str) -> Head:
         """The head of that name, made if it is new."""
         names = (dataset, template, model, settings)
         where = "dataset = ? AND template = ? AND model = ? AND settings = ?"
-        with _explained(self.path), _transaction(self._reader) as connection:
+        with explained(self.path), transaction(self._reader) as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO heads (dataset, template, model, settings, rules) VALUES (?, ?, ?, ?, '')", names
             )
@@ -165,7 +169,7 @@ class Store:
 
     def judged(self, head: Head, rules: str, changed: Iterable[tuple[int, str, bytes]]) -> None:
         """Notes what ``rules`` say now of answers: (state, reason, seed)."""
-        with _explained(self.path), _transaction(self._reader) as connection:
+        with explained(self.path), transaction(self._reader) as connection:
             connection.executemany(
                 f"UPDATE answers SET state = ?, reason = ? WHERE head = {head.id} AND seed = ?", changed
             )
@@ -173,12 +177,12 @@ class Store:
 
     def claim(self, head: Head, seeds: Sequence[bytes]) -> set[bytes]:
         """Those of ``seeds`` that this process may ask about: no other one that lives does, nor has in between."""
-        with _explained(self.path), _transaction(self._reader) as connection:
+        with explained(self.path), transaction(self._reader) as connection:
             rows = [(head.id, seed, self._owner) for seed in seeds]
             connection.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?, ?)", rows)
             if len(self._held(connection, head, seeds)) < len(seeds):  # another's, who is dead perhaps
                 for (owner,) in connection.execute("SELECT DISTINCT owner FROM claims").fetchall():
-                    if not _alive(owner):
+                    if not alive(owner):
                         connection.execute("UPDATE claims SET owner = ? WHERE owner = ?", (self._owner, owner))
             done = "SELECT 1 FROM answers WHERE head = ? AND seed = ? AND state <> 2"
             free = [seed for seed in seeds if not connection.execute(done, (head.id, seed)).fetchone()]
@@ -190,8 +194,8 @@ class Store:
 
     def prune(self, heads: Iterable[Head]) -> int:
         """Removes all answers of ``heads`` and gives the space back; how many they were."""
-        with _explained(self.path):
-            with _transaction(self._reader) as connection:
+        with explained(self.path):
+            with transaction(self._reader) as connection:
                 removed = 0
                 for head in heads:
                     removed += connection.execute("DELETE FROM answers WHERE head = ?", (head.id,)).rowcount
@@ -254,42 +258,6 @@ class Store:
             page = connection.execute("PRAGMA page_size").fetchone()[0]
             connection.execute(f"PRAGMA max_page_count = {self._max_bytes // page}")
         return connection
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        way_out = "free some space and run the same command again; what was kept is safe"
-        raise RecipeError(f"cannot keep answers: {error}", where=shown(path), way_out=way_out) from error
-    except sqlite3.DatabaseError as error:
-        raise RecipeError(f"is no store of answers: {error}", where=shown(path), way_out="move it away") from error
-
-
-def _started(pid: int) -> str:
-    """When a process began, in clock ticks since boot; empty if there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-
-
-def _alive(owner: str) -> bool:
-    pid, _, started = owner.partition(" ")
-    return bool(started) and _started(int(pid)) == started
 
 
 def now() -> float:
