@@ -31,7 +31,7 @@ GROUPS = (128, 64, 32)  # for which vLLM has kernels
 ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM")
 # gptqmodel keeps a copy of the unquantised layers on the disk; AutoAWQ holds the model in memory.
 _DISK = {"gptqmodel": 1.5, "autoawq": 0.5}
-_CODE = ("awq", "gemm", "gptq_layout", "layerwise", "quality", "rounding", "backends")
+_CODE = ("awq", "encode", "gemm", "gptq_layout", "layerwise", "quality", "rounding", "backends")
 
 
 @dataclass(frozen=True)

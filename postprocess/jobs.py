@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer
-
 from recipe.children import CPU_MEMORY, die_with_parent, end_of_log, stopped_with_us, what_it_said
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
@@ -112,13 +110,6 @@ def _message(line: bytes) -> Any:
         return json.loads(line)
     except ValueError:
         return None
-
-
-def tokens(settings: Mapping[str, Any]) -> list[list[int]]:
-    """The texts of a job in the model's tokens, by its tokenizer.json: AutoTokenizer may take another algorithm."""
-    tokenizer = Tokenizer.from_file(str(Path(settings["model"]) / "tokenizer.json"))
-    texts = json.loads(Path(settings["texts"]).read_text(encoding="utf-8"))
-    return [found.ids for found in tokenizer.encode_batch(texts, add_special_tokens=False)]
 
 
 def serve(work: Callable[[Mapping[str, Any], OnProgress], dict[str, Any]]) -> None:

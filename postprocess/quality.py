@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from postprocess import gemm, gptq_layout
-from postprocess.jobs import OnProgress, serve, tokens
+from postprocess.encode import tokens
+from postprocess.jobs import OnProgress, serve
 from postprocess.layerwise import EMBEDDING, NORM, Layerwise, Tensors, Weights, head_of
 from postprocess.rounding import rounded
 

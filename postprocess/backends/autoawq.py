@@ -20,8 +20,9 @@ import torch
 from awq import AutoAWQForCausalLM
 from awq.quantize.quantizer import AwqQuantizer
 
+from postprocess.encode import tokens
 from postprocess.gemm import BITS
-from postprocess.jobs import OnProgress, serve, tokens
+from postprocess.jobs import OnProgress, serve
 from recipe.errors import RecipeError
 
 PATCHED = "0.2.9"

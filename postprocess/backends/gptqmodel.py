@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from postprocess.encode import tokens
 from postprocess.gemm import BITS
-from postprocess.jobs import OnProgress, serve, tokens
+from postprocess.jobs import OnProgress, serve
 
 # Read when gptqmodel is imported; more workers than cores make it slower.
 os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")

@@ -19,8 +19,8 @@ from inference.rules import Mode
 from postprocess.produce import identity
 from recipe import manifest
 from recipe.children import CPU_MEMORY
+from recipe.cli.common import say
 from recipe.cli.postprocessing import base_folder, default_alphas
-from recipe.cli.prepare import say
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
 from recipe.hardware import this_machine

@@ -16,7 +16,7 @@ from postprocess.calibration import Texts, choose
 from postprocess.plan import Job
 from recipe import manifest
 from recipe.chat import ChatTokenizer
-from recipe.cli.common import console, examples, profile_option, resolve_run, set_option, table
+from recipe.cli.common import console, examples, profile_option, resolve_run, say, set_option, table
 from recipe.cli.postprocessing import (
     FOLDER,
     alpha_option,
@@ -26,7 +26,6 @@ from recipe.cli.postprocessing import (
     profile_padding,
     run_job,
 )
-from recipe.cli.prepare import say
 from recipe.errors import RecipeError
 from recipe.lock import locked
 from recipe.paths import shown

@@ -62,6 +62,11 @@ def resolve_run(blend: str, profile: str | None, overrides: str) -> Resolved:
     return resolve(blend, name, parse_set(overrides), task_names())
 
 
+def say(line: str) -> None:
+    """One line about a step, on stderr beside the progress."""
+    click.echo(line, err=True)
+
+
 def examples(*lines: str) -> str:
     """An epilog for ``--help``."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -11,8 +11,8 @@ from axolotl_configs.render import Resolved
 from inference.job import Job
 from inference.questions import read_questions
 from recipe.cli.answering import engine_options, held_out, make_job, model_target, run_in_serve, run_target
-from recipe.cli.common import console, examples, profile_option, resolve_run, set_option
-from recipe.cli.prepare import ensure_model, say
+from recipe.cli.common import console, examples, profile_option, resolve_run, say, set_option
+from recipe.cli.prepare import ensure_model
 from recipe.cli.table import read_scores, remarks, tasks_table, tracks_table
 from recipe.environments import python
 from recipe.lock import locked

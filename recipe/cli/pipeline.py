@@ -16,7 +16,8 @@ from axolotl_configs.render import Resolved
 from axolotl_configs.select import require_gpus
 from recipe import manifest
 from recipe.atomic import require_free
-from recipe.cli.prepare import DataFrom, ensure_data, say
+from recipe.cli.common import say
+from recipe.cli.prepare import DataFrom, ensure_data
 from recipe.environments import python
 from recipe.errors import RecipeError
 from recipe.hardware import this_machine

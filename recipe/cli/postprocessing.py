@@ -16,8 +16,7 @@ from axolotl_configs.schema import load_tracks
 from postprocess import produce
 from postprocess.plan import Job, Padding, Plan
 from recipe import manifest
-from recipe.cli.common import console, table
-from recipe.cli.prepare import say
+from recipe.cli.common import console, say, table
 from recipe.errors import RecipeError
 from recipe.lock import locked
 from recipe.models import local_folder

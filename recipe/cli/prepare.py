@@ -12,8 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import click
-
 from axolotl_configs import embedded
 from axolotl_configs.render import Resolved
 from dataset_builders import blend, card
@@ -26,6 +24,7 @@ from recipe import manifest
 from recipe.apportion import apportion
 from recipe.atomic import whole_folder, write_text
 from recipe.chat import ChatTokenizer
+from recipe.cli.common import say
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
 from recipe.lock import locked
@@ -45,11 +44,6 @@ class DataFrom:
 
     folder: Path | None = None
     evaluation: tuple[Path, ...] = ()
-
-
-def say(line: str) -> None:
-    """One line about a step, on stderr beside the progress."""
-    click.echo(line, err=True)
 
 
 def ensure_model(folder: Path = EMBEDDED) -> None:

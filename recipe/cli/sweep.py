@@ -15,9 +15,8 @@ from inference.questions import read_questions
 from inference.sweep import best_weights
 from recipe.atomic import whole_file, write_text
 from recipe.cli.answering import engine_options, held_out, make_job, run_in_serve, run_target
-from recipe.cli.common import console, examples, resolve_run, run_options, table
+from recipe.cli.common import console, examples, resolve_run, run_options, say, table
 from recipe.cli.postprocessing import parse_alphas
-from recipe.cli.prepare import say
 from recipe.cli.table import read_scores, remarks, tracks_table
 from recipe.environments import python
 from recipe.lock import locked

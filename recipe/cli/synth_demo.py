@@ -19,8 +19,8 @@ from dataset_builders.synthesis.job import export_all
 from dataset_builders.synthesis.report import samples
 from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.store import KEPT, REJECTED, Record, Store
-from recipe.cli.common import console, examples, resolve_run, table
-from recipe.cli.prepare import EMBEDDED, ensure_model, say
+from recipe.cli.common import console, examples, resolve_run, say, table
+from recipe.cli.prepare import EMBEDDED, ensure_model
 from recipe.cli.synthesizing import asked_for, run_it
 from recipe.environments import python, variables
 from recipe.errors import RecipeError

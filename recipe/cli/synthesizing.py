@@ -19,7 +19,8 @@ from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.run import Progress, Work, synthesize
 from dataset_builders.synthesis.store import Store
 from dataset_builders.task import ROOM
-from recipe.cli.prepare import ensure_raw, say
+from recipe.cli.common import say
+from recipe.cli.prepare import ensure_raw
 from recipe.errors import RecipeError
 from recipe.paths import CACHE
 from recipe.progress import Meter
