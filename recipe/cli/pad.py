@@ -7,21 +7,16 @@ from pathlib import Path
 
 import click
 
-from postprocess import produce
 from postprocess.plan import Job, Padding
 from recipe.cli.common import examples, profile_option, resolve_run, set_option
 from recipe.cli.postprocessing import (
     FOLDER,
     alpha_option,
-    default_alphas,
+    alphas_of,
+    carry_out,
     dry_run_option,
-    ensure_produced,
-    held,
-    parse_alphas,
     profile_padding,
-    report,
     run_job,
-    show_plan,
 )
 from recipe.models import local_folder
 
@@ -64,7 +59,7 @@ def command(
         raise click.UsageError("name a BLEND, or give --model and --out")
     if blend:
         resolved = resolve_run(blend, profile, overrides)
-        alphas = parse_alphas(alpha, beyond_one=False) if alpha else default_alphas(blend)
+        alphas = alphas_of(blend, alpha)
         default = profile_padding(resolved)
         job = run_job(resolved, alphas, Padding(by, tp or default.tp, group or default.group))
         place: Path | None = resolved.run.folder
@@ -73,9 +68,4 @@ def command(
             raise click.UsageError("--model needs --out")
         job = Job(str(local_folder(str(model))), [str(out.absolute())], padding=Padding(by, tp or 4, group or 128))
         place = None
-    if dry_run:
-        show_plan(produce.plan(job))
-        return
-    with held(job, place):
-        made = ensure_produced(job)
-    report(job, made, began)
+    carry_out(job, place, dry_run=dry_run, began=began)

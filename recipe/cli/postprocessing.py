@@ -77,6 +77,11 @@ def parse_alpha(text: str, where: str, *, beyond_one: bool) -> float:
     return value
 
 
+def alphas_of(blend: str, text: str | None, *, beyond_one: bool = False) -> list[float]:
+    """The weights asked for, else those that tracks.yaml has for the blend."""
+    return parse_alphas(text, beyond_one=beyond_one) if text else default_alphas(blend)
+
+
 def default_alphas(blend: str) -> list[float]:
     """The weights that tracks.yaml has for a blend; 1 where it has none."""
     tracks = load_tracks()
@@ -126,6 +131,16 @@ def held(job: Job, run_folder: Path | None) -> Iterator[None]:
             yield
         finally:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def carry_out(job: Job, run_folder: Path | None, *, dry_run: bool, began: float) -> None:
+    """The end of `merge` and `pad`: shows the plan, or writes what is not there yet and says where it is."""
+    if dry_run:
+        show_plan(produce.plan(job))
+        return
+    with held(job, run_folder):
+        made = ensure_produced(job)
+    report(job, made, began)
 
 
 def ensure_produced(job: Job) -> produce.Produced:
