@@ -16,6 +16,7 @@ from typing import Any
 from axolotl_configs.curve import write_curve
 from axolotl_configs.events import NAME as EVENTS
 from axolotl_configs.events import Event, Follower, read_events
+from recipe.adapter import CONFIG, WEIGHTS
 from recipe.atomic import disk_full_explained, write_text
 from recipe.children import CPU_MEMORY, die_with_parent, end_of_log, stopped_with_us, what_it_said
 from recipe.environments import python, variables
@@ -24,7 +25,6 @@ from recipe.manifest import Step
 from recipe.paths import ROOT, shown
 
 LOG = "train.log"
-_ADAPTER = "adapter_model.safetensors"
 _POLL_SECONDS = 0.2
 OnEvent = Callable[[Event], None]
 
@@ -76,7 +76,7 @@ def train(step: Step, job: Job, on_event: OnEvent, lock: int) -> Trained:
     versions = _watch(folder, job, on_event, lock)
     trained = read_result(folder)
     with disk_full_explained(folder):
-        outputs = [_ADAPTER, "adapter_config.json", "axolotl.yaml", "trainer_state.json", *write_curve(folder)]
+        outputs = [WEIGHTS, CONFIG, "axolotl.yaml", "trainer_state.json", *write_curve(folder)]
         facts: dict[str, Any] = {"base_loss": trained.base_loss, "final_loss": trained.final_loss}
         step.finish(outputs, steps=trained.steps, environment=versions, **facts)
     return trained
@@ -89,7 +89,7 @@ def prepare_folder(step: Step) -> None:
     """
     folder = step.folder
     started = _read_json(folder / "started.json")
-    trained = (folder / _ADAPTER).exists() or any(folder.glob("checkpoint-*"))
+    trained = (folder / WEIGHTS).exists() or any(folder.glob("checkpoint-*"))
     if trained and (started is None or started.get("key") != step.key):
         number = 1
         while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
@@ -107,7 +107,7 @@ def _is_whole(checkpoint: Path) -> bool:
     """transformers writes ``trainer_state.json`` last; a safetensors header tells its file's length."""
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        with (checkpoint / _ADAPTER).open("rb") as weights:
+        with (checkpoint / WEIGHTS).open("rb") as weights:
             in_all = os.fstat(weights.fileno()).st_size
             header_bytes = int.from_bytes(weights.read(8), "little")
             header = json.loads(weights.read(min(header_bytes, in_all)))
@@ -177,7 +177,7 @@ def read_result(folder: Path) -> Trained:
     """
     history = (_read_json(folder / "trainer_state.json") or {}).get("log_history", [])
     last = _last_event(folder)
-    if last is None or last["step"] < last["steps"] or not (folder / _ADAPTER).is_file():
+    if last is None or last["step"] < last["steps"] or not (folder / WEIGHTS).is_file():
         raise RecipeError("axolotl ended before the last step", where=shown(folder / LOG), way_out="run it again")
     losses = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
     numbers = losses + [entry["loss"] for entry in history if "loss" in entry]

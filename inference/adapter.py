@@ -13,14 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from recipe.checkpoint import open_checkpoint, read_header, read_json
+from recipe import adapter as peft
+from recipe.adapter import CONFIG, WEIGHTS, LoraModule
+from recipe.checkpoint import open_checkpoint
 from recipe.errors import RecipeError
 from recipe.paths import shown
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-_PREFIX = "base_model.model."
-Shapes = Mapping[str, tuple[int, ...]]
-_FACTORS = (".lora_A.weight", ".lora_B.weight", ".lora_embedding_A", ".lora_embedding_B")
+_MERGE_FIRST = "merge it first (recipe merge), then score the merged folder"
 
 
 @dataclass(frozen=True)
@@ -37,21 +36,26 @@ def open_adapter(folder: Path, model: Path, alpha: float = 1.0) -> Adapter:
     """The adapter of ``folder`` for the model of folder ``model``.
 
     Raises:
-        RecipeError: no LoRA adapter, one for which a weight has no meaning, or one for another base.
+        RecipeError: no LoRA adapter (``recipe.adapter``), one for which a weight has no meaning, or one for another
+            base.
     """
-    config = read_json(folder / CONFIG)
-    tensors = {tensor.name: tensor.shape for tensor in read_header(folder / WEIGHTS)}
-    if config.get("peft_type") != "LORA" or config.get("use_dora"):
-        kind = "DoRA" if config.get("use_dora") else config.get("peft_type")
+    found = peft.open_adapter(folder)
+    if not found.linear:
         raise RecipeError(
-            f"is a {kind} adapter; a wise-ft weight has a meaning for LoRA only",
+            "is a DoRA adapter; a wise-ft weight has a meaning for LoRA only",
             where=shown(folder / CONFIG),
             way_out="merge it whole, then score the merged folder",
         )
+    if found.full:
+        raise RecipeError(
+            f"holds '{next(iter(found.full))}', trained in full: that cannot be weighed while answering",
+            where=shown(folder / WEIGHTS),
+            way_out=_MERGE_FIRST,
+        )
     base = {name: tensor.shape for name, tensor in open_checkpoint(model).tensors.items()}
-    _check_fits(tensors, base, folder, model)
-    ranks = [shape[0] for name, shape in tensors.items() if name.endswith(_FACTORS[0])]
-    return Adapter(folder, alpha, max(ranks, default=int(config["r"])), config)
+    for module in found.modules:
+        _check_fits(module, base, folder, model)
+    return Adapter(folder, alpha, max(found.ranks), found.config)
 
 
 @contextmanager
@@ -70,26 +74,23 @@ def scaled(adapter: Adapter) -> Iterator[Path]:
         yield folder
 
 
-def _check_fits(
-    tensors: Mapping[str, tuple[int, ...]], base: Mapping[str, tuple[int, ...]], folder: Path, model: Path
-) -> None:
-    for name, shape in tensors.items():
-        end = next((end for end in _FACTORS if name.endswith(end)), None)
-        if end is None:
-            raise RecipeError(
-                f"holds '{name}', trained in full: that cannot be weighed while answering",
-                where=shown(folder / WEIGHTS),
-                way_out="merge it first (recipe merge), then score the merged folder",
-            )
-        weight = name.removeprefix(_PREFIX).removesuffix(end) + ".weight"
-        # A quantised base names its tensors otherwise (qweight); then only loading can tell.
-        known = base.get(weight)
-        quantised = weight.removesuffix(".weight") + ".qweight" in base
-        side = 1 if end.endswith("A.weight") else 0
-        if (known is None and not quantised) or (known is not None and known[side] != shape[side]):
-            found = "no such layer" if known is None else f"{known} there, {shape} here"
-            raise RecipeError(
-                f"does not fit the base {shown(model)}: {weight}: {found}",
-                where=shown(folder),
-                way_out="give the model that it was trained on (base_model_name_or_path in adapter_config.json)",
-            )
+def _check_fits(module: LoraModule, base: Mapping[str, tuple[int, ...]], folder: Path, model: Path) -> None:
+    if module.embedding or module.bias:
+        what = "an embedding's factors" if module.embedding else "a bias of its own"
+        raise RecipeError(
+            f"{module.name} has {what}: that cannot be weighed while answering",
+            where=shown(folder / WEIGHTS),
+            way_out=_MERGE_FIRST,
+        )
+    weight, shape = f"{module.name}.weight", (module.b.shape[0], module.a.shape[1])
+    known = base.get(weight)
+    # A quantised base names its tensors otherwise (qweight); then only loading can tell.
+    if known is None and f"{module.name}.qweight" in base:
+        return
+    if known != shape:
+        found = "no such layer" if known is None else f"{known} there, {shape} here"
+        raise RecipeError(
+            f"does not fit the base {shown(model)}: {weight}: {found}",
+            where=shown(folder),
+            way_out=f"give the model that it was trained on (base_model_name_or_path in {CONFIG})",
+        )

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from postprocess.adapter import CONFIG, WEIGHTS, open_adapter
 from recipe import manifest
+from recipe.adapter import CONFIG, WEIGHTS, open_adapter
 from recipe.checkpoint import Checkpoint, Tensor, metadata, open_checkpoint, read_header
 from recipe.errors import RecipeError
 from recipe.paths import shown

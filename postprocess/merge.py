@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from postprocess.adapter import Adapter, LoraModule
 from postprocess.base import EMBEDDINGS, HEAD, Unit, tied_embedding, units
 from postprocess.operation import Change, LowRank, Operation, Replace, Shift
+from recipe.adapter import Adapter, LoraModule
 from recipe.checkpoint import Checkpoint, Tensor
 from recipe.errors import RecipeError, did_you_mean
 from recipe.paths import shown

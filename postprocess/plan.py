@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from postprocess.adapter import CONFIG, Adapter, open_adapter
 from postprocess.merge import Source, merge
 from postprocess.operation import Operation
 from postprocess.pad import pad, padded_width, quantisation
+from recipe.adapter import CONFIG, Adapter, open_adapter
 from recipe.checkpoint import INDEX, ITEM, SINGLE, Checkpoint, header_bytes, open_checkpoint
 from recipe.errors import RecipeError
 from recipe.manifest import digest, tree_digest
 from recipe.paths import ROOT, shown
 
 CHECKSUMS = "checksums.json"
-_CODE = ("adapter", "arithmetic", "base", "merge", "operation", "pad", "plan", "stream")
+_CODE = ("arithmetic", "base", "merge", "operation", "pad", "plan", "stream")
 # Everything of a model's folder that is no weight: tokenizer, chat template, generation config, cards and licences.
 _CARRIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.md", "LICENSE*", "NOTICE*", "tokenizer*")
 _NOT_CARRIED = {INDEX, "config.json", "manifest.json", CHECKSUMS, CONFIG, "trainer_state.json", "quality.json"}
@@ -133,7 +133,8 @@ class Plan:
 
 def code_digest() -> str:
     """Of the sources that a result depends on."""
-    return tree_digest(*(ROOT / "postprocess" / f"{name}.py" for name in _CODE), ROOT / "recipe" / "checkpoint.py")
+    shared = (ROOT / "recipe" / f"{name}.py" for name in ("adapter", "checkpoint"))
+    return tree_digest(*(ROOT / "postprocess" / f"{name}.py" for name in _CODE), *shared)
 
 
 def nbytes(operation: Operation) -> int:

@@ -5,7 +5,6 @@ The only place that knows both how a run is configured and how its data are buil
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from axolotl_configs.estimate import check_fits, model_config, training_bytes
 from axolotl_configs.render import Resolved
 from axolotl_configs.select import require_gpus
 from recipe import manifest
+from recipe.adapter import CONFIG
 from recipe.atomic import require_free
+from recipe.checkpoint import read_json
 from recipe.cli.common import say
 from recipe.cli.prepare import DataFrom, ensure_data
 from recipe.environments import python
@@ -75,7 +76,7 @@ def _preflight(resolved: Resolved) -> None:
     require_free(resolved.run.folder, training_bytes(resolved.axolotl, config), "training (adapter and checkpoints)")
     if not resolved.parent:
         return
-    trained = json.loads((resolved.parent.train / "adapter_config.json").read_text(encoding="utf-8"))
+    trained = read_json(resolved.parent.train / CONFIG)
     for ours, theirs in (("lora_r", "r"), ("lora_alpha", "lora_alpha")):
         if resolved.axolotl[ours] != trained[theirs]:
             raise RecipeError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from recipe.adapter import WEIGHTS
 from recipe.cli.common import data_options, examples, resolve_run, run_options
 from recipe.cli.pipeline import ensure_trained
 from recipe.cli.prepare import DataFrom
@@ -46,7 +47,7 @@ def command(
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on from the last checkpoint", err=True)
         raise
-    click.echo(f"adapter   {shown(trained.folder)}/adapter_model.safetensors  ({trained.steps} steps)")
+    click.echo(f"adapter   {shown(trained.folder)}/{WEIGHTS}  ({trained.steps} steps)")
     click.echo(f"curve     {shown(trained.folder)}/loss.png, loss.csv")
     if trained.base_loss is not None and trained.final_loss is not None:
         start = "parent" if resolved.parent else "base"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,15 @@ class Adapter:
     config: Mapping[str, Any]
     modules: tuple[LoraModule, ...]
     full: Mapping[str, Tensor]
-    fan_in_fan_out: bool = False
-    ranks: tuple[int, ...] = field(default=())
+
+    @property
+    def fan_in_fan_out(self) -> bool:
+        return bool(self.config.get("fan_in_fan_out"))
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """All that there are, ascending."""
+        return tuple(sorted({module.rank for module in self.modules}))
 
     @property
     def linear(self) -> bool:
@@ -100,8 +107,7 @@ def open_adapter(folder: Path) -> Adapter:
     if not factors and not full:
         raise RecipeError("holds no tensors", where=shown(folder / WEIGHTS))
     modules = tuple(_module(folder, config, name, parts) for name, parts in factors.items())
-    ranks = tuple(sorted({module.rank for module in modules}))
-    return Adapter(folder, config, modules, full, bool(config.get("fan_in_fan_out")), ranks)
+    return Adapter(folder, config, modules, full)
 
 
 def _module(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[str, Tensor]) -> LoraModule:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from postprocess.adapter import open_adapter
+from recipe.adapter import open_adapter
 from recipe.errors import RecipeError
 from tests.postprocess.checkpoints import HIDDEN, VOCABULARY, adapter_shapes, write_adapter
 
