@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow  # type: ignore[import-untyped,unused-ignore]
 
 from dataset_builders.pool import Pool, build
-from dataset_builders.task import ROOM
+from dataset_builders.task import ROOM, Task
 from recipe.atomic import whole_folder
 from recipe.manifest import Step, digest, file_digest, tree_digest
 from recipe.paths import PROMPTS, ROOT
@@ -47,9 +47,9 @@ _CODE = (
 )
 
 
-def roomy(rows: int, room: float = ROOM) -> int:
-    """The size of the pool for so many rows: at least ``room`` times as many, in steps of a quarter."""
-    size = float(_LEAST)
+def roomy(rows: int, room: float = ROOM, least: int = _LEAST) -> int:
+    """The size of the pool for so many rows: at least ``room`` times as many, in steps of a quarter from ``least``."""
+    size = float(least)
     while size < rows * room:
         size *= _STEP
     return round(size)
@@ -120,21 +120,21 @@ def _step(pool: Pool, cache: Path, known: Mapping[str, Any]) -> Step:
         **known,
         "path": None if pool.path is None or not pool.path.is_file() else file_digest(pool.path),
         "evaluation": [file_digest(path) for path in pool.evaluation if path.is_file()],
-        "code": tree_digest(*_CODE, *_code(pool)),
+        "code": tree_digest(*_CODE, *(task_code(pool.task) if pool.path is None else _shared("sources"))),
         "made": None if pool.made is None else file_digest(pool.made),
     }
-    step = Step(cache, f"pool of {pool.name}", inputs)
-    return Step(cache / pool.name / step.key[:16], step.name, inputs)
+    return Step.in_cache(cache / pool.name, f"pool of {pool.name}", inputs)
 
 
-def _code(pool: Pool) -> list[Path]:
+def task_code(task: Task) -> list[Path]:
     """A task's own code and words, and what it may share with others."""
-    if pool.path is not None:
-        return [*(_HERE / "sources").glob("_*.py")]
-    shared = [*(_HERE / "tasks").glob("_*.*"), *(_HERE / "sources").glob("_*.py")]
-    own = (_HERE / "tasks" / f"{pool.name}.py", _HERE / "sources" / f"{pool.task.source}.py")
+    own = (_HERE / "tasks" / f"{task.name}.py", _HERE / "sources" / f"{task.source}.py")
     words = PROMPTS / "tasks"
-    return [*shared, *own, words / f"{pool.name}.j2", *words.glob("_*.j2")]
+    return [*_shared("tasks"), *_shared("sources"), *own, words / f"{task.name}.j2", *words.glob("_*.j2")]
+
+
+def _shared(folder: str) -> list[Path]:
+    return sorted((_HERE / folder).glob("_*.*"))
 
 
 def _make(step: Step, pool: Pool, tick: Callable[[int], None]) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 from inference.metrics import METRICS, USUAL
 from inference.task_type import Asked, asked
 from recipe.errors import RecipeError, did_you_mean
+from recipe.json_rows import json_rows
 from recipe.paths import shown
 from recipe.prompts import clean
 from recipe.task_types import TaskType, Truth
@@ -105,11 +106,8 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".csv":
             yield from enumerate(_csv_rows(text), start=1)
-        elif text.lstrip().startswith("["):
-            yield from enumerate(json.loads(text), start=1)
         else:
-            lines = enumerate(text.split("\n"), start=1)
-            yield from ((number, json.loads(line)) for number, line in lines if line.strip())
+            yield from json_rows(text)
     except UnicodeDecodeError as error:
         raise RecipeError(f"is not UTF-8 text ({error.reason})", where=shown(path)) from error
     except (json.JSONDecodeError, OSError) as error:

@@ -6,7 +6,6 @@ otherwise as many rows of the blend are taken, held-out ones first.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
 from recipe.chat import ChatTokenizer, Message
 from recipe.errors import RecipeError, did_you_mean
+from recipe.json_rows import json_rows
 from recipe.manifest import digest
 from recipe.paths import shown
 from recipe.prompts import clean, system_prompt
@@ -134,14 +134,7 @@ def _pairs(path: Path, tokenizer: ChatTokenizer) -> Iterator[list[Message]]:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, object]]:
-    """Rows of a JSON array or of JSON lines, with their number (1-based)."""
     try:
-        text = path.read_text(encoding="utf-8")
-        if text.lstrip().startswith("["):
-            yield from enumerate(json.loads(text), start=1)
-            return
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                yield number, json.loads(line)
+        yield from json_rows(path.read_text(encoding="utf-8"))
     except ValueError as error:  # also UnicodeDecodeError
         raise RecipeError(f"neither JSON nor JSON lines: {error}", where=shown(path)) from error

@@ -48,6 +48,11 @@ class Step:
     inputs: Mapping[str, Any]
     _began: float = field(default_factory=time.monotonic)
 
+    @classmethod
+    def in_cache(cls, place: Path, name: str, inputs: Mapping[str, Any]) -> Step:
+        """A step in a folder of ``place`` that is called by its inputs: results of other inputs stay beside it."""
+        return cls(place / cls(place, name, inputs).key[:16], name, inputs)
+
     @property
     def key(self) -> str:
         return digest({"step": self.name, **self.inputs})

@@ -19,20 +19,18 @@ import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
 from dataset_builders.choice import Choice, packed, unpacked
-from dataset_builders.pools import fingerprint
+from dataset_builders.pools import fingerprint, roomy, task_code
 from dataset_builders.raw import RawData
 from dataset_builders.synthesis.declare import Seed, load_synthesis
 from dataset_builders.synthesis.request import may_ask, seed_digest
 from dataset_builders.task import Seeded, held_out, load_task
 from recipe.atomic import whole_folder
 from recipe.manifest import Step, tree_digest
-from recipe.paths import PROMPTS
 
 _HERE = Path(__file__).parent
 _SEED = 0  # a row is asked about whatever the blend's seed
 _TO_SPARE = 2.0  # seed rows for each row that is wanted: many answers are rejected
 _LEAST = 64
-_STEP = 1.25
 _ROWS = 1024  # of a row group, the unit of reading
 _SCHEMA = pa.schema({"digest": pa.binary(16), "row": pa.binary()})
 _CODE = ("declare", "rules", "plan", "request")
@@ -85,24 +83,17 @@ def ensure_seeds(wanted: Sequence[Wanted], cache: Path, tell: Callable[[str, int
 
 
 def _step(one: Wanted, cache: Path, raw: Mapping[str, object]) -> Step:
-    size = float(_LEAST)
-    while size < one.rows * _TO_SPARE:
-        size *= _STEP
     builders, tasks = _HERE.parent, _HERE / "tasks"
     code = [
         *(_HERE / f"{module}.py" for module in _CODE),
         *(builders / f"{module}.py" for module in ("raw", "task", "choice")),
         *tasks.glob("_*.py"),
         tasks / f"{one.name}.py",
-        *(builders / "tasks").glob("_*.*"),
-        builders / "tasks" / f"{one.name}.py",
-        *(builders / "sources").glob("_*.py"),
-        builders / "sources" / f"{load_task(one.name).source}.py",
-        PROMPTS / "tasks" / f"{one.name}.j2",
+        *task_code(load_task(one.name)),
     ]
-    inputs = {"size": round(size), "raw": raw, "code": tree_digest(*code), "max_rejected": one.max_rejected}
-    step = Step(cache, f"seed rows of {one.name}", inputs)
-    return Step(cache / "synthesis" / one.name / step.key[:16], step.name, inputs)
+    size = roomy(one.rows, _TO_SPARE, _LEAST)
+    inputs = {"size": size, "raw": raw, "code": tree_digest(*code), "max_rejected": one.max_rejected}
+    return Step.in_cache(cache / "synthesis" / one.name, f"seed rows of {one.name}", inputs)
 
 
 def _make(step: Step, one: Wanted) -> None:

@@ -11,7 +11,7 @@ from dataset_builders.sources import amazon_reviews
 from dataset_builders.synthesis.declare import Seed
 from dataset_builders.task import Question, Seeded, Task, load_task
 from dataset_builders.tasks._common import one_line, placed, product_entity
-from dataset_builders.tasks._product_types import Path, path_of, types_of
+from dataset_builders.tasks._product_types import Path, Tree, path_of, types_of
 
 TITLE, TEXT, REVIEW = 300, 800, 800  # characters that the model is given
 _SHORTEST_REVIEW = 60
@@ -46,6 +46,18 @@ def wanted_products(raw: RawData, seeded: Seeded) -> Iterator[tuple[str, amazon_
             entity = product_entity(product.parent_asin)
             if product.title and seeded.wants(entity) and (path := path_of(product)):
                 yield entity, product, path
+
+
+def wanted_among_neighbours(
+    raw: RawData, seeded: Seeded, count: int, *, among: int = 0
+) -> Iterator[tuple[str, amazon_reviews.Product, Path, list[str]]]:
+    """(entity, product, its categories, at most ``count`` near its own: see ``Tree.near``)."""
+    for category in amazon_reviews.categories(raw):
+        tree = Tree(filter(None, map(path_of, amazon_reviews.products(raw, category))))
+        for product in amazon_reviews.products(raw, category):
+            entity = product_entity(product.parent_asin)
+            if (path := path_of(product)) and seeded.wants(entity):
+                yield entity, product, path, tree.near(seeded.rng(entity), path, count, among=among)
 
 
 def wanted_reviews(raw: RawData, seeded: Seeded) -> Iterator[Seed]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataset_builders.raw import RawData
-from dataset_builders.sources import amazon_reviews
 from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit
 from dataset_builders.synthesis.rules import counted, related
-from dataset_builders.synthesis.tasks._common import TITLE, listing, multiple_choice
+from dataset_builders.synthesis.tasks._common import TITLE, listing, multiple_choice, wanted_among_neighbours
 from dataset_builders.task import Question, Seeded
-from dataset_builders.tasks._common import one_line, product_entity
-from dataset_builders.tasks._product_types import Tree, path_of
+from dataset_builders.tasks._common import one_line
 
 _WRONG, _AMONG = 3, 12
 
@@ -21,16 +19,11 @@ class Attribute(Answer):
 
 
 def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
-    for category in amazon_reviews.categories(raw):
-        tree = Tree(filter(None, map(path_of, amazon_reviews.products(raw, category))))
-        for product in amazon_reviews.products(raw, category):
-            entity = product_entity(product.parent_asin)
-            if (path := path_of(product)) and seeded.wants(entity):
-                others = tree.near(seeded.rng(entity), path, _WRONG, among=_AMONG)
-                if len(others) == _WRONG:
-                    fields = {"category": path[-1], "other_categories": others}
-                    fields |= {"product": one_line(product.title, TITLE), "listing": listing(product)}
-                    yield Seed(entity, fields, "")
+    for entity, product, path, others in wanted_among_neighbours(raw, seeded, _WRONG, among=_AMONG):
+        if len(others) == _WRONG:
+            fields = {"category": path[-1], "other_categories": others}
+            fields |= {"product": one_line(product.title, TITLE), "listing": listing(product)}
+            yield Seed(entity, fields, "")
 
 
 def _questions(seed: Seed, answer: Attribute) -> Iterator[Question]:
