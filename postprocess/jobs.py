@@ -78,7 +78,8 @@ def run(
     settings = folder / f"{module}.json"
     settings.write_text(json.dumps(asdict(job)), encoding="utf-8")
     # Libraries that leave folders in the temporary directory leave them in one that is removed.
-    values = {**CPU_MEMORY, **variables(environment, offline=True), "TMPDIR": str(folder)}
+    ours = {**CPU_MEMORY, "OPENBLAS_NUM_THREADS": "1"}  # numpy's: a job's own threads are its parallelism
+    values = {**ours, **variables(environment, offline=True), "TMPDIR": str(folder)}
     with log.open("ab") as sink:
         child = subprocess.Popen(
             [str(python(environment)), "-m", module, str(settings)], cwd=folder, env=values,

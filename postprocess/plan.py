@@ -23,7 +23,7 @@ from recipe.manifest import digest, tree_digest
 from recipe.paths import ROOT, shown
 
 CHECKSUMS = "checksums.json"
-_CODE = ("arithmetic", "base", "merge", "operation", "pad", "plan", "stream")
+_CODE = ("arithmetic", "base", "four_bit", "gpu", "kernel", "merge", "operation", "pad", "plan", "stream")
 # Everything of a model's folder that is no weight: tokenizer, chat template, generation config, cards and licences.
 _CARRIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.md", "LICENSE*", "NOTICE*", "tokenizer*")
 _NOT_CARRIED = {INDEX, "config.json", "manifest.json", CHECKSUMS, CONFIG, "trainer_state.json", "quality.json"}
@@ -56,7 +56,7 @@ class Job:
         sources: adapters and whole models that are added.
         weights: a row for each result, in it a weight for each source.
         round_trip: see ``merge.merge``.
-        device: cpu, cuda, or auto.
+        device: where the sums are made: cpu (numpy), cuda (torch), or auto: a GPU where there is one.
     """
 
     base: str

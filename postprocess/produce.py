@@ -12,10 +12,10 @@ from postprocess.plan import Job, Plan, code_digest, make_plan, partial
 from recipe import manifest
 from recipe.atomic import require_free
 from recipe.errors import RecipeError
+from recipe.hardware import this_machine
 from recipe.manifest import Step
 from recipe.paths import shown
 
-ENVIRONMENT = "train"
 STEP = "merge"  # of padding too: it is done in the same pass
 
 
@@ -79,19 +79,27 @@ def produce(job: Job, on_progress: jobs.OnProgress) -> Produced:
     missing = [number for number, step in enumerate(steps) if not step.is_done()]
     if not missing:
         return Produced(make_plan(job), ())
-    job = replace(job, outs=[job.outs[n] for n in missing], weights=[job.weights[n] for n in missing])
+    device = job.device if job.device != "auto" else "cuda" if this_machine().gpu_names else "cpu"
+    job = replace(job, outs=[job.outs[n] for n in missing], weights=[job.weights[n] for n in missing], device=device)
     made = plan(job)
     first = partial(Path(job.outs[0]))
     first.parent.mkdir(parents=True, exist_ok=True)
     log, scratch = first.with_name(f"{first.name}.log"), first.with_name(f"{first.name}.job")
     try:
-        result = jobs.run(ENVIRONMENT, "postprocess.stream", job, scratch, log, on_progress)
+        result = jobs.run(_environment(made), "postprocess.stream", job, scratch, log, on_progress)
         for number in missing:
             _finish(steps[number], made, result)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     log.unlink()
     return Produced(made, tuple(map(Path, job.outs)), result["seconds"], result["bytes"], result["device"])
+
+
+def _environment(made: Plan) -> str:
+    """Core's numpy does the sums; torch does where there is a GPU, and bitsandbytes what it stored in 4 bit."""
+    operations = (operation for shard in made.shards for operation, _ in shard.operations)
+    stored = any(operation.quantised or operation.round_trip for operation in operations)
+    return "train" if stored or made.job.device != "cpu" else "core"
 
 
 def _step(job: Job, number: int) -> Step:

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import xxhash
 
-from postprocess.arithmetic import Arithmetic, Files, as_bytes, by_rows, finite
+from postprocess.arithmetic import Arithmetic, Cpu, Device, Files, as_bytes, by_rows, finite
 from postprocess.jobs import OnProgress, serve
 from postprocess.operation import LowRank, Operation
 from postprocess.plan import CHECKSUMS, Job, Plan, Shard, make_plan, partial
@@ -67,8 +66,7 @@ def execute(plan: Plan, on_progress: OnProgress) -> dict[str, Any]:
         RecipeError: NaN or infinity in an adapter or a result, a file that has become shorter, a full disk.
     """
     began = time.monotonic()
-    device = plan.job.device if plan.job.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    torch.set_num_threads(1)  # the pieces are the parallelism
+    device = _device(plan.job.device)
     folders = [partial(Path(out)) for out in plan.job.outs]
     for folder in folders:
         _open_folder(folder, plan.key)
@@ -83,8 +81,16 @@ def execute(plan: Plan, on_progress: OnProgress) -> dict[str, Any]:
     finally:
         files.close()
     written = sum(shard.nbytes for shard in waiting) * len(folders)
-    return {"seconds": round(time.monotonic() - began, 3), "bytes": written, "device": device,
+    return {"seconds": round(time.monotonic() - began, 3), "bytes": written, "device": plan.job.device,
             "resumed": len(plan.shards) - len(waiting)}  # fmt: skip
+
+
+def _device(name: str) -> Device:
+    if name == "cpu":
+        return Cpu()
+    from postprocess.gpu import Gpu
+
+    return Gpu(name)
 
 
 def _open_folder(folder: Path, key: str) -> None:
@@ -106,11 +112,11 @@ def _journal(folder: Path, shard: Shard) -> Path:
 
 
 def _write_shards(
-    plan: Plan, shards: list[Shard], folders: list[Path], files: Files, device: str, on_progress: OnProgress
+    plan: Plan, shards: list[Shard], folders: list[Path], files: Files, device: Device, on_progress: OnProgress
 ) -> None:
     total = sum(shard.nbytes for shard in shards) * len(folders)
     tell = _Teller(on_progress, total)
-    threads = len(os.sched_getaffinity(0)) if device == "cpu" else 4
+    threads = len(os.sched_getaffinity(0)) if plan.job.device == "cpu" else 4
     with ThreadPoolExecutor(threads) as executor:
         futures: list[Future[None]] = []
         for shard in shards:
@@ -146,23 +152,16 @@ def _begin(shard: Shard, folders: list[Path], pieces: int) -> _Open:
 
 
 def _write(
-    piece: _Piece, plan: Plan, opened: _Open, folders: list[Path], files: Files, device: str, tell: _Teller
+    piece: _Piece, plan: Plan, opened: _Open, folders: list[Path], files: Files, device: Device, tell: _Teller
 ) -> None:
     operation = piece.operation
     columns = by_rows(operation.shape)[1]
-    is_weight = operation.computes or operation.name.endswith((".weight", ".bias", ".scales"))  # a mask may hold -inf
     begin = at = piece.begin + piece.start * columns * ITEM[operation.dtype]
     hashes = [xxhash.xxh3_64() for _ in folders]
-    for first, results in Arithmetic(operation, plan.job.weights, files, device).blocks(piece.start, piece.stop):
+    for _, results in Arithmetic(operation, plan.job.weights, files, device).blocks(piece.start, piece.stop):
         for number, file in enumerate(opened.files):
             result = results[number % len(results)]
-            if is_weight and not finite(result):
-                raise RecipeError(
-                    f"{operation.name}: NaN or infinity in row {first} or a little further",
-                    where=shown(operation.base.file),
-                    way_out="the file is damaged, or the sum does not fit its type; fetch it again, or use a bf16 base",
-                )
-            content = as_bytes(result.contiguous())
+            content = as_bytes(result)
             hashes[number].update(content)
             _write_all(file, content, at)
         at += len(content)
@@ -210,7 +209,7 @@ def _refuse_not_finite(plan: Plan, files: Files) -> None:
     factors = {tensor for change in changes if isinstance(change, LowRank) for tensor in (change.left, change.right)}
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
         ordered = sorted(factors, key=lambda tensor: (str(tensor.file), tensor.begin))
-        good = list(executor.map(lambda tensor: finite(files.read(tensor)), ordered))
+        good = list(executor.map(lambda tensor: finite(files.read(tensor), tensor.dtype), ordered))
     if bad := [tensor for tensor, is_good in zip(ordered, good, strict=True) if not is_good]:
         names = ", ".join(tensor.name for tensor in bad[:5])
         raise RecipeError(

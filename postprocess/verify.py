@@ -5,25 +5,22 @@
 
 from __future__ import annotations
 
-import functools
-import math
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 import xxhash
 
 from postprocess.arithmetic import Files, by_rows
 from postprocess.jobs import OnProgress, Verify, serve
-from postprocess.pad import FILLED_WITH_ONE, MLP_MODULE, intermediate_size
+from postprocess.pad import FILLED_WITH_ONE
 from postprocess.plan import CHECKSUMS
 from recipe.checkpoint import Checkpoint, Tensor, open_checkpoint, read_json
 
 _BYTES = 32 * 2**20
-_TOKENS = 64
 
 
 def checksums(folder: Path, on_progress: OnProgress) -> list[str]:
@@ -82,53 +79,15 @@ def _same(files: Files, new: Tensor, old: Tensor, start: int, stop: int) -> bool
     (rows, columns), (_, width) = by_rows(old.shape), by_rows(new.shape)
     if new.dtype != old.dtype or rows > by_rows(new.shape)[0] or columns > width:
         return False
-    wide = files.read(new, start, stop).view(stop - start, width)
+    wide = files.read(new, start, stop).reshape(stop - start, width)
     last = min(stop, rows)
     fill = 1 if new.name.endswith(FILLED_WITH_ONE) else 0
     if start >= rows:
         return bool((wide == fill).all())
-    real = files.read(old, start, last).view(last - start, columns)
-    bits = torch.int32 if real.element_size() == 4 else torch.int16 if real.element_size() == 2 else torch.uint8
-    same = torch.equal(wide[: last - start, :columns].contiguous().view(bits), real.view(bits))
+    real = files.read(old, start, last).reshape(last - start, columns)
+    bits = np.dtype(f"u{real.itemsize}")  # NaN equals itself then
+    same = np.array_equal(wide[: last - start, :columns].view(bits), real.view(bits))
     return same and bool((wide[last - start :] == fill).all()) and bool((wide[: last - start, columns:] == fill).all())
-
-
-def forward(padded: Path, plain: Path) -> dict[str, Any]:
-    """Logits of both models in fp32 for the same tokens: the largest difference, and whether all bits are equal.
-
-    A matrix product adds in an order that depends on the matrix's size, so the MLPs are multiplied in parts that both
-    widths divide: the same sums in the same order, and the padding adds exact zeros.
-    """
-    from transformers import AutoModelForCausalLM
-
-    widths = [intermediate_size(read_json(folder / "config.json")) for folder in (plain, padded)]
-    tokens, found = None, []
-    for folder in (plain, padded):
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        for name, module in model.named_modules():
-            if MLP_MODULE.search(name):
-                module.forward = functools.partial(
-                    _in_parts, module, math.gcd(*widths), along_input=name.endswith("down_proj")
-                )
-        if tokens is None:
-            tokens = torch.randint(model.config.vocab_size, (1, _TOKENS), generator=torch.Generator().manual_seed(0))
-        with torch.inference_mode():
-            found.append(model(tokens).logits)
-        del model
-    return {"largest": float((found[0] - found[1]).abs().max()), "bitwise": torch.equal(*found)}
-
-
-def _in_parts(linear: torch.nn.Linear, step: int, x: torch.Tensor, *, along_input: bool) -> torch.Tensor:
-    """x: (..., in) -> (..., out), the weight taken ``step`` columns (or rows) at a time."""
-    if not along_input:
-        parts = [x @ rows.T for rows in linear.weight.split(step)]
-        out = torch.cat(parts, dim=-1)
-    else:
-        products = (
-            part @ weight.T for part, weight in zip(x.split(step, -1), linear.weight.split(step, 1), strict=True)
-        )
-        out = functools.reduce(torch.add, products)
-    return out if linear.bias is None else out + linear.bias
 
 
 def _work(settings: Mapping[str, Any], on_progress: OnProgress) -> dict[str, Any]:
@@ -141,7 +100,9 @@ def _work(settings: Mapping[str, Any], on_progress: OnProgress) -> dict[str, Any
         plain = Path(asked.against)
         result["padding"] = padding(open_checkpoint(folder), open_checkpoint(plain), on_progress)
         if asked.forward:
-            result["forward"] = forward(folder, plain)
+            from postprocess.forward import compare  # needs torch
+
+            result["forward"] = compare(folder, plain)
     return result
 
 

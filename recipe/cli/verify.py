@@ -45,7 +45,7 @@ def command(model: Path, against: Path | None, forward: bool) -> None:
     try:
         with Meter("reading", "MB") as meter:
             result = jobs.run(
-                "train", "postprocess.verify", asked, scratch, scratch / "log",
+                "train" if forward else "core", "postprocess.verify", asked, scratch, scratch / "log",
                 lambda what, done, total: meter.update(done, total, what),
             )  # fmt: skip
     finally:
