@@ -24,8 +24,8 @@ MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 
 
 def run() -> list[Result]:
-    """Wall seconds, medians of rounds in turn: the base in memory already, read from the disk as a large one is, and all
-    in memory, where no disk is the limit."""
+    """Wall seconds, medians of rounds in turn: the base in memory already, the base on the disk as a large one is, and
+    everything in memory, where no disk is the limit."""
     cost([RECIPE, "model"])
     unbound = _in_memory()
     with tempfile.TemporaryDirectory(dir=ROOT / "data") as name:
