@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import blend, cli, merging, synthesis, training
+from benchmarks import answering, blend, cli, merging, synthesis, training
 from benchmarks.measure import Result
 from recipe.hardware import this_machine
 
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "synthesis": synthesis.run,
     "training": training.run,
     "merging": merging.run,
+    "answering": answering.run,
 }
 RESULTS = Path(__file__).parent / "results"
 

@@ -77,6 +77,7 @@ def _data(folder: Path, blend: str, raw: Path, rows: int) -> Cost:
 def _environment(folder: Path, raw: Path, rows: int) -> Mapping[str, str]:
     own = {"RECIPE_CONFIGS": folder / "configs", "RECIPE_RUNS": folder / "runs", "RECIPE_CACHE": folder / "cache"}
     asked = {
+        "RECIPE_SYNTHESIS": folder / "synthesis",  # empty: all rows by rules
         "PROFILE": "cpu",
         "SET": f"rows={rows} {SETTINGS.format(val=rows // 250)}",
         "DATA": raw,

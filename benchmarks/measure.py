@@ -44,17 +44,22 @@ class Cost:
 
 
 def cost(
-    command: Sequence[str], environment: Mapping[str, str] | None = None, *, memory: bool = False, folder: Path = ROOT
-) -> Cost:
-    """Runs ``command`` in ``folder``; a failure is an error, its output is thrown away otherwise.
+    command: Sequence[str], environment: Mapping[str, str] | None = None, *, memory: bool = False, folder: Path = ROOT,
+    text: str = "",
+) -> Cost:  # fmt: skip
+    """Runs ``command`` in ``folder`` with ``text`` on its stdin; a failure is an error, other output is thrown away.
 
     ``memory``: looks twice a second at what the process and its children hold, which costs some CPU itself.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began, peak = time.monotonic(), 0
     everything = {**os.environ, **(environment or {})}
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(command, cwd=folder, env=everything, stdout=output, stderr=subprocess.STDOUT)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as given:
+        given.write(text)
+        given.seek(0)
+        process = subprocess.Popen(
+            command, cwd=folder, env=everything, stdin=given, stdout=output, stderr=subprocess.STDOUT
+        )
         while memory and process.poll() is None:
             peak = max(peak, _resident(process.pid))
             time.sleep(0.5)

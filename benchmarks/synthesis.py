@@ -12,32 +12,33 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import urllib.request
+from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.measure import Result
+from benchmarks.restart import DATASET, MODEL, SAID, fill_store, first_request, seed_rows
 from recipe.environments import python
 from recipe.paths import ROOT
 
 REQUESTS, LATENCY, CONCURRENCY = 20_000, 0.05, 8
 STORED, PUTS = 500_000, 20_000
 LEAST_SHARE, MOST_MIB, MOST_MS, MOST_SECONDS = 0.9, 500, 1.0, 3.0
-_DATASET, _SAID = "category_attribute", '{"attribute": "burn time"}'
+_ROUNDS = 3  # of a restart
 _SERVER = "tests.dataset_builders.synthesis.server"
 
 
 def run() -> list[Result]:
     """Wall seconds of each; the ideal is what the latency and the concurrency allow."""
     ideal = REQUESTS * LATENCY / CONCURRENCY
-    with tempfile.TemporaryDirectory(dir=ROOT / "data") as name, _server() as url:
+    with tempfile.TemporaryDirectory(dir=ROOT / "data") as name:
         folder = Path(name)
-        _measured("seeds", folder, url)
-        peer, ours = _measured("peer", folder, url), _measured("ours", folder, url)
-        put = _measured("put", folder, url)
-        _measured("fill", folder, url)
-        restart = _measured("restart", folder, url)
+        _measured("seeds", folder, "")
+        peer, ours = (_served(what, folder) for what in ("peer", "ours"))
+        put = _measured("put", folder, "")
+        restart = median(first_request(folder, STORED, _ROUNDS))
     share, per_put = ideal / ours["seconds"], 1000 * put["seconds"] / PUTS
     return [
         Result(f"synthesis, {REQUESTS:,} requests, {CONCURRENCY} out at once: {share:.1%} of the ideal {ideal:.0f} s",
@@ -47,18 +48,26 @@ def run() -> list[Result]:
                f"< {MOST_MIB} MiB", ours["mib"] < MOST_MIB),
         Result(f"{PUTS:,} answers stored, {per_put:.3f} ms each", put["seconds"], "", 0.0, f"< {MOST_MS:.0f} ms",
                per_put < MOST_MS),
-        Result(f"restart over {STORED:,} stored answers, to the first request ({restart['imports']:.1f} s of imports)",
-               restart["seconds"], "", 0.0, f"< {MOST_SECONDS:.0f} s", restart["seconds"] < MOST_SECONDS),
+        Result(f"recipe synth run over {STORED:,} stored answers, process start to first request", restart, "", 0.0,
+               f"< {MOST_SECONDS:.0f} s", restart < MOST_SECONDS),
     ]  # fmt: skip
 
 
-@contextmanager
-def _server() -> Iterator[str]:
-    command = [str(python("core")), "-m", _SERVER, str(LATENCY), _SAID]
+def _served(what: str, folder: Path) -> dict[str, float]:
+    """Against a server of its own, which vouches for its latency and for how many requests it had at once."""
+    command = [str(python("core")), "-m", _SERVER, str(LATENCY), SAID]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+        url = f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+        found = _measured(what, folder, url)
+        with urllib.request.urlopen(url) as response:
+            seen = json.load(response)
         process.terminate()
+    took = seen["seconds"] / seen["answered"]
+    if seen["answered"] != REQUESTS or seen["most_out"] > CONCURRENCY or took < LATENCY:
+        raise SystemExit(f"{what}: the server saw {seen}")
+    print(f"{what}: {seen['most_out']} out at once, {1000 * took:.2f} ms each at the server", file=sys.stderr)
+    return found
 
 
 def _measured(what: str, folder: Path, url: str) -> dict[str, float]:
@@ -71,60 +80,36 @@ def _measured(what: str, folder: Path, url: str) -> dict[str, float]:
 # --- in a process of its own ----------------------------------------------------------------------------------------
 
 
-def _seeds(number: int) -> Iterator[Any]:
-    from dataset_builders.synthesis.declare import Seed
-    from dataset_builders.task import held_out
-
-    text = "Solid oak, oiled by hand, with a groove along the edge that holds what drips. " * 8
-    for count in range(number):
-        fields = {"category": "Lanterns", "other_categories": ["Boards", "Kettles", "Blankets"]}
-        fields |= {"product": f"Aldwick lantern number {count}", "listing": text}
-        if not held_out(f"product:{count}"):
-            yield Seed(f"product:{count}", fields, "")
-
-
-def _work(store: Any, folder: Path, seeds: str, wanted: int) -> Any:
-    from dataset_builders.synthesis.declare import load_synthesis
-    from dataset_builders.synthesis.plan import SeedFile, rules_digest
-    from dataset_builders.synthesis.request import Settings, template_digest
-    from dataset_builders.synthesis.run import Work
-    from dataset_builders.task import load_task
-
-    synthesis, settings = load_synthesis(_DATASET), Settings()
-    head = store.head(_DATASET, template_digest(synthesis), "m", settings.text(synthesis))
-    store.judged(head, rules_digest(_DATASET), [])
-    return Work.of(synthesis, load_task(_DATASET), head, SeedFile(folder / seeds), wanted, store)
-
-
-def _synthesize(folder: Path, url: str, store_name: str, seeds: str, wanted: int, limit: int | None) -> None:
-    from dataset_builders.synthesis.budget import Budget
-    from dataset_builders.synthesis.endpoint import Endpoint
-    from dataset_builders.synthesis.pace import Pace
-    from dataset_builders.synthesis.request import Settings
-    from dataset_builders.synthesis.run import synthesize
-    from dataset_builders.synthesis.store import Store
-
-    async def asked(store: Store) -> None:
-        endpoint = Endpoint(url, "m", Pace(CONCURRENCY))
-        work = _work(store, folder, seeds, wanted)
-        found = await synthesize([work], endpoint, store, Settings(), Budget(None), limit)
-        await endpoint.close()
-        if found.new != (limit or wanted):
-            raise SystemExit(f"{found.new} answers were kept, {found.reasons}, {found.failed}")
-
-    with Store(folder / store_name) as store:
-        asyncio.run(asked(store))
-
-
 def seeds(folder: Path, url: str) -> None:
     from dataset_builders.synthesis.plan import write_seeds
 
-    write_seeds(folder / "few.parquet", _seeds(int(1.2 * REQUESTS)))
-    write_seeds(folder / "many.parquet", _seeds(int(1.06 * STORED)))
+    write_seeds(folder / "few.parquet", islice(seed_rows(), int(1.2 * REQUESTS)))
 
 
 def ours(folder: Path, url: str) -> None:
-    _synthesize(folder, url, "ours.sqlite", "few.parquet", REQUESTS, None)
+    from dataset_builders.synthesis.budget import Budget
+    from dataset_builders.synthesis.declare import load_synthesis
+    from dataset_builders.synthesis.endpoint import Endpoint
+    from dataset_builders.synthesis.pace import Pace
+    from dataset_builders.synthesis.plan import SeedFile, rules_digest
+    from dataset_builders.synthesis.request import Settings, template_digest
+    from dataset_builders.synthesis.run import Work, synthesize
+    from dataset_builders.synthesis.store import Store
+    from dataset_builders.task import load_task
+
+    async def asked(store: Store) -> None:
+        synthesis, settings = load_synthesis(DATASET), Settings()
+        head = store.head(DATASET, template_digest(synthesis), MODEL, settings.text(synthesis))
+        store.judged(head, rules_digest(DATASET), [])
+        work = Work.of(synthesis, load_task(DATASET), head, SeedFile(folder / "few.parquet"), REQUESTS, store)
+        endpoint = Endpoint(url, MODEL, Pace(CONCURRENCY))
+        found = await synthesize([work], endpoint, store, settings, Budget(None))
+        await endpoint.close()
+        if found.new != REQUESTS:
+            raise SystemExit(f"{found.new} answers were kept, {found.reasons}, {found.failed}")
+
+    with Store(folder / "ours.sqlite") as store:
+        asyncio.run(asked(store))
 
 
 def peer(folder: Path, url: str) -> None:
@@ -136,7 +121,7 @@ def peer(folder: Path, url: str) -> None:
     from dataset_builders.synthesis.declare import load_synthesis
     from dataset_builders.synthesis.plan import SeedFile
 
-    synthesis, file = load_synthesis(_DATASET), SeedFile(folder / "few.parquet")
+    synthesis, file = load_synthesis(DATASET), SeedFile(folder / "few.parquet")
 
     async def asked() -> None:
         client, gate = AsyncOpenAI(base_url=url, api_key="none", max_retries=0), asyncio.Semaphore(CONCURRENCY)
@@ -144,65 +129,35 @@ def peer(folder: Path, url: str) -> None:
         async def one(row: bytes) -> str | None:
             async with gate:
                 body: dict[str, Any] = {
-                    "model": "m",
+                    "model": MODEL,
                     "messages": request.first(synthesis, unpacked(row)),
                     "response_format": request.response_format(synthesis),
                 }
                 return (await client.chat.completions.create(**body)).choices[0].message.content
 
         answers = await asyncio.gather(*(one(row) for _, row in file.rows(iter(range(REQUESTS)))))
-        if len([answer for answer in answers if answer == _SAID]) != REQUESTS:
+        if len([answer for answer in answers if answer == SAID]) != REQUESTS:
             raise SystemExit("not every answer came")
 
     asyncio.run(asked())
 
 
 def put(folder: Path, url: str) -> None:
-    """As many puts out at once as there are requests."""
-    _fill(folder / "put.sqlite", PUTS, CONCURRENCY)
-
-
-def fill(folder: Path, url: str) -> None:
-    _fill(folder / "many.sqlite", STORED, 4096)
-
-
-def _fill(path: Path, number: int, together: int) -> None:
-    from dataset_builders.choice import packed
-    from dataset_builders.synthesis.declare import load_synthesis
-    from dataset_builders.synthesis.request import Settings, seed_digest, template_digest
-    from dataset_builders.synthesis.store import KEPT, Record, Store
-
-    synthesis = load_synthesis(_DATASET)
-    waiting = []
-    with Store(path) as store:
-        head = store.head(_DATASET, template_digest(synthesis), "m", Settings().text(synthesis))
-        for _, seed in zip(range(number), _seeds(2 * number), strict=False):
-            record = Record(head.id, seed_digest(seed), KEPT, "", packed(seed), _SAID, "", 500, 10, 0.05, 0.0)
-            waiting.append(store.put(record))
-            if len(waiting) == together:
-                for done in waiting:
-                    done.result()
-                waiting = []
-
-
-def restart(folder: Path, url: str) -> None:
-    """One request beyond all that is stored."""
-    _synthesize(folder, url, "many.sqlite", "many.parquet", STORED + 1, 1)
+    """As many at once as there are requests."""
+    fill_store(folder / "put.sqlite", PUTS, CONCURRENCY)
 
 
 def main(what: str, folder: Path, url: str) -> None:
-    """Prints the seconds, those of imports before them, and by how many MiB the process grew."""
-    began = time.monotonic()
+    """Prints the seconds, imports left out, and by how many MiB the process grew."""
     import openai  # noqa: F401
 
     from dataset_builders.synthesis import job  # noqa: F401
 
-    imports = time.monotonic() - began
     before, began = _resident_mib(), time.monotonic()
-    {"seeds": seeds, "ours": ours, "peer": peer, "put": put, "fill": fill, "restart": restart}[what](folder, url)
+    {"seeds": seeds, "ours": ours, "peer": peer, "put": put}[what](folder, url)
     seconds = time.monotonic() - began
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
-    print(json.dumps({"seconds": seconds, "imports": imports, "mib": grown, "cpu": time.process_time()}))
+    print(json.dumps({"seconds": seconds, "mib": grown}))
 
 
 def _resident_mib() -> float:

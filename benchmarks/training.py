@@ -33,7 +33,8 @@ def run() -> list[Result]:
 
 
 def _compare(folder: Path) -> list[Result]:
-    os.environ |= {"RECIPE_RUNS": str(folder / "runs"), "PROFILE": "cpu", "DATA": ""}
+    os.environ |= {"RECIPE_RUNS": str(folder / "runs"), "RECIPE_SYNTHESIS": str(folder / "synthesis")}
+    os.environ |= {"PROFILE": "cpu", "DATA": ""}
     os.environ["SET"] = f"{OVERRIDES} base_model={folder / 'pico'}"
     cost(["make", "train-v8"])  # builds the data and the YAML
     train = next((folder / "runs" / "cpu").iterdir()) / "train"

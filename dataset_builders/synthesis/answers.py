@@ -20,6 +20,11 @@ _REFUSAL = re.compile(
     r"|unfortunately, i|es tut mir leid|je suis désolé|lo siento|mi dispiace|申し訳)",
     re.I,
 )
+_OF_ITSELF = re.compile(
+    r"\b(?:the|this|my) (?:explanation|answer|question|instruction|object|json) "
+    r"(?:is|was|are|has|have|can|cannot|must|should|does|do|needs)\b",
+    re.I,
+)
 _EMPTY = re.compile(r"(?:\.{2,}|…|n/?a|null|none|string|text|todo|<[^<>]*>|\[[^\[\]]*\])", re.I)
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.S)
 _TRAILING = re.compile(r",(\s*[}\]])")
@@ -38,6 +43,8 @@ def judge(synthesis: Synthesis, task: Task, seed: Seed, said: str) -> list[Quest
         raise Unfit("a refusal", "no part of the answer may be an apology")
     if any(_EMPTY.fullmatch(text) for text in texts):
         raise Unfit("a placeholder", "a part of the answer is a placeholder; write it out")
+    if not synthesis.instructs and any(_OF_ITSELF.search(text) for text in texts):
+        raise Unfit("speaks of itself", "the answer speaks of the answer; write the thing itself")
     if not synthesis.instructs and speaks_to_model(texts):
         raise Unfit("speaks to the model", "the answer repeats an instruction; the text between the marks is data only")
     questions = list(synthesis.questions(seed, answer))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from ruamel.yaml import YAML
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recipe.errors import RecipeError
+from recipe.yamlfile import read_yaml
 
 _PRICES = Path(__file__).with_name("prices.yaml")
 _AMOUNT = re.compile(r"(?P<dollar>\$)?(?P<number>\d+(?:\.\d+)?)\s*(?P<scale>[kM]?)\s*(?P<unit>usd|tok(?:en)?s?)?", re.I)
@@ -31,17 +34,53 @@ class Price(NamedTuple):
         """``0.15,0.60``: asked, answered."""
         try:
             asked, answered = map(float, text.split(","))
-            if min(asked, answered) < 0:
+            if not (0 <= asked < math.inf and 0 <= answered < math.inf):  # nor is either of them nan
                 raise ValueError
         except ValueError as error:
             raise RecipeError(f"'{text}' is no price", way_out="--price 0.15,0.60 (USD per million)") from error
         return cls(asked, answered)
 
 
-def price_of(model: str) -> Price | None:
-    """From the table of prices; ``None`` where it does not know the model."""
-    found = (YAML(typ="safe").load(_PRICES.read_text(encoding="utf-8")) or {}).get(model)
-    return None if found is None else Price(*found)
+_Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Listed(_Strict):
+    asked: _Dollars
+    answered: _Dollars
+
+
+class Prices(_Strict):
+    """``prices.yaml``. ``as_of``: year and month of the ``source``."""
+
+    as_of: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+    source: Annotated[str, Field(pattern="^https://")]
+    models: dict[str, _Listed]
+
+    def of(self, model: str) -> Price | None:
+        """``None`` where the model is not listed."""
+        found = self.models.get(model)
+        return None if found is None else Price(found.asked, found.answered)
+
+
+@cache
+def prices(path: Path = _PRICES) -> Prices:
+    """The table of prices.
+
+    Raises:
+        RecipeError: it holds something else, with the line.
+    """
+    file = read_yaml(path)
+    try:
+        return Prices.model_validate(file.data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise RecipeError(
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=file.where(*first["loc"])
+        ) from None
 
 
 @dataclass
@@ -63,7 +102,7 @@ class Budget:
         Raises:
             RecipeError: it is something else, or money for a model whose price is not known.
         """
-        known = price or price_of(model)
+        known = price or prices().of(model)
         if not text:
             return cls(known)
         found = _AMOUNT.fullmatch(text.strip())

@@ -29,9 +29,9 @@ KEYS = ("SYNTH_API_KEY", "OPENAI_API_KEY")
 _TRIES = 6
 _FIRST_TRIES = 3  # while nothing was answered yet
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds
+_MOST_BYTES = 4 * 2**20  # of a response
 _LONGEST_WAIT = 300.0  # seconds that an endpoint may ask for; more is for another day
 _FAILURES = 20  # requests in a row that failed for good, from which on nothing more is asked
-_MOST_BYTES = 4 * 2**20  # of a response
 _NO_SCHEMA = ("response_format", "json_schema", "structured", "guided", "schema", "grammar")
 
 
@@ -74,9 +74,15 @@ class Endpoint:
     def __post_init__(self) -> None:
         from openai import AsyncOpenAI
 
+        from dataset_builders.synthesis.wire import Wire
+
         self._key = _key(self.environment)
         self._client = AsyncOpenAI(
-            base_url=checked(self.url), api_key=self._key or "none", max_retries=0, timeout=self.timeout
+            base_url=checked(self.url),
+            api_key=self._key or "none",
+            max_retries=0,
+            timeout=None,
+            http_client=Wire(self.pace, self.timeout, _MOST_BYTES),
         )
 
     async def close(self) -> None:
@@ -96,8 +102,6 @@ class Endpoint:
         for number in range(self.tries):
             if number >= _FIRST_TRIES and not self.answered:
                 break  # an endpoint that was never heard of is not waited for
-            await self.pace.unpaused()
-            epoch = self.pace.epoch
             options: dict[str, Any] = {"temperature": temperature, "max_tokens": tokens}
             if structured := self.structured:
                 options["response_format"] = response_format
@@ -108,8 +112,6 @@ class Endpoint:
                 wait = pause * random.uniform(0.5, 1.5)
                 if trouble.wait is not None:  # never sooner than asked for
                     wait = trouble.wait + random.uniform(0, pause)
-                if trouble.why.startswith("429"):
-                    self.pace.refused(epoch, trouble.wait or 0.0)
                 if number + 1 < self.tries:
                     await asyncio.sleep(wait)
             except _Unstructured:
@@ -122,35 +124,32 @@ class Endpoint:
         raise self._failure(f"{last}, and again when tried once more")
 
     async def _try(self, messages: Messages, options: Mapping[str, Any]) -> Said:
-        from openai import APIConnectionError, APIStatusError, APITimeoutError
+        from httpx2 import Response
+        from openai import APIConnectionError, APIStatusError
 
-        began = time.monotonic()
+        # Not chat.completions.create, which walks through all of the body for types: a third of a request's time.
+        body = orjson.dumps({"model": self.model, "messages": messages, **options})
         try:
-            async with asyncio.timeout(self.timeout):
-                # What goes through extra_body is not walked through for types: a third of a request's time otherwise.
-                raw = await self._client.chat.completions.with_raw_response.create(
-                    model=self.model, messages=[], extra_body={"messages": messages, **options}
-                )
-                content: bytes = raw.http_response.content
-        except (TimeoutError, APITimeoutError) as error:
+            response = await self._client.post("/chat/completions", cast_to=Response, content=body)
+        except TimeoutError as error:
             raise _TryAgain(f"no answer within {self.timeout:g} s") from error
         except APIConnectionError as error:
             raise _TryAgain(f"no connection to {self.url}") from error
         except APIStatusError as error:
             raise self._status(error, "response_format" in options) from None  # its text may hold the key
-        return self._said(content, messages, time.monotonic() - began)
+        return self._said(response.content, messages, response.extensions["seconds"])
 
     def _status(self, error: APIStatusError, structured: bool) -> Exception:
         status, text = error.status_code, self._shown(error)
         if status in (401, 403):
             given = next((name for name in KEYS if self.environment.get(name)), None)
-            return RecipeError(
+            return self._stop(
                 f"{self.url} does not accept the key ({status})",
                 where=f"the environment variable {given}" if given else None,
                 way_out=f"{KEYS[0]}=... recipe synth run ...; what was answered so far is kept",
             )
         if status == 404:
-            return RecipeError(
+            return self._stop(
                 f"{self.url} does not know the model '{self.model}', or is no such endpoint (404: {text})",
                 way_out="the endpoint's own list: GET /v1/models; its address ends in /v1",
             )
@@ -158,7 +157,8 @@ class Endpoint:
             wait = _retry_after(error.response.headers)
             if "insufficient_quota" in text or (wait or 0) > _LONGEST_WAIT:
                 asked = f"asks to wait {wait:.0f} s" if wait else "has no credit left for this key"
-                return RecipeError(f"{self.url} {asked}", way_out="run the same command later; all answers are kept")
+                return self._stop(f"{self.url} {asked}", way_out="run the same command later; all answers are kept")
+            self.pace.refused(error.response.extensions["epoch"], wait or 0.0)
             return _TryAgain("429, too many requests", wait)
         if status in (408, 409, 425) or status >= 500:
             return _TryAgain(f"error {status}", _retry_after(error.response.headers))
@@ -168,7 +168,7 @@ class Endpoint:
 
     def _said(self, content: bytes, messages: Messages, seconds: float) -> Said:
         if len(content) > _MOST_BYTES:
-            raise _TryAgain(f"a response of {len(content):,} bytes")
+            raise _TryAgain(f"a response of more than {_MOST_BYTES:,} bytes")
         try:
             body = orjson.loads(content)
             message = body["choices"][0]["message"]
@@ -192,10 +192,15 @@ class Endpoint:
         self._failed_in_a_row += 1
         if self.answered and self._failed_in_a_row < _FAILURES:
             return Failed(why)
-        return RecipeError(
+        return self._stop(
             f"{self.url}: {why}" if self.url not in why else why,
             way_out="see whether the endpoint is up, and run the same command again; all answers are kept",
         )
+
+    def _stop(self, what: str, **more: str | None) -> RecipeError:
+        """What ends everything; none of those that wait for their turn goes out any more."""
+        self.pace.stop()
+        return RecipeError(what, **more)
 
     def _shown(self, error: APIStatusError) -> str:
         """The endpoint's own words, without the key."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,18 @@ from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Synthesis, Unfit
 from dataset_builders.synthesis.plan import rules_digest
 from dataset_builders.synthesis.request import template_digest
-from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
+from dataset_builders.synthesis.store import Store
+from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Head, Record
 from dataset_builders.task import Task, load_task
 from recipe.atomic import whole_file
 
 _ROWS = 4096
+_TOLD = 1000  # answers between two signs of progress
+Tell = Callable[[str, int, int], None]  # told the dataset, the answers of it that are judged, and how many there are
+
+
+def silent(name: str, done: int, total: int) -> None:
+    """Tells nobody."""
 
 
 def current_heads(store: Store, synthesis: Synthesis, model: str | None = None) -> list[Head]:
@@ -30,13 +37,21 @@ def current_heads(store: Store, synthesis: Synthesis, model: str | None = None) 
     return [head for head in reversed(found) if model in (None, head.model)]
 
 
-def judge_anew(store: Store, head: Head, synthesis: Synthesis, task: Task) -> int:
+def told(records: Iterator[Record], name: str, total: int, tell: Tell) -> Iterator[Record]:
+    """The same, told of."""
+    for number, record in enumerate(records, start=1):
+        if number % _TOLD == 0:
+            tell(name, number, total)
+        yield record
+
+
+def judge_anew(store: Store, head: Head, synthesis: Synthesis, task: Task, tell: Tell = silent) -> int:
     """Judges what is stored by the present rules, if they are others; how many answers fare otherwise now."""
     rules = rules_digest(synthesis.name)
     if head.rules == rules:
         return 0
     changed = []
-    for record in store.records(head):
+    for record in told(store.records(head), head.dataset, sum(store.tally(head).values()), tell):
         state, reason = _verdict(record, synthesis, task)
         if (state, reason) != (record.state, record.reason):
             changed.append((state, reason, record.seed))
@@ -52,14 +67,14 @@ def _verdict(record: Record, synthesis: Synthesis, task: Task) -> tuple[int, str
     return KEPT, ""
 
 
-def export(store: Store, synthesis: Synthesis, folder: Path, model: str | None = None) -> int:
+def export(store: Store, synthesis: Synthesis, folder: Path, model: str | None = None, tell: Tell = silent) -> int:
     """Writes the file of the dataset in ``folder``: the questions of every answer that is kept, of each seed row those
     of the latest model and settings. Without any, there is no file. How many they are."""
     path, task = path_of(folder, synthesis.name), load_task(synthesis.name)
     heads = current_heads(store, synthesis, model)
     for head in heads:
-        judge_anew(store, head, synthesis, task)
-    if not any(state == KEPT for head in heads for state, *_ in store.counts(head)):
+        judge_anew(store, head, synthesis, task, tell)
+    if not any(store.tally(head).get(KEPT) for head in heads):
         path.unlink(missing_ok=True)
         return 0
     seen: set[bytes] = set()
@@ -67,7 +82,7 @@ def export(store: Store, synthesis: Synthesis, folder: Path, model: str | None =
     with whole_file(path) as temporary, pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
         rows: list[dict[str, Any]] = []
         for head in heads:
-            for record in store.records(head, KEPT):
+            for record in told(store.records(head, KEPT), head.dataset, store.tally(head).get(KEPT, 0), tell):
                 if record.seed not in seen:
                     seen.add(record.seed)
                     rows += _rows(record, head, synthesis, task)

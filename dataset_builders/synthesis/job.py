@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,8 +11,8 @@ from dataset_builders.choice import unpacked
 from dataset_builders.synthesis import request
 from dataset_builders.synthesis.budget import Price
 from dataset_builders.synthesis.declare import load_synthesis, synthesis_names
-from dataset_builders.synthesis.export import export, judge_anew
-from dataset_builders.synthesis.plan import SeedFile, Wanted, ensure_seeds
+from dataset_builders.synthesis.export import Tell, export, judge_anew, silent
+from dataset_builders.synthesis.plan import SeedFile, Wanted
 from dataset_builders.synthesis.report import write_report
 from dataset_builders.synthesis.request import Settings, template_digest
 from dataset_builders.synthesis.run import Work
@@ -56,20 +56,23 @@ def enhanced(names: Iterable[str], only: Sequence[str] = ()) -> list[str]:
 
 def prepare(
     wanted: Sequence[Wanted],
+    files: Mapping[str, Path],
     store: Store,
-    cache: Path,
     model: str,
     settings: Settings,
-    tell: Callable[[str, int, int], None],
+    tell: Tell = silent,
 ) -> list[Work]:
-    """What each dataset wants and has; seed rows are made where they are missing, answers judged anew where the rules
-    have changed."""
-    files = ensure_seeds(wanted, cache, tell)
+    """What each dataset wants and has; answers are judged anew where the rules have changed.
+
+    Args:
+        files: of seed rows, by dataset.
+        tell: told of the answers that are judged.
+    """
     works = []
     for one in wanted:
         synthesis, task = load_synthesis(one.name), load_task(one.name)
         head = store.head(one.name, template_digest(synthesis), model, settings.text(synthesis))
-        judge_anew(store, head, synthesis, task)
+        judge_anew(store, head, synthesis, task, tell)
         works.append(Work.of(synthesis, task, head, SeedFile(files[one.name]), one.rows, store))
     return works
 
@@ -80,22 +83,25 @@ def estimates(works: Sequence[Work], store: Store) -> list[Estimate]:
 
 
 def _estimate(work: Work, store: Store) -> Estimate:
-    answers, mean = store.length(work.head)
-    length = mean if answers >= _ENOUGH else work.synthesis.tokens
+    counts = store.counts(work.head)
+    answers, tokens = (sum(getattr(count, name) for count in counts) for name in ("answers", "answered"))
+    length = tokens / answers if answers >= _ENOUGH else work.synthesis.tokens
     requests = min(work.left, max(0, work.wanted - work.kept))
     rows = [unpacked(row) for _, row in islice(work.seeds.rows(iter(range(len(work.seeds)))), _LOOKED_AT)]
-    tokens = [request.estimated_tokens(request.first(work.synthesis, row)) for row in rows]
-    each = sum(tokens) / max(1, len(tokens))
+    lengths = [request.estimated_tokens(request.first(work.synthesis, row)) for row in rows]
+    each = sum(lengths) / max(1, len(lengths))
     return Estimate(
         work.synthesis.name, str(work.task.llm), work.wanted, work.kept, work.left, requests,
         round(requests * each), round(requests * length),
     )  # fmt: skip
 
 
-def export_all(store: Store, folder: Path, names: Iterable[str], model: str | None = None) -> Mapping[str, int]:
+def export_all(
+    store: Store, folder: Path, names: Iterable[str], model: str | None = None, tell: Tell = silent
+) -> Mapping[str, int]:
     """Questions written, by dataset; and the report beside them."""
-    counts = {name: export(store, load_synthesis(name), folder, model) for name in names}
-    write_report(store, folder)
+    counts = {name: export(store, load_synthesis(name), folder, model, tell) for name in names}
+    write_report(store, folder, tell)
     return counts
 
 

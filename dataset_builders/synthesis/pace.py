@@ -10,8 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 _START = 8
+_AHEAD = 4  # requests that are got ready while all places are taken, at least
+_LONGEST_NAP = 1.0  # seconds, until it is looked again whether the endpoint still wants to be left alone
 _ROUNDS = 2  # answers for each request that may be out, between two looks
 _LEAST = 8  # answers between two looks
 _GAIN, _SLOWER = 1.03, 1.2  # a rate that counts as higher, a latency that counts as longer
@@ -19,7 +23,7 @@ _REST = 20  # looks until it is tried again to go higher
 
 
 class Pace:
-    """``async with pace:`` around each request. ``most``: requests out at once, at most."""
+    """``async with pace.place()`` around each request. ``most``: requests out at once, at most."""
 
     def __init__(self, most: int, start: int = _START) -> None:
         self.most, self.limit = most, float(min(most, start))
@@ -33,27 +37,25 @@ class Pace:
         self._rest = 0
 
     @property
-    def epoch(self) -> int:
-        """Grows with every cut: a request remembers under which one it left."""
-        return self._epoch
+    def in_hand(self) -> int:
+        """Requests to work on at once, so that one is ready whenever a place is free."""
+        return int(self.limit) + max(_AHEAD, int(self.limit) // 2)
 
-    async def enter(self) -> None:
-        """Waits until one more may go out."""
-        while self.out >= int(self.limit):
-            place = asyncio.get_running_loop().create_future()
-            self._waiting.append(place)
-            await place
-        self.out += 1
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[int]:
+        """A place among those that may be out, in the order of asking; yields the epoch under which it is left."""
+        await self._enter()
+        try:
+            while (left := self._paused_until - time.monotonic()) > 0:
+                await asyncio.sleep(min(left, _LONGEST_NAP))
+            yield self._epoch
+        finally:
+            self.out -= 1
+            self._wake()
 
-    def leave(self) -> None:
-        """One is back."""
-        self.out -= 1
-        self._wake()
-
-    async def unpaused(self) -> None:
-        """Waits while the endpoint wants to be left alone."""
-        while (left := self._paused_until - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, 1.0))
+    def stop(self) -> None:
+        """Nothing goes out any more."""
+        self._paused_until = float("inf")
 
     def answered(self, seconds: float) -> None:
         """An answer came after so long."""
@@ -63,13 +65,27 @@ class Pace:
             self._look()
 
     def refused(self, epoch: int, wait_seconds: float) -> None:
-        """A 429, to a request that left under ``epoch``; nothing goes out for ``wait_seconds``."""
+        """A 429, to a request that left under ``epoch``: a number that grows with every cut. Nothing goes out for
+        ``wait_seconds``."""
         self._paused_until = max(self._paused_until, time.monotonic() + wait_seconds)
         if epoch == self._epoch:
             self._epoch += 1
             self.limit = self._careful_from = max(1.0, self.limit / 2)
             self._best, self._rest = None, 1
             self._start_over()
+
+    async def _enter(self) -> None:
+        if not self._waiting and self.out < int(self.limit):
+            self.out += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self.out -= not turn.cancelled()  # it had been let out
+            self._wake()
+            raise
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -95,26 +111,8 @@ class Pace:
         self._began, self._answers, self._seconds = time.monotonic(), 0, 0.0
 
     def _wake(self) -> None:
-        free = int(self.limit) - self.out
-        while self._waiting and free > 0:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                free -= 1
-
-
-class Slot:
-    """One request's place among those that may be out, entered already; given back while its answer is looked at."""
-
-    def __init__(self, pace: Pace) -> None:
-        self._pace, self._held = pace, True
-
-    async def take(self) -> None:
-        if not self._held:
-            await self._pace.enter()
-            self._held = True
-
-    def free(self) -> None:
-        if self._held:
-            self._held = False
-            self._pace.leave()
+        while self._waiting and self.out < int(self.limit):
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self.out += 1  # nobody who comes later gets this place

@@ -64,7 +64,7 @@ def ensure_seeds(wanted: Sequence[Wanted], cache: Path, tell: Callable[[str, int
     """
     sources = {load_task(one.name).source: one.raw for one in wanted}
     raw = {source: fingerprint(folder, source) for source, folder in sources.items()}
-    steps = {one.name: _step(one, cache, raw[load_task(one.name).source]) for one in wanted}
+    steps = {one.name: seeds_step(one, cache, raw[load_task(one.name).source]) for one in wanted}
     missing = [(steps[one.name], one) for one in wanted if not steps[one.name].is_done()]
     workers = min(len(missing), len(os.sched_getaffinity(0)))
     if workers == 1:
@@ -82,7 +82,8 @@ def ensure_seeds(wanted: Sequence[Wanted], cache: Path, tell: Callable[[str, int
     return {name: step.folder / "seeds.parquet" for name, step in steps.items()}
 
 
-def _step(one: Wanted, cache: Path, raw: Mapping[str, object]) -> Step:
+def seeds_step(one: Wanted, cache: Path, raw: Mapping[str, object]) -> Step:
+    """The step that writes ``seeds.parquet``; ``raw``: the fingerprint of the dataset's source."""
     builders, tasks = _HERE.parent, _HERE / "tasks"
     code = [
         *(_HERE / f"{module}.py" for module in _CODE),
@@ -152,12 +153,13 @@ class SeedFile:
     def without(self, settled: bytes) -> list[int]:
         """The places of the rows that are not among ``settled``, digests of 16 bytes each. 64 bits of a digest decide:
         one row in many billions would be left out."""
-        rows, done = (np.frombuffer(text, dtype="<u8")[::2].copy() for text in (self._digests, settled))
+        rows, done = (np.frombuffer(text, dtype=">u8")[::2].astype("u8") for text in (self._digests, settled))
         if not len(done):
             return list(range(len(self)))
-        done.sort()
-        at = np.minimum(np.searchsorted(done, rows), len(done) - 1)
-        places: list[int] = np.flatnonzero(done[at] != rows).tolist()
+        done.sort(kind="stable")  # the store gives them sorted but for two runs; that is fast then
+        order = np.argsort(rows)
+        at = np.minimum(np.searchsorted(done, rows[order]), len(done) - 1)
+        places: list[int] = np.sort(order[done[at] != rows[order]]).tolist()
         return places
 
     def rows(self, places: Iterator[int]) -> Iterator[tuple[bytes, bytes]]:

@@ -14,13 +14,16 @@ from dataset_builders.choice import unpacked
 from dataset_builders.likeness import NearDuplicates, Words, answer_of, texts_of
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Synthesis, Unfit, load_synthesis, synthesis_names
-from dataset_builders.synthesis.export import current_heads
-from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
+from dataset_builders.synthesis.export import Tell, current_heads, silent, told
+from dataset_builders.synthesis.store import Store
+from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Head, Record
 from dataset_builders.task import Question, Task, load_task
 from recipe.atomic import whole_file, write_text
 
-_MOST = 20_000  # kept answers of a dataset that are compared with each other
+_MOST = 20_000  # kept answers of a dataset that are read and compared with each other
 _CHUNK = 512
+_KEPT = ("#2a7f62", "#8fc9a8")
+_REJECTED = ("#8c2d19", "#c0562f", "#dd8a4a", "#eeb878", "#b08ea2", "#8a9bb5", "#bbbbbb")
 
 
 @dataclass
@@ -61,31 +64,34 @@ class Quality:
         return self.kept / max(1, self.judged)
 
 
-def qualities(store: Store) -> list[Quality]:
-    """Of everything that is asked with the present templates."""
+def qualities(store: Store, tell: Tell = silent) -> list[Quality]:
+    """Of everything that was asked with the present templates."""
     known = [load_synthesis(name) for name in synthesis_names()]
-    return [quality(store, head, synthesis) for synthesis in known for head in current_heads(store, synthesis)]
+    found = [quality(store, head, synthesis, tell) for synthesis in known for head in current_heads(store, synthesis)]
+    return [one for one in found if one.judged or one.open]
 
 
-def quality(store: Store, head: Head, synthesis: Synthesis) -> Quality:
-    """Looks at every kept answer of ``head``."""
+def quality(store: Store, head: Head, synthesis: Synthesis, tell: Tell = silent) -> Quality:
+    """Of the answers of ``head``; of many, some are read."""
     task = load_task(synthesis.name)
     found = Quality(synthesis.name, str(task.llm), head.model)
     reasons: Counter[str] = Counter()
-    for state, reason, count, asked, answered, seconds in store.counts(head):
-        found.asked += asked
-        found.answered += answered
-        found.seconds += seconds
-        found.kept += count * (state == KEPT)
-        found.open += count * (state == AGAIN)
-        reasons[reason] += count * (state == REJECTED)
+    for count in store.counts(head):
+        found.asked += count.asked
+        found.answered += count.answered
+        found.seconds += count.seconds
+        found.kept += count.answers * (count.state == KEPT)
+        found.second += count.twice * (count.state == KEPT)
+        found.open += count.answers * (count.state == AGAIN)
+        reasons[count.reason] += count.answers * (count.state == REJECTED)
     found.reasons = {reason: count for reason, count in reasons.most_common() if count}
     found.seconds = round(found.seconds / max(1, found.judged + found.open), 3)
-    _look(found, store, head, synthesis, task)
+    records = told(store.records(head, KEPT, _MOST), head.dataset, min(_MOST, found.kept), tell)
+    _look(found, records, synthesis, task)
     return found
 
 
-def _look(found: Quality, store: Store, head: Head, synthesis: Synthesis, task: Task) -> None:
+def _look(found: Quality, records: Iterator[Record], synthesis: Synthesis, task: Task) -> None:
     near, lengths = NearDuplicates(), list[int]()
     chunk: list[Question] = []
 
@@ -96,12 +102,10 @@ def _look(found: Quality, store: Store, head: Head, synthesis: Synthesis, task: 
         lengths.extend(len(answer.split()) for answer in answers)
         chunk.clear()
 
-    for number, record in enumerate(store.records(head, KEPT)):
-        found.second += bool(record.second)
-        if number < _MOST:
-            chunk += _made(record, synthesis, task)
-            if len(chunk) >= _CHUNK:
-                sieve()
+    for record in records:
+        chunk += _made(record, synthesis, task)
+        if len(chunk) >= _CHUNK:
+            sieve()
     if chunk:
         sieve()
     found.questions = len(lengths)
@@ -117,9 +121,9 @@ def _made(record: Record, synthesis: Synthesis, task: Task) -> list[Question]:
         return []
 
 
-def write_report(store: Store, folder: Path) -> list[Quality]:
+def write_report(store: Store, folder: Path, tell: Tell = silent) -> list[Quality]:
     """Writes ``report.json``, ``report.md`` and ``report.png`` to ``folder``."""
-    found = qualities(store)
+    found = qualities(store, tell)
     rows = [asdict(one) | {"acceptance": round(one.acceptance, 4)} for one in found]
     write_text(folder / "report.json", json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
     write_text(folder / "report.md", _markdown(found))
@@ -149,32 +153,36 @@ def _row(cells: Sequence[str]) -> str:
 def draw(path: Path, found: Sequence[Quality]) -> None:
     """One bar a dataset: kept at once, kept after it was sent back, and rejected by the most common reasons."""
     from matplotlib.figure import Figure  # 0.5 s; not pyplot, which needs a display's backend
+    from matplotlib.ticker import PercentFormatter
 
-    common = Counter[str]()
-    for one in found:
-        common.update(one.reasons)
-    shown = [reason for reason, _ in common.most_common(6)]
-    parts: Mapping[str, list[float]] = {
+    common = sum((Counter(one.reasons) for one in found), Counter[str]())
+    reasons = [reason for reason, _ in common.most_common(len(_REJECTED) - 1)]
+    parts: Mapping[str, Sequence[int]] = {
         "kept": [one.kept - one.second for one in found],
         "kept, sent back once": [one.second for one in found],
-        **{reason: [one.reasons.get(reason, 0) for one in found] for reason in shown},
-        "other reasons": [sum(n for reason, n in one.reasons.items() if reason not in shown) for one in found],
+        **{reason: [one.reasons.get(reason, 0) for one in found] for reason in reasons},
+        "other reasons": [sum(n for reason, n in one.reasons.items() if reason not in reasons) for one in found],
     }
-    colours = ["#2a7f62", "#8fc9a8", "#8c2d19", "#c0562f", "#dd8a4a", "#eeb878", "#b08ea2", "#8a9bb5", "#bbbbbb"]
-    figure = Figure(figsize=(10, 1.5 + 0.32 * len(found)), layout="constrained")
+    models = sorted({one.model for one in found})
+    names = [one.dataset if len(models) == 1 else f"{one.dataset}, {one.model}" for one in found]
+    figure = Figure(figsize=(10, 1.6 + 0.3 * len(found)), layout="constrained")
     axes = figure.add_subplot()
-    totals = [max(1, one.judged) for one in found]
-    names = [f"{one.dataset} ({one.model})" for one in found]
-    left = np.zeros(len(found))
-    for (name, counts), colour in zip(parts.items(), colours, strict=False):
-        widths = np.array(counts) / totals
+    places, left = np.arange(len(found)), np.zeros(len(found))
+    for (name, counts), colour in zip(parts.items(), (*_KEPT, *_REJECTED), strict=False):
+        widths = np.array(counts) / [max(1, one.judged) for one in found]
         if widths.any():
-            axes.barh(names, widths, left=left, color=colour, label=name)
+            axes.barh(places, widths, 0.7, left=left, color=colour, label=name)
         left += widths
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("share of the seed rows asked about")
-    figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    for place, one in enumerate(found):
+        axes.text(1.01, place, f"{one.kept:,} of {one.judged:,}", va="center", fontsize=9)
+    axes.set_yticks(places, names)
+    axes.set(xlim=(0, 1), ylim=(len(found) - 0.5, -0.5))
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.tick_params(left=False)
+    axes.spines[:].set_visible(False)
+    kept, judged = sum(one.kept for one in found), sum(one.judged for one in found)
+    axes.set_title(f"{kept:,} of {judged:,} answers of {', '.join(models)} are kept", loc="left")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     with whole_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 

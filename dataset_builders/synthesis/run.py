@@ -17,10 +17,10 @@ from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.declare import Synthesis, Unfit
 from dataset_builders.synthesis.endpoint import Endpoint, Failed, Said
-from dataset_builders.synthesis.pace import Slot
 from dataset_builders.synthesis.plan import SeedFile
 from dataset_builders.synthesis.request import Settings
-from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store, now
+from dataset_builders.synthesis.store import Store, now
+from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Head, Record
 from dataset_builders.task import Task
 
 _CLAIMED = 64  # seed rows that are taken from the plan at a time
@@ -112,23 +112,30 @@ async def synthesize(
     progress = Progress(sum(work.wanted for work in works), sum(work.kept for work in works), budget)
     run = _Run(works, endpoint, store, settings, budget, limit, progress, tell)
     tasks: set[asyncio.Task[None]] = set()
+    finished = list[asyncio.Task[None]]()
+    one_is_back = asyncio.Event()
+
+    def is_back(task: asyncio.Task[None]) -> None:
+        finished.append(task)
+        one_is_back.set()
+
     try:
-        while not progress.ended:
-            found = _next(works, store)
-            if found is None and not tasks:
-                break
-            if found is None:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        while not progress.ended or tasks:
+            free = not progress.ended and len(tasks) < endpoint.pace.in_hand
+            if found := _next(works, store) if free else None:
+                task = asyncio.create_task(run.one(_Job.of(*found)))
+                task.add_done_callback(is_back)
+                tasks.add(task)
+                await asyncio.sleep(0)  # answers that are back go first
+            elif tasks:
+                await one_is_back.wait()
             else:
-                job = _Job.of(*found)
-                await endpoint.pace.enter()
-                tasks.add(asyncio.create_task(run.one(job)))
-            done = {task for task in tasks if task.done()}
-            for task in done:
+                break
+            one_is_back.clear()
+            for task in finished:
+                tasks.discard(task)
                 task.result()
-            tasks -= done
-        for task in [*tasks]:
-            await task
+            finished.clear()
     finally:
         for task in tasks:
             task.cancel()
@@ -179,20 +186,19 @@ class _Run:
     tell: Tell
 
     async def one(self, job: _Job) -> None:
-        """One seed row, from the request to its place in the store. The pace has let the first request out."""
-        slot, work = Slot(self.endpoint.pace), job.work
+        """One seed row, from the request to its place in the store."""
+        work = job.work
         try:
             before = self.store.get(work.head, job.digest) if work.sent_back else None
-            await self._ask(job, before, slot)
+            await self._ask(job, before)
         except Failed as failure:
             self.progress.failed[str(failure)] += 1
         finally:
             work.out -= 1
-            slot.free()
             self.progress.kept = sum(work.kept for work in self.works)
             self.tell(self.progress)
 
-    async def _ask(self, job: _Job, before: Record | None, slot: Slot) -> None:
+    async def _ask(self, job: _Job, before: Record | None) -> None:
         messages, work = job.messages, job.work
         said, trouble = (before.first, job.trouble(before.first)) if before else ("", None)
         for number in (0, 1):
@@ -201,9 +207,7 @@ class _Run:
             if number:
                 assert trouble is not None
                 messages = request.again(messages, said, trouble.detail)
-            await slot.take()
             answer = await self._request(work, messages)
-            slot.free()
             if answer is None:
                 return
             trouble = job.trouble(answer.text)

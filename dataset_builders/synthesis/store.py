@@ -14,78 +14,18 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import NamedTuple
 
 from dataset_builders.synthesis.sqlite import alive, explained, started, transaction
+from dataset_builders.synthesis.tables import KEPT, PUT, REJECTED, SCHEMA, VERSION, Count, Head, Record
 from recipe.atomic import require_free
 from recipe.errors import RecipeError
 from recipe.lock import locked
 from recipe.paths import shown
 
-KEPT, AGAIN, REJECTED = 1, 2, 3  # AGAIN: it was sent back, and the second answer is not there yet
-_VERSION = 1
 _WAIT_SECONDS = 60  # for another process that writes
 _CACHE_KIB = 32 * 1024  # both indexes of some 500,000 answers
 _CHECKPOINT_PAGES = 8_000  # of 4 KiB in the WAL, until they are written to their places
-_LOOKED_AT = 200  # answers, for their mean length
 _LEAST_BYTES = 64 * 2**20
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS heads (
-  id INTEGER PRIMARY KEY, dataset TEXT NOT NULL, template TEXT NOT NULL, model TEXT NOT NULL, settings TEXT NOT NULL,
-  rules TEXT NOT NULL, UNIQUE (dataset, template, model, settings));
-CREATE TABLE IF NOT EXISTS answers (
-  head INTEGER NOT NULL, seed BLOB NOT NULL, state INTEGER NOT NULL, reason TEXT NOT NULL, row BLOB NOT NULL,
-  first TEXT NOT NULL, second TEXT NOT NULL, asked INTEGER NOT NULL, answered INTEGER NOT NULL, seconds REAL NOT NULL,
-  made REAL NOT NULL);
-CREATE UNIQUE INDEX IF NOT EXISTS by_seed ON answers (head, seed);
-CREATE INDEX IF NOT EXISTS by_state ON answers (head, state, seed);
-CREATE TABLE IF NOT EXISTS claims (head INTEGER NOT NULL, seed BLOB NOT NULL, owner TEXT NOT NULL,
-  PRIMARY KEY (head, seed)) WITHOUT ROWID;
-"""
-_PUT = """
-INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (head, seed) DO UPDATE SET
-  state = excluded.state, reason = excluded.reason, second = excluded.second, made = excluded.made,
-  asked = asked + excluded.asked, answered = answered + excluded.answered, seconds = seconds + excluded.seconds
-  WHERE state = 2 AND excluded.second <> ''
-"""
-
-
-class Head(NamedTuple):
-    """What answers have in common. ``rules``: digest of the code that judged them last."""
-
-    id: int
-    dataset: str
-    template: str
-    model: str
-    settings: str
-    rules: str
-
-
-class Record(NamedTuple):
-    """An answer, as a row of the file.
-
-    Attributes:
-        seed: digest of what the model was given, 16 bytes.
-        state: KEPT, AGAIN or REJECTED.
-        reason: why it was sent back or rejected.
-        row: the seed row, see ``choice.packed``.
-        first, second: the answers as they came; ``second`` is empty unless the first was sent back.
-        asked, answered: tokens, of both requests together.
-        seconds: of waiting, likewise.
-        made: seconds since 1970.
-    """
-
-    head: int
-    seed: bytes
-    state: int
-    reason: str
-    row: bytes
-    first: str
-    second: str
-    asked: int
-    answered: int
-    seconds: float
-    made: float
 
 
 class Store:
@@ -104,13 +44,13 @@ class Store:
         with locked(self.path.parent, wait=True), explained(self.path):
             self._reader = self._connect()
             version = self._reader.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
+            if version not in (0, VERSION):
                 raise RecipeError(
-                    f"was written by another version of this program ({version}, not {_VERSION})",
+                    f"was written by another version of this program ({version}, not {VERSION})",
                     where=shown(self.path),
                     way_out="move it away, or name another file: RECIPE_SYNTHESIS=/folder",
                 )
-            self._reader.executescript(f"{_SCHEMA}PRAGMA user_version = {_VERSION};")
+            self._reader.executescript(SCHEMA)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -146,7 +86,7 @@ class Store:
             puts = [put for put in batch if put is not None]
             try:
                 with explained(self.path), transaction(connection):
-                    connection.executemany(_PUT, [record for record, _ in puts])
+                    connection.executemany(PUT, [record for record, _ in puts])
             except Exception as error:  # whoever waits raises it, unless it was cancelled
                 for _, done in puts:
                     if done.set_running_or_notify_cancel():
@@ -199,8 +139,8 @@ class Store:
                 removed = 0
                 for head in heads:
                     removed += connection.execute("DELETE FROM answers WHERE head = ?", (head.id,)).rowcount
-                    connection.execute("DELETE FROM claims WHERE head = ?", (head.id,))
-                    connection.execute("DELETE FROM heads WHERE id = ?", (head.id,))
+                    for place in ("claims WHERE head", "tallies WHERE head", "heads WHERE id"):
+                        connection.execute(f"DELETE FROM {place} = ?", (head.id,))
             self._reader.execute("VACUUM")
         return removed
 
@@ -210,42 +150,34 @@ class Store:
         """All there are, by dataset; of one dataset the latest last."""
         return [Head(*row) for row in self._reader.execute("SELECT * FROM heads ORDER BY dataset, id")]
 
-    def states(self, head: Head) -> dict[bytes, int]:
-        """Seed -> state, read from an index alone."""
-        return dict(self._reader.execute("SELECT seed, state FROM answers WHERE head = ?", (head.id,)))
-
     def tally(self, head: Head) -> dict[int, int]:
-        """State -> answers, from an index alone."""
-        return dict(
-            self._reader.execute("SELECT state, count(*) FROM answers WHERE head = ? GROUP BY state", (head.id,))
-        )
+        """State -> answers."""
+        query = "SELECT state, sum(answers) FROM tallies WHERE head = ? GROUP BY state"
+        return dict(self._reader.execute(query, (head.id,)))
 
     def settled(self, head: Head) -> bytes:
-        """The seeds, 16 bytes each, that need not be asked about again; likewise."""
-        query = "SELECT seed FROM answers WHERE head = ? AND state IN (?, ?)"
-        return b"".join(seed for (seed,) in self._reader.execute(query, (head.id, KEPT, REJECTED)))
-
-    def length(self, head: Head) -> tuple[int, float]:
-        """Some of the answers: how many, and their mean length in tokens."""
-        query = "SELECT count(*), ifnull(avg(answered), 0.0) FROM (SELECT answered FROM answers WHERE head = ? LIMIT ?)"
-        count, mean = self._reader.execute(query, (head.id, _LOOKED_AT)).fetchone()
-        return count, mean
+        """The seeds, 16 bytes each, that need not be asked about again; read from an index alone."""
+        seeds = "SELECT seed FROM answers WHERE head = ? AND state IN (?, ?)"
+        query = (
+            f"SELECT ifnull(group_concat(hex(seed), ''), '') FROM ({seeds})"  # one long text is faster than many rows
+        )
+        return bytes.fromhex(self._reader.execute(query, (head.id, KEPT, REJECTED)).fetchone()[0])
 
     def get(self, head: Head, seed: bytes) -> Record | None:
         row = self._reader.execute("SELECT * FROM answers WHERE head = ? AND seed = ?", (head.id, seed)).fetchone()
         return None if row is None else Record(*row)
 
-    def records(self, head: Head, state: int | None = None) -> Iterator[Record]:
-        """In the order of their seeds' digests, which has nothing to do with that of asking."""
+    def records(self, head: Head, state: int | None = None, most: int = -1) -> Iterator[Record]:
+        """In the order of their seeds' digests, which has nothing to do with that of asking; ``most`` of them."""
         which = "" if state is None else f" AND state = {state}"
-        for row in self._reader.execute(f"SELECT * FROM answers WHERE head = ?{which} ORDER BY seed", (head.id,)):
+        query = f"SELECT * FROM answers WHERE head = ?{which} ORDER BY seed LIMIT ?"
+        for row in self._reader.execute(query, (head.id, most)):
             yield Record(*row)
 
-    def counts(self, head: Head) -> list[tuple[int, str, int, int, int, float]]:
-        """(state, reason, answers, tokens asked, tokens answered, seconds of waiting)."""
-        columns = "state, reason, count(*), sum(asked), sum(answered), sum(seconds)"
-        query = f"SELECT {columns} FROM answers WHERE head = ? GROUP BY state, reason ORDER BY state, 3 DESC"
-        return self._reader.execute(query, (head.id,)).fetchall()
+    def counts(self, head: Head) -> list[Count]:
+        """By state and reason, the most common one first."""
+        query = "SELECT * FROM tallies WHERE head = ? AND answers > 0 ORDER BY state, answers DESC"
+        return [Count(*row) for _, *row in self._reader.execute(query, (head.id,))]
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)

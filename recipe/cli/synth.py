@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from rich.table import Table
 
-from dataset_builders.synthesis.budget import Budget, Price, price_of
+from dataset_builders.synthesis.budget import Budget, Price, prices
 from dataset_builders.synthesis.declare import load_synthesis, synthesis_names
 from dataset_builders.synthesis.export import current_heads
 from dataset_builders.synthesis.job import Estimate, enhanced, estimates, export_all
 from dataset_builders.synthesis.report import qualities, samples
 from dataset_builders.synthesis.request import Settings
-from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Store
-from recipe.cli.common import console, data_options, examples, resolve_run, run_options, table
+from dataset_builders.synthesis.store import Store
+from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Head
+from recipe.cli.common import RAY, console, examples, raw_option, resolve_run, run_options, say, spread_options, table
 from recipe.cli.synth_demo import demo
-from recipe.cli.synthesizing import Asked, asked_for, run_it
+from recipe.cli.synth_ray import plan_of
+from recipe.cli.synthesizing import Asked, asked_for, judging, run_it
 from recipe.errors import RecipeError, did_you_mean
 from recipe.paths import SYNTHESIS, shown
+from recipe.progress import timed
 
 F = TypeVar("F", bound=Callable[..., Any])
 _STATES = {"kept": KEPT, "rejected": REJECTED, "open": AGAIN}
@@ -59,18 +62,21 @@ def endpoint_options(function: F) -> F:
         click.option("--temperature", type=click.FloatRange(0, 2), default=0.7, show_default=True),
         click.option("--timeout", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds a try."),
         click.option("--concurrency", type=click.IntRange(1, 2048), default=64, show_default=True,
-                     help="Requests out at once, at most; how many is found out."),
+                     help="Requests out at once, at most, at each worker of Ray; how many is found out."),
         click.option("--price", metavar="IN,OUT", envvar="PRICE",
                      help="US dollars per million tokens asked, answered.  [env: PRICE]"),
         click.option("--budget", metavar="AMOUNT", envvar="BUDGET",
                      help="2Mtokens or 5usd: nothing is sent beyond it.  [env: BUDGET]"),
         click.option("--limit", type=click.IntRange(1), envvar="LIMIT", help="Requests at most.  [env: LIMIT]"),
-        click.option("--model", envvar="MODEL", help="The endpoint's only model if none is named.  [env: MODEL]"),
-        click.option("--endpoint", envvar="ENDPOINT", metavar="URL", required=True,
+        click.option("--model", envvar="MODEL",
+                     help="The endpoint's only model if none is named; on Ray, a folder or a hub name.  [env: MODEL]"),
+        click.option("--engine", type=click.Choice([RAY]),
+                     help="Instead of an endpoint: vLLM in workers of Ray, here or on the cluster of RAY_ADDRESS."),
+        click.option("--endpoint", envvar="ENDPOINT", metavar="URL",
                      help="OpenAI-compatible, ends in /v1. Key: SYNTH_API_KEY or OPENAI_API_KEY.  [env: ENDPOINT]"),
     ):  # fmt: skip
         function = option(function)
-    return function
+    return spread_options(function)
 
 
 @command.command(
@@ -79,35 +85,47 @@ def endpoint_options(function: F) -> F:
         "recipe synth run v8 --endpoint http://localhost:8000/v1 --dry-run",
         "recipe synth run v8 --endpoint https://api.openai.com/v1 --model gpt-4o-mini --budget 5usd",
         "recipe synth run v8 --endpoint http://localhost:8000/v1 --task query_entities --limit 100",
+        "RAY_ADDRESS=head:6379 recipe synth run v8 --engine ray --model Qwen/Qwen2-72B-Instruct --tensor-parallel 4",
     ),
 )
 @run_options
-@data_options
+@raw_option
 @endpoint_options
 @_datasets
 @click.option("--dry-run", is_flag=True, help="Only tell the requests, tokens and cost.")
 def run(
-    blend: str, profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...], endpoint: str,
-    model: str | None, limit: int | None, budget: str | None, price: str | None, concurrency: int, timeout: float,
-    temperature: float, tasks: tuple[str, ...], dry_run: bool,
+    blend: str, profile: str | None, overrides: str, data: Path | None, endpoint: str | None,
+    engine: str | None, model: str | None, workers: int | None, tensor_parallel: int | None, limit: int | None,
+    budget: str | None, price: str | None, concurrency: int, timeout: float, temperature: float,
+    tasks: tuple[str, ...], dry_run: bool,
 ) -> None:  # fmt: skip
-    """Ask an endpoint until BLEND's datasets have the rows they want; what is stored is never asked again.
+    """Ask an LLM until BLEND's datasets have the rows they want; what is stored is never asked again.
 
     May be stopped at any time and run again, also by several processes at once.
     """
     resolved = resolve_run(blend, profile, overrides)
     names = enhanced([portion.name for portion in resolved.portions], tasks)
-    asked = asked_for(endpoint, model, Settings(temperature), concurrency, timeout)
-    known = Price.parse(price) if price else price_of(asked.model)
-    spending = Budget.parse(budget, asked.model, known)
+    if engine and not endpoint and model:
+        plan = plan_of(resolved, model, workers, tensor_parallel)
+        asked = Asked("", plan.name, Settings(temperature), concurrency, timeout, plan)
+    elif endpoint and not engine:
+        asked = asked_for(endpoint, model, Settings(temperature), concurrency, timeout)
+    else:
+        raise click.UsageError("name an --endpoint, or --engine ray and a --model")
+    spending = Budget.parse(budget, asked.model, Price.parse(price) if price else None)
     with Store(store_path()) as store:
         found = run_it(resolved, names, data, asked, store)
-        console().print(estimate_table(asked, estimates(found, store), known))
+        console().print(estimate_table(asked, estimates(found, store), spending.price))
+        if spending.price and not price:
+            click.echo(f"prices as of {prices().as_of}, {prices().source}; --price says what holds today")
         if dry_run:
             return
-        asked.synthesize(found, store, spending, limit)
-        counts = export_all(store, SYNTHESIS, synthesis_names())
-    made = sum(counts.values())
+        try:
+            asked.synthesize(found, store, spending, limit)
+        except (RecipeError, KeyboardInterrupt):
+            say(f"what was answered is kept; for `recipe data {blend}` to use it as it is: recipe synth export")
+            raise
+        made = sum(exported(store).values())
     click.echo(f"questions {shown(SYNTHESIS)}/questions  ({made:,}; recipe data {blend} uses them)")
     click.echo(f"report    {shown(SYNTHESIS)}/report.md, report.png  (recipe synth samples)")
 
@@ -115,7 +133,7 @@ def run(
 def estimate_table(asked: Asked, found: list[Estimate], price: Price | None) -> Table:
     """What a run may take; of tokens and cost what they come to if each seed row is asked about once."""
     numbers = ("wanted", "kept", "requests", "tokens asked", "answered", "USD")
-    made = table(f"{asked.model} at {asked.url}", "dataset", "way", *numbers, right=numbers)
+    made = table(f"{asked.model} at {asked.url or 'workers of Ray'}", "dataset", "way", *numbers, right=numbers)
     for one in found:
         cost = f"{one.dollars(price):.2f}" if price else "?"
         made.add_row(
@@ -141,7 +159,9 @@ def status() -> None:
     numbers = ("judged", "kept", "", "2nd try", "open", "near dup.", "tokens", "s a row")
     made = table(shown(store_path()), "dataset", "model", *numbers, "rejected because", right=numbers)
     with opened() as store:
-        for one in qualities(store):
+        with judging() as tell:
+            found = qualities(store, tell)
+        for one in found:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in list(one.reasons.items())[:4]) or "-"
             made.add_row(
                 one.dataset, one.model, f"{one.judged:,}", f"{one.kept:,}", f"{one.acceptance:.0%}", f"{one.second:,}",
@@ -150,7 +170,7 @@ def status() -> None:
             )  # fmt: skip
         console().print(made)
         stale = _stale(store)
-        total = sum(count for head in stale for _, _, count, *_ in store.counts(head))
+        total = _answers(store, stale)
     if stale:
         click.echo(f"{total:,} answers to {len(stale)} templates that have changed since  (recipe synth prune --stale)")
 
@@ -160,7 +180,7 @@ def status() -> None:
 def export(model: str | None) -> None:
     """Write the kept questions as Parquet, one file a dataset, and the report beside them."""
     with opened() as store:
-        counts = export_all(store, SYNTHESIS, synthesis_names(), model)
+        counts = exported(store, model)
     for name, count in counts.items():
         if count:
             click.echo(f"{count:9,}  {shown(SYNTHESIS)}/questions/{name}.parquet")
@@ -176,7 +196,8 @@ def export(model: str | None) -> None:
 @click.option("--stale", is_flag=True, help="Answers to templates that have changed since.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def prune(tasks: tuple[str, ...], model: str | None, stale: bool, yes: bool) -> None:
-    """Remove answers from the store for good."""
+    """Remove answers from the store for good, and their questions from what `recipe data` uses."""
+    _check(tasks)
     if not (tasks or model or stale):
         raise RecipeError("this would remove every answer", way_out="say which: --stale, --model NAME, --task DATASET")
     with opened() as store:
@@ -185,10 +206,14 @@ def prune(tasks: tuple[str, ...], model: str | None, stale: bool, yes: bool) -> 
             for head in (_stale(store) if stale else store.heads())
             if (not tasks or head.dataset in tasks) and model in (None, head.model)
         ]
-        total = sum(count for head in heads for _, _, count, *_ in store.counts(head))
+        total = _answers(store, heads)
         if total and not yes:
             click.confirm(f"remove {total:,} answers of {len(heads)} datasets and models?", abort=True)
-        click.echo(f"{store.prune(heads):,} answers removed")
+        if total:
+            with timed(f"removing {total:,} answers"):
+                store.prune(heads)
+            exported(store)
+        click.echo(f"{total:,} answers removed")
 
 
 @command.command(
@@ -200,9 +225,7 @@ def prune(tasks: tuple[str, ...], model: str | None, stale: bool, yes: bool) -> 
 @click.option("-n", "number", default=3, show_default=True, type=click.IntRange(min=1), help="Of each dataset.")
 def show_samples(tasks: tuple[str, ...], only: str | None, number: int) -> None:
     """Show seed rows, the answers to them, and the questions they became or why they did not."""
-    for name in tasks:
-        if name not in synthesis_names():
-            raise RecipeError(f"no synthesis makes '{name}'", way_out=did_you_mean(name, synthesis_names()))
+    _check(tasks)
     with opened() as store:
         for name in tasks or synthesis_names():
             for count, (head, record, questions) in enumerate(samples(store, name, _STATES.get(only or ""))):
@@ -219,6 +242,12 @@ def show_samples(tasks: tuple[str, ...], only: str | None, number: int) -> None:
                 click.echo()
 
 
+def exported(store: Store, model: str | None = None) -> Mapping[str, int]:
+    """Questions of each dataset that `recipe data` uses now."""
+    with judging() as tell:
+        return export_all(store, SYNTHESIS, synthesis_names(), model, tell)
+
+
 def opened() -> Store:
     """The store, if there is one."""
     if not store_path().exists():
@@ -226,7 +255,17 @@ def opened() -> Store:
     return Store(store_path())
 
 
-def _stale(store: Store) -> list[Any]:
+def _check(tasks: Sequence[str]) -> None:
+    for name in tasks:
+        if name not in synthesis_names():
+            raise RecipeError(f"no synthesis makes '{name}'", way_out=did_you_mean(name, synthesis_names()))
+
+
+def _answers(store: Store, heads: Sequence[Head]) -> int:
+    return sum(sum(store.tally(head).values()) for head in heads)
+
+
+def _stale(store: Store) -> list[Head]:
     current = {head for name in synthesis_names() for head in current_heads(store, load_synthesis(name))}
     return [head for head in store.heads() if head not in current]
 

@@ -18,13 +18,14 @@ from dataset_builders.synthesis.declare import synthesis_names
 from dataset_builders.synthesis.job import export_all
 from dataset_builders.synthesis.report import samples
 from dataset_builders.synthesis.request import Settings
-from dataset_builders.synthesis.store import KEPT, REJECTED, Record, Store
+from dataset_builders.synthesis.store import Store
+from dataset_builders.synthesis.tables import KEPT, REJECTED, Record
 from recipe.cli.common import console, examples, resolve_run, say, table
-from recipe.cli.prepare import EMBEDDED, ensure_model
+from recipe.cli.prepare import ensure_model
 from recipe.cli.synthesizing import asked_for, run_it
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
-from recipe.paths import ROOT, SYNTHESIS, shown
+from recipe.paths import EMBEDDED, ROOT, SYNTHESIS, shown
 from recipe.progress import timed
 
 _FOLDER = SYNTHESIS.with_name(f"{SYNTHESIS.name}-demo")  # apart from what training uses

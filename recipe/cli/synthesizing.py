@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 from axolotl_configs.render import Resolved
 from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.endpoint import Endpoint, checked, only_model
+from dataset_builders.synthesis.export import Tell
 from dataset_builders.synthesis.job import prepare, roomy
 from dataset_builders.synthesis.pace import Pace
-from dataset_builders.synthesis.plan import Wanted
+from dataset_builders.synthesis.plan import Wanted, ensure_seeds
 from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.run import Progress, Work, synthesize
 from dataset_builders.synthesis.store import Store
 from dataset_builders.task import ROOM
+from inference.serving.ray import Plan
 from recipe.cli.common import say
 from recipe.cli.prepare import ensure_raw
+from recipe.cli.synth_ray import endpoint_on_ray
 from recipe.errors import RecipeError
 from recipe.paths import CACHE
 from recipe.progress import Meter
@@ -30,13 +36,15 @@ _LOOK_SECONDS = 0.5  # between two updates of the progress
 
 @dataclass(frozen=True)
 class Asked:
-    """The endpoint and how it is asked."""
+    """The endpoint and how it is asked. ``plan``: what is served on Ray, where that is the endpoint; it has no ``url``
+    then, and ``concurrency`` is that of each worker."""
 
     url: str
     model: str
     settings: Settings
     concurrency: int
     timeout: float
+    plan: Plan | None = None
 
     def synthesize(self, works: Sequence[Work], store: Store, budget: Budget, limit: int | None) -> Progress:
         """Asks, with progress; says how it ended.
@@ -44,6 +52,13 @@ class Asked:
         Raises:
             RecipeError: see ``run.synthesize``. What was answered is kept.
         """
+        if not any(work.left and work.kept < work.wanted for work in works):
+            _tell_end(found := Progress(sum(work.wanted for work in works), sum(work.kept for work in works), budget))
+            return found
+        if self.plan:
+            with endpoint_on_ray(self.plan) as (url, workers):
+                there = replace(self, url=url, concurrency=self.concurrency * workers, plan=None)
+                return there.synthesize(works, store, budget, limit)
         with Meter("asking", "row") as meter:
             found = asyncio.run(self._ask(works, store, budget, limit, meter))
         _tell_end(found)
@@ -72,6 +87,8 @@ class Asked:
 
 def asked_for(url: str, model: str | None, settings: Settings, concurrency: int, timeout: float) -> Asked:
     """The endpoint at ``url``; without ``model``, its only one."""
+    # openai takes half a second to import, and reading the store as long: they need not wait for each other.
+    threading.Thread(target=import_module, args=("dataset_builders.synthesis.wire",), daemon=True).start()
     found = model or only_model(checked(url), os.environ)
     return Asked(checked(url), found, settings, concurrency, timeout)
 
@@ -82,10 +99,22 @@ def run_it(resolved: Resolved, names: Sequence[str], data: Path | None, asked: A
         raise RecipeError(f"{resolved.blend.name} has no dataset that an LLM enhances")
     raw, rows = ensure_raw(data), {portion.name: portion.rows for portion in resolved.portions}
     wanted = [roomy(Wanted(name, rows[name], raw, resolved.profile.max_rejected), ROOM) for name in names]
-    with Meter("choosing seed rows", "dataset") as meter:
-        return prepare(
-            wanted, store, CACHE, asked.model, asked.settings, lambda name, done, total: meter.update(done, total, name)
-        )
+    with counting("choosing seed rows", "dataset") as tell:
+        files = ensure_seeds(wanted, CACHE, tell)
+    with judging() as tell:
+        return prepare(wanted, files, store, asked.model, asked.settings, tell)
+
+
+def judging() -> AbstractContextManager[Tell]:
+    """Progress of answers that are looked at."""
+    return counting("judging", "answer")
+
+
+@contextmanager
+def counting(what: str, unit: str) -> Iterator[Tell]:
+    """A meter that is told a name, how much is done, and of how much."""
+    with Meter(what, unit) as meter:
+        yield lambda name, done, total: meter.update(done, total, name)
 
 
 def _tell_end(found: Progress) -> None:

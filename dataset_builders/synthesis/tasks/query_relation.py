@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from dataset_builders.raw import RawData
@@ -12,6 +13,7 @@ from dataset_builders.task import Question, Seeded
 from dataset_builders.tasks._common import one_line, query_entity
 from dataset_builders.tasks._judgements import by_query, stems
 
+_WORD = re.compile(r"[^\W\d_]{3}")
 _RELATIONS = ("irrelevant", "substitute", "complement", "narrowing")
 
 
@@ -30,6 +32,8 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
 def _questions(seed: Seed, answer: Query) -> Iterator[Question]:
     first, relation, second = seed.fields["query"], seed.fields["relation"], one_line(answer.query).lower()
     different([first, second])
+    if not _WORD.search(second):
+        raise Unfit("no words", f"{second!r} is nothing that anybody searches for")
     in_language(counted(second, 1, 9, "query"), "English")
     ours, theirs = stems(first), stems(second)
     if relation == "narrowing" and not ours < theirs:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from dataset_builders import sample_shop
 from dataset_builders.synthesis.budget import Budget
-from dataset_builders.synthesis.declare import Seed, load_synthesis
+from dataset_builders.synthesis.declare import Seed, load_synthesis, synthesis_names
 from dataset_builders.synthesis.endpoint import Endpoint
 from dataset_builders.synthesis.pace import Pace
-from dataset_builders.synthesis.plan import SeedFile, write_seeds
+from dataset_builders.synthesis.plan import SeedFile, Wanted, ensure_seeds, write_seeds
 from dataset_builders.synthesis.request import Settings, template_digest
 from dataset_builders.synthesis.run import Progress, Work, synthesize
 from dataset_builders.synthesis.store import Store
@@ -44,6 +45,24 @@ def quoting(request: dict[str, Any], number: int) -> Reply:
     """A model that does as it is told."""
     phrase = next(phrase for phrase in PRAISE if phrase in given(request)["review"])
     return completion(json.dumps({"aspect": "behaviour", "keyphrase": phrase}))
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The raw files of a small sample shop."""
+    raw = tmp_path_factory.mktemp("shop")
+    sample_shop.write(raw, scale=0.3, seed=2024)
+    return raw
+
+
+@pytest.fixture(scope="session")
+def cache(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the seed rows of every dataset: all that want up to 32 have the same. One by one, since workers take longer
+    to start than this does."""
+    folder = tmp_path_factory.mktemp("cache")
+    for name in synthesis_names():
+        ensure_seeds([Wanted(name, 32, shop)], folder, lambda *told: None)
+    return folder
 
 
 @pytest.fixture

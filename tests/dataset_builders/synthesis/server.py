@@ -1,12 +1,15 @@
 """An OpenAI-compatible server for tests and benchmarks: it answers after a while, or goes wrong as it is told.
 
-python -m tests.dataset_builders.synthesis.server 0.05     prints its port; answers after 50 ms
+    python -m tests.dataset_builders.synthesis.server 0.05 TEXT
+
+prints its port; answers TEXT after 50 ms, and a GET with what it has seen so far.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import selectors
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -51,9 +54,40 @@ def refused(status: int, message: str = "no", **headers: str) -> Reply:
     return Reply(json.dumps(body).encode(), status, {name.replace("_", "-"): text for name, text in headers.items()})
 
 
+@dataclass
+class Server:
+    """``script`` may be exchanged at any time.
+
+    Attributes:
+        asked: bodies of the requests so far, if they are kept.
+        most_out: requests that it had at once, at most.
+        seconds: that it has had requests for, in sum: from the last byte read to the answer written.
+    """
+
+    script: Script
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    keep: bool = True
+    port: int = 0
+    answered: int = 0
+    out: int = 0
+    most_out: int = 0
+    seconds: float = 0.0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    async def listen(self) -> asyncio.Server:
+        """Listens on a free port."""
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(lambda: _Connection(self), "127.0.0.1", backlog=1024)
+        self.port = listening.sockets[0].getsockname()[1]
+        return listening
+
+
 class _Connection(asyncio.Protocol):
-    def __init__(self, script: Script, asked: list[dict[str, Any]] | None) -> None:
-        self._script, self._asked, self._received = script, asked, b""
+    def __init__(self, server: Server) -> None:
+        self._server, self._received = server, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -68,14 +102,31 @@ class _Connection(asyncio.Protocol):
         if len(body) < (int(lengths[0].partition(b":")[2]) if lengths else 0):
             return
         self._received = b""
-        request = json.loads(body) if body else {}
-        if self._asked is not None:
-            self._asked.append(request)
-        reply = self._script(request, len(self._asked or ()))
+        server, request = self._server, json.loads(body) if body else {}
+        if server.keep:
+            server.asked.append(request)
+        reply = server.script(request, len(server.asked))
+        server.out += 1
+        server.most_out = max(server.out, server.most_out)
+        loop = asyncio.get_running_loop()
+        self._began = loop.time()
         if reply.delay != float("inf"):
-            asyncio.get_running_loop().call_later(reply.delay, self._send, reply)
+            loop.call_later(reply.delay, self._send, reply)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._back()
+
+    def _back(self) -> None:
+        if self._began is not None:
+            self._server.out -= 1
+            self._server.seconds += asyncio.get_running_loop().time() - self._began
+            self._began = None
+
+    _began: float | None = None
 
     def _send(self, reply: Reply) -> None:
+        self._server.answered += 1
+        self._back()
         if reply.status == 0:
             self._transport.abort()
             return
@@ -88,31 +139,14 @@ class _Connection(asyncio.Protocol):
         self._transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + reply.body)
 
 
-@dataclass
-class Server:
-    """Runs in a thread; ``asked`` are the requests' bodies so far. ``script`` may be exchanged at any time."""
-
-    script: Script
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    port: int = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-
 @contextmanager
 def serving(script: Script) -> Iterator[Server]:
-    """The server, up; down again after the block."""
+    """A server in a thread, up; down again after the block."""
     server, up = Server(script), threading.Event()
     loop = asyncio.new_event_loop()
 
     async def start() -> None:
-        listening = await loop.create_server(
-            lambda: _Connection(lambda request, number: server.script(request, number), server.asked),
-            "127.0.0.1",
-        )
-        server.port = listening.sockets[0].getsockname()[1]
+        await server.listen()
         up.set()
 
     def run() -> None:
@@ -131,12 +165,18 @@ def serving(script: Script) -> Iterator[Server]:
 
 async def _serve(delay: float, text: str) -> None:
     answer = completion(text, delay=delay)
-    listening = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(lambda request, number: answer, None), "127.0.0.1", backlog=1024
-    )
-    print(listening.sockets[0].getsockname()[1], flush=True)
+
+    def script(request: dict[str, Any], number: int) -> Reply:
+        seen = {"answered": server.answered, "most_out": server.most_out, "seconds": server.seconds}
+        return answer if request else Reply(json.dumps(seen).encode())
+
+    server = Server(script, keep=False)
+    listening = await server.listen()
+    print(server.port, flush=True)
     await listening.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(float(sys.argv[1]), sys.argv[2]))
+    # epoll counts in milliseconds, and lets those that it wakes together arrive together; select is exact.
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        runner.run(_serve(float(sys.argv[1]), sys.argv[2]))

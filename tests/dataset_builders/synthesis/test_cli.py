@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from dataset_builders import sample_shop
 from dataset_builders.made import path_of
 from dataset_builders.synthesis.declare import Seed
 from recipe.cli import synth, synthesizing
@@ -24,16 +23,20 @@ _TASKS = ("--task", "product_category", "--task", "query_relation")
 
 def answering(request: dict[str, Any], number: int) -> Reply:
     """Rewords well, and refuses to make queries."""
-    name = request["response_format"]["json_schema"]["name"]
+    name = _name(request)
     if name != "product_category":
         return completion("I cannot do that.")
     return completion(json.dumps(GOOD[name](Seed("", given(request), ""))))
 
 
+def _name(request: dict[str, Any]) -> str:
+    return str(request["response_format"]["json_schema"]["name"])
+
+
 @pytest.fixture
-def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def recipe(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setattr(synth, "SYNTHESIS", tmp_path / "synthesis")
-    monkeypatch.setattr(synthesizing, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(synthesizing, "CACHE", cache)
     for name in ("ENDPOINT", "MODEL", "BUDGET", "LIMIT", "PRICE", "PROFILE", "SET", "DATA"):
         monkeypatch.delenv(name, raising=False)
 
@@ -46,10 +49,9 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
     return run
 
 
-def test_from_the_dry_run_to_the_samples(recipe: Callable[..., Result], tmp_path: Path) -> None:
-    sample_shop.write(tmp_path / "shop", scale=0.3, seed=2024)
+def test_from_the_dry_run_to_the_samples(recipe: Callable[..., Result], shop: Path, tmp_path: Path) -> None:
     with serving(answering) as server:
-        run = ("run", "v8", "-p", "cpu", "--data", str(tmp_path / "shop"), "--endpoint", server.url, *_TASKS)
+        run = ("run", "v8", "-p", "cpu", "--data", str(shop), "--endpoint", server.url, *_TASKS)
         run = (*run, "--model", "tiny", "--price", "1,2")
         dry = recipe(*run, "--dry-run")
         assert not server.asked and "product_category" in dry.stdout and "2 datasets" in dry.stdout
@@ -65,8 +67,10 @@ def test_from_the_dry_run_to_the_samples(recipe: Callable[..., Result], tmp_path
     shown = recipe("samples", "--only", "rejected", "-n", "2").stdout
     assert shown.count("I cannot do that.") == 4 and "rejected  a refusal" in shown
     assert "product_category.parquet" in recipe("export").stdout
-    assert "not remove" not in recipe("prune", "--task", "query_relation", "--yes").stdout
-    assert "query_relation" not in recipe("status").stdout
+    kept = sum(_name(request) == "product_category" for request in server.asked)
+    assert recipe("prune", "--task", "product_category", "--yes").stdout == f"{kept} answers removed\n"
+    assert "product_category" not in recipe("status").stdout
+    assert not path_of(tmp_path / "synthesis", "product_category").exists()  # nor does `recipe data` use it any more
 
 
 def test_mistakes_are_told_before_anything_is_asked(recipe: Callable[..., Result]) -> None:
@@ -76,8 +80,15 @@ def test_mistakes_are_told_before_anything_is_asked(recipe: Callable[..., Result
         recipe("run", "v8", "-p", "cpu", "--endpoint", "http://127.0.0.1:9/v1", "--task", "query_relations")
     with pytest.raises(RecipeError, match="is no endpoint"):
         recipe("run", "v8", "-p", "cpu", "--endpoint", "localhost:8000")
+    run = ("run", "v8", "-p", "cpu", "--endpoint", "http://x/v1", "--model", "m")
     with pytest.raises(RecipeError, match="no budget"):
-        recipe("run", "v8", "-p", "cpu", "--endpoint", "http://x/v1", "--model", "m", "--budget", "all")
+        recipe(*run, "--budget", "all")
+    with pytest.raises(RecipeError, match=r"what m costs is not known\n  -> --price"):
+        recipe(*run, "--budget", "5usd")
+    with pytest.raises(RecipeError, match="no synthesis makes 'query_relations'"):
+        recipe("prune", "--task", "query_relations")
+    with pytest.raises(RecipeError, match="every answer"):
+        recipe("prune")
 
 
 def test_without_an_endpoint_nothing_runs(recipe: Callable[..., Result]) -> None:

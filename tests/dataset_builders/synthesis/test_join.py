@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_builders import blend, sample_shop
+from dataset_builders import blend
 from dataset_builders.blend import Limits
 from dataset_builders.choice import unpacked
 from dataset_builders.made import made_of, path_of, read_made
 from dataset_builders.pool import Pool
 from dataset_builders.pools import ensure_pools
-from dataset_builders.synthesis.declare import load_synthesis
+from dataset_builders.synthesis.answers import judge
+from dataset_builders.synthesis.declare import Unfit, load_synthesis
 from dataset_builders.synthesis.export import export
 from dataset_builders.synthesis.job import estimates, prepare
-from dataset_builders.synthesis.plan import Wanted
+from dataset_builders.synthesis.plan import Wanted, ensure_seeds
 from dataset_builders.synthesis.report import qualities, write_report
 from dataset_builders.synthesis.request import Settings
-from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Record, Store
+from dataset_builders.synthesis.run import Work
+from dataset_builders.synthesis.store import Store
+from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Record
 from dataset_builders.task import held_out
 from recipe.chat import ChatTokenizer
 from recipe.errors import RecipeError
@@ -32,24 +37,31 @@ NAMES = ("product_category", "query_relation")
 ROWS = 60
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    raw = tmp_path_factory.mktemp("shop")
-    sample_shop.write(raw, scale=0.5, seed=2024)
-    return raw
+def good_answers(work: Work) -> Iterator[tuple[bytes, bytes, str]]:
+    """Digest, seed row and answer."""
+    for digest, row in work.seeds.rows(iter(range(len(work.seeds)))):
+        said = json.dumps(GOOD[work.synthesis.name](unpacked(row)))
+        try:
+            judge(work.synthesis, work.task, unpacked(row), said)
+        except Unfit:
+            continue
+        yield digest, row, said
+
+
+def prepared(wanted: list[Wanted], store: Store, cache: Path) -> list[Work]:
+    return prepare(wanted, ensure_seeds(wanted, cache, lambda *told: None), store, "tiny", Settings())
 
 
 @pytest.fixture(scope="module")
-def answered(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def answered(shop: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store of twenty good answers and two bad ones for each dataset, exported."""
     folder = tmp_path_factory.mktemp("synthesis")
     wanted = [Wanted(name, 20, shop) for name in NAMES]
     with Store(folder / "store.sqlite") as store:
-        works = prepare(wanted, store, folder / "cache", "tiny", Settings(), lambda *told: None)
+        works = prepared(wanted, store, cache)
         for work in works:
-            for number, (digest, row) in zip(range(22), work.seeds.rows(iter(range(22))), strict=True):
-                texts = (json.dumps(GOOD[work.synthesis.name](unpacked(row))), "")
-                verdict = (KEPT, "")
+            for number, (digest, row, said) in enumerate(islice(good_answers(work), 22)):
+                texts, verdict = (said, ""), (KEPT, "")
                 if number >= 20:
                     texts, verdict = ("Sorry, no.", "Sorry, no."), (REJECTED, "a refusal")
                 store.put(Record(work.head.id, digest, *verdict, row, *texts, 90, 9, 0.2, 1.0)).result()
@@ -143,7 +155,7 @@ def test_changed_rules_judge_what_is_stored(answered: Path, shop: Path, tmp_path
         assert path_of(folder, "query_relation").read_bytes() == path_of(answered, "query_relation").read_bytes()
 
 
-def test_report_and_estimate(answered: Path, shop: Path, tmp_path: Path) -> None:
+def test_report_and_estimate(answered: Path, shop: Path, cache: Path, tmp_path: Path) -> None:
     with Store(answered / "store.sqlite") as store:
         found = {one.dataset: one for one in qualities(store)}
         assert set(found) == set(NAMES)
@@ -151,7 +163,7 @@ def test_report_and_estimate(answered: Path, shop: Path, tmp_path: Path) -> None
         assert (one.kept, one.judged, one.reasons) == (20, 22, {"a refusal": 2}) and one.words[1] == 1
         assert one.asked == 22 * 90 and one.questions == 20
         write_report(store, tmp_path)
-        works = prepare([Wanted("query_relation", 30, shop)], store, answered / "cache", "tiny", Settings(), print)
+        works = prepared([Wanted("query_relation", 30, shop)], store, cache)
         (estimate,) = estimates(works, store)
     assert (tmp_path / "report.png").stat().st_size > 5_000
     assert "| query_relation | construct | tiny | 22 | 20 (91%) |" in (tmp_path / "report.md").read_text()
@@ -159,14 +171,14 @@ def test_report_and_estimate(answered: Path, shop: Path, tmp_path: Path) -> None
     assert 2_000 < estimate.asked < 8_000
 
 
-def test_another_process_may_have_done_the_work(answered: Path, shop: Path, tmp_path: Path) -> None:
+def test_another_process_may_have_done_the_work(answered: Path, shop: Path, cache: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(answered, folder)
     with Store(folder / "store.sqlite") as store, Store(folder / "store.sqlite") as other:
-        (work,) = prepare([Wanted("query_relation", 24, shop)], store, folder / "cache", "tiny", Settings(), print)
+        (work,) = prepared([Wanted("query_relation", 24, shop)], store, cache)
         assert (work.kept, work.wanted) == (20, 24) and work.next(store) is not None
-        (theirs,) = prepare([Wanted("query_relation", 24, shop)], other, folder / "cache", "tiny", Settings(), print)
-        for digest, row in theirs.seeds.rows(iter(range(30, 34))):
+        (theirs,) = prepared([Wanted("query_relation", 24, shop)], other, cache)
+        for digest, row in theirs.seeds.rows(iter(range(60, 64))):
             other.put(Record(work.head.id, digest, KEPT, "", row, "{}", "", 1, 1, 0.1, 1.0)).result()
         found = [work.next(store) for _ in range(6)]
     assert found[-1] is None and work.kept + work.out <= 24

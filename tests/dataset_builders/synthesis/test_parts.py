@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -12,15 +13,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataset_builders.synthesis import request
 from dataset_builders.synthesis.answers import read
-from dataset_builders.synthesis.budget import Budget, Price, price_of
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit, exactly
+from dataset_builders.synthesis.budget import Budget, Price, prices
+from dataset_builders.synthesis.declare import (
+    Answer,
+    Seed,
+    Short,
+    Synthesis,
+    Unfit,
+    exactly,
+    load_synthesis,
+    synthesis_names,
+)
 from dataset_builders.synthesis.endpoint import _retry_after, only_model
 from dataset_builders.synthesis.pace import Pace
-from dataset_builders.synthesis.plan import SeedFile, write_seeds
+from dataset_builders.synthesis.plan import SeedFile, Wanted, ensure_seeds, write_seeds
 from dataset_builders.synthesis.request import seed_digest
 from dataset_builders.synthesis.rules import computed, in_language, speaks_to_model
 from recipe.errors import RecipeError
+from recipe.paths import PROMPTS
 from tests.dataset_builders.synthesis.conftest import reviews
 from tests.dataset_builders.synthesis.server import Reply, refused, serving
 
@@ -57,7 +69,7 @@ _JSON = st.recursive(
 
 
 @given(st.text() | _JSON.map(json.dumps))
-@settings(max_examples=150)
+@settings(max_examples=75)
 def test_whatever_is_said_has_the_form_or_is_refused(said: str) -> None:
     try:
         found = read(said, Form)
@@ -141,7 +153,7 @@ def test_who_speaks_to_the_model(text: str, does: bool) -> None:
 def test_budgets(text: str | None, tokens: float | None, dollars: float | None) -> None:
     found = Budget.parse(text, "gpt-4o-mini", None)
     assert (found.tokens, found.dollars) == (tokens or float("inf"), dollars or float("inf"))
-    assert found.price == price_of("gpt-4o-mini") == Price(0.15, 0.60)
+    assert found.price == prices().of("gpt-4o-mini") == Price(0.15, 0.60)
 
 
 @pytest.mark.parametrize("text", ["5", "lots", "5eur", "-3usd", "$5tokens"])
@@ -155,8 +167,39 @@ def test_money_needs_a_price() -> None:
         Budget.parse("5usd", "a model of my own", None)
     assert "--price" in str(caught.value)
     assert Budget.parse("5usd", "a model of my own", Price.parse("1,2")).price == Price(1.0, 2.0)
+
+
+@pytest.mark.parametrize("text", ["cheap", "1", "1,2,3", "-1,2", "nan,1", "1,inf", ""])
+def test_what_is_no_price(text: str) -> None:
     with pytest.raises(RecipeError, match="is no price"):
-        Price.parse("cheap")
+        Price.parse(text)
+
+
+_PRICES = """as_of: 2026-04
+source: https://example.org
+models:
+  m: {asked: 1, answered: 2.5}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("answered: 2.5", "answered: -2.5", r":4.*models\.m\.answered"),
+        ("answered: 2.5", "answered: .nan", r":4.*models\.m\.answered"),
+        ("answered: 2.5", "answered: '2.5'", r":4.*models\.m\.answered"),
+        ("{asked: 1, answered: 2.5}", "[1, 2.5]", r":4.*models\.m"),
+        ("answered", "anwsered", r":4.*models\.m\.answered"),
+        ("2026-04", "2026-13", r":1.*as_of"),
+        ("https", "somewhere", r":2.*source"),
+    ],
+)
+def test_the_table_of_prices_is_strict(old: str, new: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(_PRICES)
+    assert prices(tmp_path / "good.yaml").of("m") == Price(1.0, 2.5)
+    (tmp_path / "prices.yaml").write_text(_PRICES.replace(old, new))
+    with pytest.raises(RecipeError, match=told):
+        prices(tmp_path / "prices.yaml")
 
 
 def test_retry_after_in_all_its_forms() -> None:
@@ -188,44 +231,53 @@ async def _serve(pace: Pace, requests: int, capacity: int, refuse_above: int) ->
 
     async def one() -> None:
         nonlocal refused_ones
-        epoch, out = pace.epoch, pace.out
-        if out > refuse_above:
-            await asyncio.sleep(0.001)
-            refused_ones += 1
-            pace.refused(epoch, 0.0)
-        else:
-            seconds = 0.005 * max(1.0, out / capacity)
-            await asyncio.sleep(seconds)
-            pace.answered(seconds)
-        pace.leave()
+        async with pace.place() as epoch:
+            assert pace.out <= pace.most
+            if pace.out > refuse_above:
+                await asyncio.sleep(0.001)
+                refused_ones += 1
+                pace.refused(epoch, 0.0)
+            else:
+                seconds = 0.003 * max(1.0, pace.out / capacity)
+                await asyncio.sleep(seconds)
+                pace.answered(seconds)
 
-    tasks = []
-    for _ in range(requests):
-        await pace.enter()
-        assert pace.out <= pace.most
-        tasks.append(asyncio.create_task(one()))
-    await asyncio.gather(*tasks)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(requests):
+            group.create_task(one())
+    assert pace.out == 0
     return refused_ones
 
 
 def test_the_pace_grows_to_what_is_allowed() -> None:
     pace = Pace(48)
-    asyncio.run(_serve(pace, 3000, 1000, 1000))
-    assert pace.limit == 48 and pace.out == 0
+    asyncio.run(_serve(pace, 1000, 1000, 1000))
+    assert pace.limit == 48
 
 
 def test_the_pace_falls_at_a_429_and_stays_near_the_bound() -> None:
     pace = Pace(64)
-    refused_ones = asyncio.run(_serve(pace, 4000, 1000, 20))
-    assert refused_ones < 400 and pace.limit < 40
+    refused_ones = asyncio.run(_serve(pace, 1000, 1000, 20))
+    assert refused_ones < 100 and pace.limit < 40
 
 
 def test_a_429_cuts_once_for_all_that_were_out() -> None:
-    pace = Pace(64, start=64)
-    epoch = pace.epoch
-    for _ in range(30):
-        pace.refused(epoch, 0.0)
-    assert pace.limit == 32 and pace.epoch == epoch + 1
+    async def refuse(pace: Pace, group: asyncio.TaskGroup) -> None:
+        async def one() -> None:
+            async with pace.place() as epoch:
+                await asyncio.sleep(0)
+                pace.refused(epoch, 0.0)
+
+        for _ in range(30):
+            group.create_task(one())
+
+    async def all_of_it() -> Pace:
+        pace = Pace(64, start=64)
+        async with asyncio.TaskGroup() as group:
+            await refuse(pace, group)
+        return pace
+
+    assert asyncio.run(all_of_it()).limit == 32
 
 
 def test_a_seed_file(tmp_path: Path) -> None:
@@ -244,6 +296,34 @@ def test_an_empty_seed_file(tmp_path: Path) -> None:
     assert write_seeds(tmp_path / "s", iter([])) == 0
     file = SeedFile(tmp_path / "s")
     assert len(file) == 0 and file.without(b"") == file.without(b"x" * 16) == [] and list(file.rows(iter([]))) == []
+
+
+def test_seed_rows_chosen_side_by_side_are_the_same(shop: Path, cache: Path, tmp_path: Path) -> None:
+    wanted = [Wanted(name, 32, shop) for name in ("query_relation", "query_entities")]
+    here, there = (ensure_seeds(wanted, folder, lambda *told: None) for folder in (tmp_path, cache))
+    assert {name: path.read_bytes() for name, path in here.items()} == {
+        name: path.read_bytes() for name, path in there.items()
+    }
+
+
+def test_a_changed_template_asks_its_own_again_and_a_changed_frame_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digests(changed: str | None) -> dict[str, str]:
+        folder = tmp_path / str(changed)
+        shutil.copytree(PROMPTS / "synthesis", folder / "synthesis")
+        if changed:
+            with (folder / "synthesis" / changed).open("a") as template:
+                template.write("And be quick.")
+        monkeypatch.setattr(request, "PROMPTS", folder)
+        request._instructions.cache_clear()
+        return {name: request.template_digest(load_synthesis(name)) for name in synthesis_names()}
+
+    before = digests(None)
+    assert {name for name, found in digests("query_entities.j2").items() if found != before[name]} == {"query_entities"}
+    assert not before.items() & digests("_system.j2").items()
+    monkeypatch.undo()
+    request._instructions.cache_clear()
 
 
 def test_a_seed_is_its_fields() -> None:

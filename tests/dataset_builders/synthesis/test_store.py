@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
+from dataset_builders.synthesis.store import Store
+from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Count, Head, Record
 from recipe.errors import RecipeError
 from recipe.paths import ROOT
 
 _PUTS = """
 import sys
 from pathlib import Path
-from dataset_builders.synthesis.store import KEPT, Record, Store
+from dataset_builders.synthesis.store import Store
+from dataset_builders.synthesis.tables import KEPT, Record
 with Store(Path(sys.argv[1])) as store:
     head = store.head("d", "t", "m", "s")
     for number in range(10**9):
@@ -27,7 +33,8 @@ with Store(Path(sys.argv[1])) as store:
 _CLAIMS = """
 import sys, time
 from pathlib import Path
-from dataset_builders.synthesis.store import KEPT, Record, Store
+from dataset_builders.synthesis.store import Store
+from dataset_builders.synthesis.tables import KEPT, Record
 with Store(Path(sys.argv[1])) as store:
     head = store.head("d", "t", "m", "s")
     for start in range(0, 600, 50):
@@ -44,6 +51,10 @@ def seed(number: int) -> bytes:
 
 def record(head: Head, number: int, state: int = KEPT, second: str = "") -> Record:
     return Record(head.id, seed(number), state, "" if state == KEPT else "why", b"row", "one", second, 10, 2, 0.5, 1.0)
+
+
+def states(store: Store, head: Head) -> dict[bytes, int]:
+    return {found.seed: found.state for found in store.records(head)}
 
 
 def test_a_second_answer_is_added_to_the_first(tmp_path: Path) -> None:
@@ -68,10 +79,10 @@ def test_what_was_acknowledged_outlives_kill_9(tmp_path: Path) -> None:
     process.wait()
     with Store(path) as store:
         head = store.head("d", "t", "m", "s")
-        states = store.states(head)
-        assert {seed(int(line)) for line in told if line.strip().isdigit()} <= set(states)
+        kept = states(store, head)
+        assert {seed(int(line)) for line in told if line.strip().isdigit()} <= set(kept)
         assert len(told) >= 300
-        later = seed(len(states))  # the dead process may have claimed it
+        later = seed(len(kept))  # the dead process may have claimed it
         assert store.claim(head, [later]) == {later}
 
 
@@ -84,8 +95,9 @@ def test_two_processes_share_the_work(tmp_path: Path) -> None:
     assert not done[0] & done[1]
     with Store(path) as store:
         head = store.head("d", "t", "m", "s")
-        assert len(store.states(head)) == len(done[0]) + len(done[1])
-        rest = [seed(number) for number in range(600) if seed(number) not in store.states(head)]
+        there = states(store, head)
+        assert len(there) == len(done[0]) + len(done[1])
+        rest = [seed(number) for number in range(600) if seed(number) not in there]
         assert store.claim(head, rest) == set(rest)  # neither of them holds anything any more
 
 
@@ -102,12 +114,12 @@ def test_heads_are_apart(tmp_path: Path) -> None:
         old, new, model = (store.head("d", t, m, "s") for t, m in (("t1", "m"), ("t2", "m"), ("t2", "m2")))
         store.put(record(old, 1)).result()
         assert store.head("d", "t1", "m", "s") == old
-        assert store.states(new) == store.states(model) == {}
+        assert states(store, new) == states(store, model) == {}
         assert store.claim(new, [seed(1)]) == {seed(1)} and store.claim(old, [seed(1)]) == set()
         store.put(record(new, 1, REJECTED, "two")).result()
         assert store.prune([old]) == 1
-        assert store.heads() == [new, model] and store.states(new) == {seed(1): REJECTED}
-        assert store.counts(new) == [(REJECTED, "why", 1, 10, 2, 0.5)]
+        assert store.heads() == [new, model] and states(store, new) == {seed(1): REJECTED}
+        assert store.counts(new) == [Count(REJECTED, "why", 1, 1, 10, 2, 0.5)]
 
 
 def test_what_rules_say_now(tmp_path: Path) -> None:
@@ -115,8 +127,38 @@ def test_what_rules_say_now(tmp_path: Path) -> None:
         head = store.head("d", "t", "m", "s")
         store.put(record(head, 1)).result()
         store.judged(head, "rules 2", [(AGAIN, "changed", seed(1))])
-        assert store.states(head) == {seed(1): AGAIN}
+        assert states(store, head) == {seed(1): AGAIN}
         assert store.head("d", "t", "m", "s").rules == "rules 2"
+
+
+_OPERATIONS = st.lists(
+    st.tuples(st.integers(1, 6), st.sampled_from([KEPT, AGAIN, REJECTED]), st.booleans(), st.booleans()), max_size=20
+)
+
+
+@given(_OPERATIONS)
+@settings(max_examples=20, deadline=None)
+def test_what_is_counted_is_what_is_there(operations: list[tuple[int, int, bool, bool]]) -> None:
+    """Answers, second answers and changed verdicts in any order."""
+    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "s") as store:
+        head, other = (store.head("d", template, "m", "s") for template in ("t1", "t2"))
+        store.put(record(other, 1)).result()
+        for number, state, judged, second in operations:
+            if judged:
+                store.judged(head, "rules", [(state, "judged", seed(number))])
+            else:
+                store.put(record(head, number, state, "two" * second)).result()
+        there = Counter[tuple[int, str]]()
+        tokens, twice = 0, 0
+        for one in store.records(head):
+            there[one.state, one.reason] += 1
+            tokens, twice = tokens + one.asked, twice + bool(one.second)
+        counts = store.counts(head)
+        assert {(count.state, count.reason): count.answers for count in counts} == there
+        assert (sum(count.asked for count in counts), sum(count.twice for count in counts)) == (tokens, twice)
+        assert sum(store.tally(head).values()) == there.total() and store.tally(other) == {KEPT: 1}
+        store.prune([head])
+        assert store.counts(head) == []
 
 
 def test_no_store(tmp_path: Path) -> None:

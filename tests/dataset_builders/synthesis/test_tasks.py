@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from dataset_builders import sample_shop
 from dataset_builders.blanks import INSTRUCTION, filled
 from dataset_builders.chat import messages
 from dataset_builders.choice import unpacked
@@ -24,13 +23,10 @@ Said = dict[str, Any]
 Make = Callable[[Seed], Said]
 
 
-@pytest.fixture(scope="session")
-def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Seed]]:
+@pytest.fixture(scope="module")
+def seeds(shop: Path, cache: Path) -> dict[str, list[Seed]]:
     """Of each dataset the first seed rows of the sample shop."""
-    raw = tmp_path_factory.mktemp("shop")
-    sample_shop.write(raw, scale=0.5, seed=2024)
-    wanted = [Wanted(name, 30, raw) for name in synthesis_names()]
-    files = ensure_seeds(wanted, tmp_path_factory.mktemp("cache"), lambda name, done, total: None)
+    files = ensure_seeds([Wanted(name, 30, shop) for name in synthesis_names()], cache, lambda *told: None)
     return {name: [unpacked(row) for _, row in _rows(path)] for name, path in files.items()}
 
 
@@ -204,6 +200,10 @@ BAD = [
      {"query": "lamp shade"}, "not narrower"),
     ("query_relation", Seed("query:oak lamp", {"query": "oak lamp", "relation": "irrelevant"}, ""),
      {"query": "garden lamp"}, "not far enough"),
+    ("query_relation", Seed("query:oak lamp", {"query": "oak lamp", "relation": "substitute"}, ""),
+     {"query": "x123 y23"}, "no words"),
+    ("product_type_explanation", Seed("product:B1", {"product_type": "Lamps", "categories": [], "example": ""}, ""),
+     {"explanation": "The explanation is now corrected to one sentence in one paragraph."}, "speaks of itself"),
     ("product_type_explanation", Seed("product:B1", {"product_type": "Lamps", "categories": [], "example": ""}, ""),
      {"explanation": "You will love our lamps since they are the best that you can buy."}, "a sales pitch"),
 ]  # fmt: skip

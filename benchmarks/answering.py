@@ -1,0 +1,91 @@
+"""Answering: beside a plain ``generate`` loop, beside vLLM called directly, and a sweep beside one evaluation."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from benchmarks.measure import Cost, Result, cost
+from inference.job import Job
+from inference.predictions import PREDICTIONS
+from recipe import manifest
+from recipe.cli.answering import cpu_settings
+from recipe.environments import python, variables
+from recipe.paths import ROOT, RUNS, VENVS
+
+MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
+QUESTIONS = RUNS / "cpu" / "questions" / "test.parquet"
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+TIMES_LOOP, NOT_SLOWER, TIMES_ONE = 6.0, 1.0, 5.2
+
+
+def run() -> list[Result]:
+    """Seconds of answering, the model loaded; the sweep and its evaluation are whole processes."""
+    cost([str(VENVS / "core" / "bin" / "recipe"), "questions", "v8", "-p", "cpu"])
+    with tempfile.TemporaryDirectory(dir=ROOT / "data") as name:
+        folder = Path(name)
+        loop, loop_answers = _peer("loop", folder)
+        direct, direct_answers = _peer("vllm", folder)
+        engines = {engine: _evaluated(folder, engine, "exact") for engine in ("vllm", "transformers")}
+        free, free_answers, _ = _evaluated(folder, "vllm", "free")
+        _serve(["-m", "benchmarks.answering_peer", "adapter", str(MODEL), str(folder / "adapter")])
+        one, five = _swept(folder, WEIGHTS[-1:]), _swept(folder, WEIGHTS)
+    questions = len(loop_answers)
+    best = min(engines, key=lambda engine: engines[engine][0])
+    return [
+        *(Result(f"{questions} questions, engine {engine}: {questions / seconds:.1f} a second, "
+                 f"{_equal(answers, loop_answers)} as the peer's; whole process {whole.wall:.0f} s",
+                 seconds, f"model.generate, one at a time ({questions / loop:.1f})", loop,
+                 f"{TIMES_LOOP:.0f} times as many", engine != best or loop > TIMES_LOOP * seconds)
+          for engine, (seconds, answers, whole) in engines.items()),
+        Result(f"engine vllm without rules, {_equal(free_answers, direct_answers)} as the peer's", free,
+               "vLLM's LLM.generate", direct, "not slower", free < NOT_SLOWER * direct),
+        Result(f"a sweep of {len(WEIGHTS)} weights", five.wall, "one evaluation", one.wall, f"< {TIMES_ONE} times",
+               five.wall < TIMES_ONE * one.wall),
+    ]  # fmt: skip
+
+
+def _equal(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    return f"{sum(a == b for a, b in zip(ours, theirs, strict=True))} answers"
+
+
+def _serve(arguments: Sequence[str], text: str = "") -> Cost:
+    environment = {**cpu_settings(), **variables("serve", offline=True)}
+    return cost([str(python("serve")), *arguments], environment, text=text)
+
+
+def _peer(what: str, folder: Path) -> tuple[float, list[str]]:
+    out = folder / f"{what}.json"
+    _serve(["-m", "benchmarks.answering_peer", what, str(MODEL), str(QUESTIONS), str(out)])
+    found = json.loads(out.read_text())
+    return found["seconds"], found["answers"]
+
+
+def _job(folder: Path, engine: str, mode: str) -> Job:
+    return Job(
+        label="benchmark", folder=str(folder), questions=str(QUESTIONS), inputs={"answers": [engine, mode]},
+        model=str(MODEL), engine=engine, mode=mode,
+    )  # fmt: skip
+
+
+def _evaluated(folder: Path, engine: str, mode: str) -> tuple[float, list[str], Cost]:
+    """Seconds of answering, the answers, and the whole process, metrics included."""
+    job = _job(folder / f"{engine}-{mode}", engine, mode)
+    whole = _serve(["-m", "inference.job"], job.to_json())
+    facts = manifest.read(Path(job.folder))
+    assert facts is not None
+    lines = (Path(job.folder) / PREDICTIONS).read_text(encoding="utf-8").splitlines()
+    return facts["seconds_answering"], [json.loads(line)["answer"] for line in lines], whole
+
+
+def _swept(folder: Path, weights: Sequence[float]) -> Cost:
+    """As ``recipe sweep`` runs it; one weight is one evaluation."""
+    plain = replace(_job(folder, "vllm", "exact"), adapter=str(folder / "adapter"))
+    jobs = [
+        replace(plain, folder=str(folder / f"sweep-{len(weights)}-{alpha}"), alpha=alpha, inputs={"answers": [alpha]})
+        for alpha in weights
+    ]
+    return _serve(["-m", "inference.sweep"], json.dumps([asdict(job) for job in jobs]))

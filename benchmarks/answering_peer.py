@@ -1,0 +1,92 @@
+"""Answering as one writes it by hand, in the serve environment; the answers and the seconds go to OUT as JSON.
+
+Usage: python -m benchmarks.answering_peer loop|vllm MODEL QUESTIONS OUT
+       python -m benchmarks.answering_peer adapter MODEL OUT
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from inference.engines.requests import Request, finished, requests_of
+from inference.job import LONGEST
+from inference.questions import read_questions
+from inference.rules import Mode, Rules
+from recipe.chat import ChatTokenizer
+
+
+def loop(model: str, requests: list[Request], chat: ChatTokenizer) -> list[str]:
+    """``model.generate``, one question at a time, with the decoding rules."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from inference.processors import TransformersRules
+
+    loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype="auto").eval()
+    _ready()
+    found = []
+    for request in requests:
+        tokens = torch.tensor([request.tokens])
+        with torch.inference_mode():
+            written = loaded.generate(
+                input_ids=tokens, attention_mask=torch.ones_like(tokens), do_sample=False, temperature=None, top_p=None,
+                top_k=None, max_new_tokens=request.rule.max_new_tokens, eos_token_id=list(request.rule.end),
+                pad_token_id=request.rule.end[0],
+                logits_processor=[TransformersRules([request.rule], len(request.tokens))],
+            )  # fmt: skip
+        own = [token for token in written[0, len(request.tokens) :].tolist() if token not in request.rule.end]
+        found.append(finished(chat.tokenizer.decode(own), request.rule))
+    return found
+
+
+def vllm(model: str, requests: list[Request], chat: ChatTokenizer) -> list[str]:
+    """``LLM.generate`` on all prompts, with vLLM's own defaults and no rules."""
+    from vllm import LLM, SamplingParams
+
+    llm = LLM(model=model, max_model_len=LONGEST)
+    _ready()
+    prompts: list[Any] = [{"prompt_token_ids": list(request.tokens)} for request in requests]
+    parameters = [
+        SamplingParams(temperature=0, max_tokens=request.rule.max_new_tokens, stop_token_ids=list(request.rule.end))
+        for request in requests
+    ]
+    written = llm.generate(prompts, parameters, use_tqdm=False)
+    return [finished(one.outputs[0].text, request.rule) for one, request in zip(written, requests, strict=True)]
+
+
+def adapter(model: str, out: str) -> None:
+    """A LoRA adapter with random factors, as large as the recipe's."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    shape = LoraConfig(r=64, lora_alpha=32, target_modules="all-linear", init_lora_weights=False)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(model), shape).save_pretrained(out)
+
+
+_began = 0.0
+
+
+def _ready() -> None:
+    global _began
+    _began = time.monotonic()
+
+
+def main(what: str, model: str, questions: str, out: str) -> None:
+    """The prompts are those of ``recipe eval``; loading the model does not count."""
+    chat = ChatTokenizer.load(model)
+    mode = Mode.EXACT if what == "loop" else Mode.FREE
+    requests = requests_of(read_questions(Path(questions)), Rules.of(model, chat), mode, LONGEST)
+    answers = {"loop": loop, "vllm": vllm}[what](model, requests, chat)
+    found = {"seconds": time.monotonic() - _began, "answers": answers}
+    Path(out).write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "adapter":
+        adapter(*sys.argv[2:4])
+    else:
+        main(*sys.argv[1:5])
