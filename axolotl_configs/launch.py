@@ -98,13 +98,16 @@ def prepare_folder(step: Step) -> None:
         print(f"inputs or settings have changed: the earlier training now lies in {shown(aside)}", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     for checkpoint in folder.glob("checkpoint-*"):
-        if not _is_whole(checkpoint):
+        if not is_whole(checkpoint):
             print(f"removing {shown(checkpoint)}: it was cut off while being written", flush=True)
             shutil.rmtree(checkpoint)
 
 
-def _is_whole(checkpoint: Path) -> bool:
-    """transformers writes ``trainer_state.json`` last; a safetensors header tells its file's length."""
+def is_whole(checkpoint: Path) -> bool:
+    """Whether nothing cut it off while it was written.
+
+    transformers writes ``trainer_state.json`` last; a safetensors header tells its file's length.
+    """
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
         with (checkpoint / WEIGHTS).open("rb") as weights:

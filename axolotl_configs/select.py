@@ -12,9 +12,11 @@ def choose(machine: Machine, wanted: str | None) -> tuple[str, str]:
     if wanted:
         find("profiles", wanted, "PROFILE")
         return wanted, "asked for"
-    fitting = [(name, load_profile(name)[0].hardware) for name in names("profiles")]
-    fitting = [(name, hardware) for name, hardware in fitting if _fits(machine, hardware)]
-    name, _ = max(fitting, key=lambda item: (item[1].gpus, item[1].gpu_memory_gib))
+    profiles = [(name, load_profile(name)[0]) for name in names("profiles")]
+    fitting = [(name, profile) for name, profile in profiles if fits(machine, profile.hardware)]
+    # Of equals, the one that includes no other: a variant is taken only where it is asked for.
+    rank = {name: (p.hardware.gpus, p.hardware.gpu_memory_gib, p.include is None) for name, p in fitting}
+    name = max(rank, key=lambda known: rank[known])
     return name, f"chosen for this machine: {machine}; PROFILE=... overrides"
 
 
@@ -34,6 +36,7 @@ def require_gpus(machine: Machine, name: str, needed: Hardware) -> None:
         )
 
 
-def _fits(machine: Machine, needed: Hardware) -> bool:
+def fits(machine: Machine, needed: Hardware) -> bool:
+    """Whether the machine has at least what a profile asks for."""
     big_enough = [memory for memory in machine.gpu_memory_gib if memory >= needed.gpu_memory_gib]
     return len(big_enough) >= needed.gpus

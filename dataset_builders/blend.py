@@ -23,6 +23,7 @@ from dataset_builders.task import Seeded
 from recipe.atomic import whole_file
 from recipe.errors import RecipeError
 
+TEST_SHARE = 0.6  # of held-out entities: what is asked of them is seen neither in training nor in choosing weights
 _STRETCH = 65_536  # rows of the result that are put in order at a time
 _NUMBERS = ("held_out", "prompt", "touches", "tokens", "trained_tokens", "copy", "task_type")
 _MADE = ("template", "model", "seed_row")
@@ -104,12 +105,12 @@ def choose(pools: Mapping[str, Path], wanted: Mapping[str, tuple[int, int]], lim
     touched = [np.zeros(0, np.uint64)]
     # Twice through the pools, one in memory at a time: what held-out rows show may stand in no training row.
     for name, folder in pools.items():
-        numbers = _Numbers.read(folder)
+        numbers = Numbers.read(folder)
         val[name] = numbers.held_out(wanted[name][1], limits, seen)
         touched.append(numbers.touches_of(val[name]))
     shown = np.unique(np.concatenate(touched))
     for name, folder in pools.items():
-        numbers, report, count = _Numbers.read(folder), Report.read(folder / "report.json"), counts[name]
+        numbers, report, count = Numbers.read(folder), Report.read(folder / "report.json"), counts[name]
         count.available, count.estimated = report.available, report.estimated
         count.dropped, count.held_out = report.dropped, len(val[name])
         train[name] = numbers.train(wanted[name][0], limits, seen, shown, count)
@@ -126,14 +127,21 @@ def mix(pools: Mapping[str, Path], chosen: Chosen, out: Path, *, seed: int, limi
         RecipeError: too many rows are too long, or a dataset is empty.
     """
     _refuse_losses(chosen.counts, limits)
-    for side, rows in (("train", chosen.train), ("val", chosen.val)):
+    write_sides(pools, {"train": chosen.train, "val": chosen.val}, out, seed=seed)
+
+
+def write_sides(
+    pools: Mapping[str, Path], sides: Mapping[str, Mapping[str, NDArray[np.intp]]], out: Path, *, seed: int
+) -> None:
+    """Writes ``out/SIDE.parquet`` (``rows.SCHEMA``) for each side: rows by dataset and by their places in the pools."""
+    for side, rows in sides.items():
         key = Seeded(seed, f"order of {side}").digest("")
         parts = [_Part.of(folder, rows[name], key) for name, folder in pools.items()]
         _write_mixed(out / f"{side}.parquet", parts)
 
 
 @dataclass(frozen=True)
-class _Numbers:
+class Numbers:
     """A pool without its texts. ``touches`` are the entities of all rows, one after the other, ``starts`` where a
     row's begin."""
 
@@ -148,7 +156,7 @@ class _Numbers:
     made: pa.Table
 
     @classmethod
-    def read(cls, folder: Path) -> _Numbers:
+    def read(cls, folder: Path) -> Numbers:
         table = pq.read_table(folder / "pool.parquet", columns=[*_NUMBERS, *_MADE]).combine_chunks()
         touches = table["touches"].combine_chunks()
         return cls(
@@ -163,9 +171,13 @@ class _Numbers:
             made=table.select(_MADE),
         )
 
-    def held_out(self, wanted: int, limits: Limits, seen: set[int]) -> NDArray[np.intp]:
-        """The first ``wanted`` rows of the held-out side that are short enough; their prompts are ``seen`` then."""
-        fits = self.is_held_out & (self.tokens <= limits.sequence_len)
+    def held_out(self, wanted: int, limits: Limits, seen: set[int], *, test: bool = False) -> NDArray[np.intp]:
+        """The first ``wanted`` rows of the held-out side that are short enough; their prompts are ``seen`` then.
+
+        ``test``: of those about entities that only tests ask about, instead of the others.
+        """
+        is_test = self.touches[self.starts] % np.uint64(5) < np.uint64(5 * TEST_SHARE)
+        fits = self.is_held_out & (self.tokens <= limits.sequence_len) & (is_test == test)
         rows = np.flatnonzero(fits & self._new(seen))[:wanted]
         seen.update(self.prompt[rows].tolist())
         return rows

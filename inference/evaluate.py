@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from inference.baselines import constant_answers
+from inference.contest import BATCHES
+from inference.contest import report as report_seconds
 from inference.engines.requests import Engine, Request
+from inference.predictions import PREDICTIONS, as_row
 from inference.questions import Question
 from inference.scores import Answered, Report, answered, report
 from recipe.atomic import disk_full_explained, write_text
+from recipe.manifest import NAME as MANIFEST
 from recipe.manifest import Step, digest
 from recipe.progress import Meter
 
-PREDICTIONS, SCORES, WORST, STARTED = "predictions.jsonl", "scores.json", "worst.jsonl", "started.json"
+SCORES, WORST, STARTED = "scores.json", "worst.jsonl", "started.json"
 _WORST = 50
 _FLUSH_SECONDS = 5.0
 
@@ -77,6 +81,7 @@ def _shown(
 def _earlier(step: Step, count: int) -> dict[int, str]:
     """The answers of an interrupted attempt at this very step; a line that was cut off is dropped."""
     step.folder.mkdir(parents=True, exist_ok=True)
+    (step.folder / MANIFEST).unlink(missing_ok=True)  # of an earlier result, which is no more from here on
     path, started = step.folder / PREDICTIONS, step.folder / STARTED
     try:
         same = json.loads(started.read_text(encoding="utf-8"))["key"] == _answers_key(step)
@@ -110,24 +115,32 @@ def score(questions: Sequence[Question], texts: Sequence[str]) -> tuple[Report, 
 
 
 def evaluate(
-    step: Step, label: str, questions: Sequence[Question], requests: Sequence[Request], make: Callable[[], Engine]
+    step: Step,
+    label: str,
+    questions: Sequence[Question],
+    requests: Sequence[Request],
+    make: Callable[[], Engine],
+    *,
+    contest: bool = False,
 ) -> Result:
-    """The whole step; its manifest is written last."""
+    """The whole step; its manifest is written last. ``contest``: ``make`` gives a ``ContestEngine``."""
     texts, asked, seconds = predict(step, requests, make)
     found, scored, missing = score(questions, texts)
-    ordered = [
-        {"index": item.index, "task": question.task, "answer": text}
-        for item, question, text in zip(requests, questions, texts, strict=True)
-    ]
-    write_text(step.folder / PREDICTIONS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ordered))
+    rows = (as_row(request.index, item) for request, item in zip(requests, scored, strict=True))
+    write_text(step.folder / PREDICTIONS, _lines(rows))
     facts = facts_of(questions, requests)
     content = {"model": label, **found.as_json(), "not_computed": missing, "facts": facts}
+    if contest:
+        content["contest"] = report_seconds(step.folder, questions)
     write_text(step.folder / SCORES, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in worst(scored))
-    write_text(step.folder / WORST, "".join(lines))
+    write_text(step.folder / WORST, _lines(worst(scored)))
     rate: dict[str, Any] = {"asked": asked, "seconds_answering": round(seconds, 2)}
-    step.finish([PREDICTIONS, SCORES, WORST], **facts, **rate)
+    step.finish([PREDICTIONS, SCORES, WORST, *([BATCHES] if contest else [])], **facts, **rate)
     return Result(found, scored, missing, asked, seconds)
+
+
+def _lines(rows: Iterable[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def facts_of(questions: Sequence[Question], requests: Sequence[Request]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Questions to be answered, from ShopBench's JSON lines, EC-Guide's JSON, MMLU's CSV, or a run's held-out rows.
+"""Questions to be answered: ShopBench's JSON lines, EC-Guide's JSON, MMLU's CSV or Parquet, a run's held-out rows.
 
 A row of ShopBench or EC-Guide (invented; only ``input_field`` and either ``is_multiple_choice`` or ``task_type`` are
 needed where nothing is to be scored):
@@ -10,8 +10,10 @@ needed where nothing is to be scored):
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -36,6 +38,8 @@ TRACKS = {
 _DATASET_METRICS = {"review_aspect_keyphrase": "rougel", "multilingual_title": "bleu"}
 _JAPANESE = re.compile(r"[぀-ヿ]")
 _WRONG_SHOWN = 5
+_LONGEST_CELL = 1 << 24  # letters; Python's own limit is 131,072
+_ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
 Row = dict[str, Any]
 
 
@@ -59,18 +63,57 @@ class Question:
     track: int | None = None
 
 
-def read_questions(path: Path, *, limit: int | None = None, tasks: Sequence[str] = ()) -> list[Question]:
-    """The questions of one file; the first ``limit`` of each task, and of ``tasks`` alone where some are given.
+def unscored(prompt: str, is_multiple_choice: bool | None) -> Question:
+    """A question as the contest asks it. ``is_multiple_choice``: None where nobody tells."""
+    prompt = clean(prompt)
+    found = asked(prompt, is_multiple_choice)
+    return Question(prompt, found, found.type, None, "", USUAL[found.type])
+
+
+def read_questions(
+    path: Path, *, limit: int | None = None, tasks: Sequence[str] = (), tracks: Sequence[int] = ()
+) -> list[Question]:
+    """The questions of a file, or of all files in a folder (MMLU's has one a subject).
+
+    The first ``limit`` of each task, and of ``tasks`` or ``tracks`` alone where some are given. Rows that name no task
+    are of one that is called like their file.
 
     Raises:
-        RecipeError: the file is not one of questions, or has rows that are none: the first of them are named.
+        RecipeError: a file is not one of questions, or has rows that are none: the first of them are named.
     """
-    rows = _rows(path)
+    questions = [question for file, name in question_files(path).items() for question in _of_file(file, name)]
+    return _chosen(questions, limit, tasks, tracks, path)
+
+
+def question_files(path: Path) -> dict[Path, str]:
+    """The files of ``path``, each with the name that its rows' task has where they name none.
+
+    Raises:
+        RecipeError: a folder without such files.
+    """
+    if not path.is_dir():
+        return {path: _task_name(path.name)}
+    found = sorted(file for file in path.rglob("*") if file.suffix in _ENDINGS and file.is_file())
+    if not found:
+        raise RecipeError(f"holds no files of questions ({', '.join(_ENDINGS)})", where=shown(path))
+    names = Counter(_task_name(file.name) for file in found)
+    # EC-Guide has two files PKS.json, of different tasks.
+    return {
+        file: _task_name(file.name if names[_task_name(file.name)] == 1 else str(file.relative_to(path)))
+        for file in found
+    }
+
+
+def _task_name(file: str) -> str:
+    return str(Path(file).with_suffix("")).removesuffix("_test")
+
+
+def _of_file(path: Path, name: str) -> list[Question]:
     questions: list[Question] = []
     faults: list[str] = []
-    for place, row in rows:
+    for place, row in _rows(path):
         try:
-            questions.append(_reader(path, row)(row, path))
+            questions.append(_reader(row)(row, name))
         except (ValueError, KeyError, TypeError) as error:
             faults.append(f"row {place}: {error if isinstance(error, ValueError) else f'no {error}'}")
     if faults:
@@ -78,10 +121,18 @@ def read_questions(path: Path, *, limit: int | None = None, tasks: Sequence[str]
         raise RecipeError("\n  ".join(faults[:_WRONG_SHOWN]) + more, where=shown(path))
     if not questions:
         raise RecipeError("holds no questions", where=shown(path))
-    return _chosen(questions, limit, tasks, path)
+    return questions
 
 
-def _chosen(questions: list[Question], limit: int | None, tasks: Sequence[str], path: Path) -> list[Question]:
+def _chosen(
+    questions: list[Question], limit: int | None, tasks: Sequence[str], tracks: Sequence[int], path: Path
+) -> list[Question]:
+    there = {question.track for question in questions}
+    if missing := [str(track) for track in tracks if track not in there]:
+        of = ", ".join(str(track) for track in sorted(filter(None, there))) or "none"
+        raise RecipeError(f"has no questions of track {', '.join(missing)}; it has those of: {of}", where=shown(path))
+    if tracks:
+        questions = [question for question in questions if question.track in tracks]
     known = list(dict.fromkeys(question.task for question in questions))
     for name in tasks:
         if name not in known:
@@ -110,12 +161,14 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
             yield from json_rows(text)
     except UnicodeDecodeError as error:
         raise RecipeError(f"is not UTF-8 text ({error.reason})", where=shown(path)) from error
-    except (json.JSONDecodeError, OSError) as error:
+    except (ValueError, csv.Error, OSError) as error:  # of JSON, of Parquet
         raise RecipeError(f"cannot be read: {error}", where=shown(path)) from error
 
 
 def _csv_rows(text: str) -> Iterator[Row]:
-    rows = list(csv.reader(text.splitlines(keepends=True)))
+    csv.field_size_limit(_LONGEST_CELL)
+    # Not splitlines(): one of MMLU's choices holds U+0085, a line's end to Python.
+    rows = list(csv.reader(io.StringIO(text, newline="")))
     head = ["question", "choice0", "choice1", "choice2", "choice3", "answer"]
     body = rows
     if rows and "question" in [cell.strip().lower() for cell in rows[0]]:
@@ -125,18 +178,18 @@ def _csv_rows(text: str) -> Iterator[Row]:
             yield dict(zip(head, row, strict=False))
 
 
-def _reader(path: Path, row: Any) -> Callable[[Row, Path], Question]:
+def _reader(row: Any) -> Callable[[Row, str], Question]:
     if not isinstance(row, dict):
         raise ValueError(f"an object was expected, not {type(row).__name__}")
     if "messages" in row:
         return _held_out
-    return _mmlu if "choice0" in row else _shopbench
+    return _mmlu if "choice0" in row or "choices" in row else _shopbench
 
 
-def _shopbench(row: Row, path: Path) -> Question:
-    prompt = row["input_field"]
-    if not isinstance(prompt, str):
+def _shopbench(row: Row, name: str) -> Question:
+    if not isinstance(row["input_field"], str):
         raise ValueError("input_field is no text")
+    prompt = clean(row["input_field"])
     kind = TaskType(row["task_type"]) if row.get("task_type") else None
     flag = row.get("is_multiple_choice", None if kind is None else kind is TaskType.MULTIPLE_CHOICE)
     found = asked(prompt, flag)
@@ -145,26 +198,26 @@ def _shopbench(row: Row, path: Path) -> Question:
         kind = TaskType.GENERATION  # a word is answered, no number of an option
     truth = _truth(kind or found.type, row.get("output_field"), metric)
     track = TRACKS.get(str(row.get("track", "")).removeprefix("amazon-kdd-cup-24-"))
-    return _question(prompt, found, kind or found.type, truth, row.get("task_name") or path.stem, metric, track)
+    return _question(prompt, found, kind or found.type, truth, row.get("task_name") or name, metric, track)
 
 
-def _mmlu(row: Row, path: Path) -> Question:
-    """MMLU (MIT): a CSV per subject; the answer a letter, or a number from 0."""
-    choices = [row[f"choice{at}"] for at in range(4)]
-    answer = row["answer"].strip()
+def _mmlu(row: Row, name: str) -> Question:
+    """MMLU (MIT): a CSV per subject, or the hub's Parquet, which names it; the answer a letter, or a number from 0."""
+    choices = row["choices"] if "choices" in row else [row[f"choice{at}"] for at in range(4)]
+    answer = str(row["answer"]).strip()
     if answer not in (*"ABCD", *"0123"):
         raise ValueError(f"the answer {answer!r} is neither A-D nor 0-3")
     options = "\n".join(f"{at}. {choice}" for at, choice in enumerate(choices))
-    prompt = f"{row['question']}\n{options}\nAnswer:"
+    prompt = clean(f"{row['question']}\n{options}\nAnswer:")
     truth = int(answer) if answer.isdigit() else "ABCD".index(answer)
-    found = asked(prompt, True)
-    return _question(prompt, found, TaskType.MULTIPLE_CHOICE, truth, path.stem.removesuffix("_test"), "accuracy", None)
+    task = row.get("subject") or name
+    return _question(prompt, asked(prompt, True), TaskType.MULTIPLE_CHOICE, truth, task, "accuracy", None)
 
 
-def _held_out(row: Row, path: Path) -> Question:
+def _held_out(row: Row, name: str) -> Question:
     """A row of a run's ``val.parquet``."""
     kind = TaskType(row["task_type"])
-    prompt = next(message["content"] for message in row["messages"] if message["role"] == "user")
+    prompt = clean(next(message["content"] for message in row["messages"] if message["role"] == "user"))
     truth = json.loads(row["truth"])
     metric = _DATASET_METRICS.get(row["task"], USUAL[kind])
     if metric == "bleu" and _JAPANESE.search(str(truth)):
@@ -178,7 +231,7 @@ def _question(
 ) -> Question:
     if metric not in METRICS:
         raise ValueError(f"no metric '{metric}' (known: {', '.join(METRICS)})")
-    return Question(clean(prompt), found, kind, truth, task, metric, track)
+    return Question(prompt, found, kind, truth, task, metric, track)
 
 
 def _truth(kind: TaskType, given: Any, metric: str) -> Truth | None:

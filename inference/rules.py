@@ -24,6 +24,7 @@ _ADDED, _NONE, _PROMPT_TOKEN = 100.0, -100.0, 1.0
 # SmolLM2-135M untrained, 60 NER questions of EC-Guide, micro F1 by boost: 0 .000, 2 .015, 5 .040, 8 .041, 12 .046. Of
 # the answers to its 3,715 questions, 97% are phrases of what is taken for the text.
 _SPAN_BOOST = 5.0
+_SPAN_WORDS = 2_000  # of a text, from its beginning; each is tokenised twice and looked at before every token
 _WORDS = 15
 # New tokens at most. The winners' are for Qwen2's tokenizer, in which `20` is two tokens and an answer's end is one.
 _WINNERS_TOKENS = {
@@ -42,8 +43,8 @@ _FREE_TOKENS = {
 }
 _UNLISTED = tuple(range(6))  # where multiple choice lists nothing: the winners' 0-5
 _WORD = re.compile(r"[^\s,;]+")
-_QUOTED = re.compile(r"(?<!\w)(['\"])(.{20,}?)\1(?!\w)", re.DOTALL)
-_LABELLED = re.compile(r"^[ \t]*(?:[\w()/]+ ?){1,3}[:：][ \t]*(\S.*)$", re.MULTILINE)
+_QUOTED = re.compile(r"(?<!\w)(['\"])(.{20,5000}?)\1(?!\w)", re.DOTALL)
+_LABELLED = re.compile(r"^[ \t]*[\w()/]+(?: [\w()/]+){0,2} ?[:：][ \t]*(\S.*)$", re.MULTILINE)
 _AROUND = ".!?:'\"()[]{}"
 
 
@@ -83,6 +84,14 @@ class Rules:
         choice = self._choice(*_bounds(asked))
         return Rule(choice.longest, self.end, choice=choice)
 
+    def options(self, asked: Asked) -> dict[str, int]:
+        """The first token of each option of multiple choice; none where two options begin with the same."""
+        if asked.type is not TaskType.MULTIPLE_CHOICE:
+            return {}
+        items, least, most = _bounds(asked)
+        first = [piece[0] for piece in self._choice(items, least, most).first]
+        return dict(zip(items, first, strict=True)) if len(set(first)) == len(first) else {}
+
     def _biases(self, kind: TaskType, prompt: str) -> dict[int, float]:
         bias = {token: _NONE for word in ("None", "none", " None", " none") for token in self._if_one(word)}
         if kind is TaskType.NER:
@@ -105,7 +114,7 @@ class Rules:
 
     def _spans(self, prompt: str) -> Spans:
         words = [word.strip(_AROUND) for word in _WORD.findall(_data(prompt))]
-        words = [word for word in words if word]
+        words = [word for word in words if word][:_SPAN_WORDS]
         bare = tuple(self._behind("", word) for word in words)
         spaced = tuple(self._behind("a", f" {word}") for word in words)
         return Spans(bare, spaced, self._behind("a", ","), _SPAN_BOOST)

@@ -61,7 +61,7 @@ class TrackScore(Score):
 
 @dataclass(frozen=True)
 class Report:
-    """All scores of one evaluation. ``overall`` is the mean of ``tracks``; tasks of no track do not count in it."""
+    """All scores of one evaluation. ``overall``: the mean of ``tracks``, or of ``tasks`` if none has a track."""
 
     tasks: list[TaskScore]
     tracks: dict[int, TrackScore]
@@ -112,8 +112,8 @@ def report(scored: Sequence[Answered], constants: Sequence[Answered], missing: d
     tracks, track_means = {}, {}
     for number in sorted({task.track for task in tasks if task.track is not None}):
         tracks[number], track_means[number] = _mean([t for t in tasks if t.track == number], resampled)
-    overall = _mean_of_tracks(tracks, track_means)
-    return Report(sorted(tasks, key=lambda task: (task.track or 99, _natural(task.name))), tracks, overall)
+    overall = _mean_of_tracks(tracks, track_means) if tracks else _mean(tasks, resampled)[0]
+    return Report(sorted(tasks, key=lambda task: (task.track or 99, natural(task.name))), tracks, overall)
 
 
 def _task(
@@ -128,10 +128,10 @@ def _task(
         return TaskScore(None, None, None, len(items), name, first.metric, first.track, None, reason), None
     table = _table(first.metric, known)
     picks = random.integers(0, len(known), (RESAMPLES, len(known)))
-    means = _pooled(first.metric, table[picks].sum(axis=1), len(known))
+    means = pooled(first.metric, table[picks].sum(axis=1), len(known))
     low, high = np.percentile(means, _LEVEL)
     score, constant = (
-        float(_pooled(first.metric, _table(first.metric, part).sum(axis=0)[None], len(part))[0])
+        float(pooled(first.metric, _table(first.metric, part).sum(axis=0)[None], len(part))[0])
         for part in (known, constants)
     )
     made = TaskScore(score, float(low), float(high), len(items), name, first.metric, first.track, constant, reason)
@@ -141,13 +141,24 @@ def _task(
 def _table(metric: str, items: Sequence[Answered]) -> Any:
     """What is summed over questions: (questions, 3) counts for micro F1, else (questions, 1) scores."""
     if metric == MICRO_F1:
-        rows = [metrics.entity_counts(read(i.question, i.text), i.question.truth) for i in items]  # type: ignore[arg-type]
-        return np.array(rows, dtype=float)
+        return np.array([phrases(item) for item in items], dtype=float)
     return np.array([[item.score or 0.0] for item in items], dtype=float)
 
 
-def _pooled(metric: str, sums: Any, count: int) -> Any:
-    """``sums``: (resamplings, 3 or 1) -> (resamplings,)."""
+def phrases(item: Answered) -> tuple[int, int, int]:
+    """Right, wrong and missed phrases of one answer: what micro F1 adds up."""
+    return metrics.entity_counts(read(item.question, item.text), item.question.truth)  # type: ignore[arg-type]
+
+
+def pooled(metric: str, sums: Any, count: int) -> Any:
+    """A task's score from what was summed over its ``count`` questions.
+
+    Args:
+        sums: (resamplings, 3) right, wrong and missed phrases for micro F1; (resamplings, 1) scores for any other.
+
+    Returns:
+        (resamplings,)
+    """
     if metric == MICRO_F1:
         return np.array([metrics.f1(*row) for row in sums])
     return sums[:, 0] / count
@@ -186,7 +197,7 @@ def _track(
     return TrackScore(score, float(low), float(high), count, constant, left_out)
 
 
-def _natural(name: str) -> tuple[object, ...]:
+def natural(name: str) -> tuple[object, ...]:
     """``task2`` before ``task10``."""
     digits = "".join(char for char in name if char.isdigit())
     return name.rstrip("0123456789"), int(digits or 0), name

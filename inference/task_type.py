@@ -6,11 +6,13 @@ At the contest only ``is_multiple_choice`` is known beside the prompt (starter k
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from recipe.errors import RecipeError
 from recipe.task_types import TaskType
 
+# A prompt may be a megabyte of anything: what a pattern may skip has a bound, and no part can be read in two ways.
 _ANY = re.IGNORECASE
 # A number in front of something: `3. a lamp`, ` 3) a lamp`, `3.lamp`. Not `3.5 inches` and not `2024. It was`.
 _ITEM = re.compile(r"^[ \t]*(\d{1,2})[.):](?!\d)[ \t]*(?=\S)")
@@ -26,13 +28,13 @@ _SLOT_LETTERS = 30  # longer texts in quotes are data, shorter ones may name wha
 _SLOT = "\0"
 _LABEL = 50  # letters of a last line that only asks for the answer: `Output (three numbers):`
 # `Review: ...`, `product title: ...` hold data; what is asked stands in other lines, or after one of these labels.
-_DATA = re.compile(r"^[ \t]*(?!(?:instructions?|task|question|input)\b)(?:[\w()/]+ ?){1,3}[:：]", _ANY)
+_DATA = re.compile(r"^[ \t]*(?!(?:instructions?|task|question|input)\b)[\w()/]+(?: [\w()/]+){0,2} ?[:：]", _ANY)
 _INPUT = re.compile(r"^[ \t]*input[ \t]*[:：].*", _ANY | re.MULTILINE)
 _INSTRUCTION = re.compile(r"^[ \t]*instructions?[ \t]*[:：]", _ANY | re.MULTILINE)
 
 _AT_LENGTH = re.compile(r"\bstep by step\b", _ANY)
 _RANK = re.compile(
-    r"\b(?:re-?)?rank(?:ed|s|ing|ings)?\b|\bpermutation\b|\b(?:sort|order|arrange)\b[^.]*\b(?:by|from|in)\b", _ANY
+    r"\b(?:re-?)?rank(?:ed|s|ing|ings)?\b|\bpermutation\b|\b(?:sort|order|arrange)\b[^.]{0,400}\b(?:by|from|in)\b", _ANY
 )
 _NUMBERS = re.compile(r"\b(?:numbers|indices|indexes|index|positions)\b|\bcommas?\b|\bfrom the (?:\w+ )?list\b", _ANY)
 _COUNTS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
@@ -43,16 +45,17 @@ _WANTED = re.compile(
     _ANY,
 )
 _ENTITY = re.compile(
-    r"\bentit(?:y|ies)\b|\battributes?\b[^.?\n]*\bvalues?\b|\bvalues? (?:of|for)\b|\battribute " + _SLOT, _ANY
+    r"\bentit(?:y|ies)\b|\battributes?\b[^.?\n]{0,400}\bvalues?\b|\bvalues? (?:of|for)\b|\battribute " + _SLOT, _ANY
 )
 # One phrase, or the gist: answered in free words, also where they are to be quoted.
 _GIST = re.compile(r"\bkey ?(?:phrases?|words?)\b|\bquote\b|\bsummar|\bdescriptive\b|\bessen(?:ce|tial)|\bkey\b", _ANY)
 _PART_OF_TEXT = re.compile(
-    r"\b(?:words?|phrases?|parts?|section|component|element|span|attributes?)\b[^.?\n]*\b(?:title|query|text|name)\b",
+    r"\b(?:words?|phrases?|parts?|section|component|element|span|attributes?)\b[^.?\n]{0,400}\b(?:title|query|text|name)\b",
     _ANY,
 )
 _FIND_SLOT = re.compile(
-    r"\b(?:identify|locate|determine|pinpoint|extract|select|find|highlight|choose|copy|name)\b[^.?\n]*" + _SLOT, _ANY
+    r"\b(?:identify|locate|determine|pinpoint|extract|select|find|highlight|choose|copy|name)\b[^.?\n]{0,400}" + _SLOT,
+    _ANY,
 )
 _OF_TEXT = re.compile(r"\b(?:title|query|search|text|description|name)\b", _ANY)
 
@@ -77,39 +80,73 @@ def asked(prompt: str, is_multiple_choice: bool | None) -> Asked:
     """What ``prompt`` asks for. ``is_multiple_choice``: None where nobody tells (a question typed by a user)."""
     listed, body = _list(prompt)
     instruction = _instruction(body)
+    numbers = tuple(listed)
+    return _asked(_type(instruction, numbers, is_multiple_choice), prompt, instruction, numbers)
+
+
+def asked_as(prompt: str, kind: TaskType) -> Asked:
+    """What ``prompt`` asks for where its type is told.
+
+    Raises:
+        RecipeError: it lists nothing that could be retrieved or ranked.
+    """
+    listed, body = _list(prompt)
+    if kind in (TaskType.RETRIEVAL, TaskType.RANKING) and not listed:
+        raise RecipeError(f"the question has no numbered list, so that nothing is there for {kind.value}")
+    return _asked(kind, prompt, _instruction(body), tuple(listed))
+
+
+def listed_texts(prompt: str) -> dict[int, str]:
+    """What stands behind each number of the list from which ``prompt`` lets choose."""
+    return _list(prompt)[0]
+
+
+def _type(instruction: str, listed: tuple[int, ...], is_multiple_choice: bool | None) -> TaskType:
     if is_multiple_choice or (is_multiple_choice is None and _looks_like_choice(instruction, listed)):
-        return _choice(prompt, instruction, listed)
+        return TaskType.MULTIPLE_CHOICE
     if _AT_LENGTH.search(instruction):
-        return Asked(TaskType.GENERATION)
+        return TaskType.GENERATION
     if listed and _RANK.search(instruction):
-        return Asked(TaskType.RANKING, listed, len(listed))
-    wanted = _wanted(instruction)
-    if listed and (_NUMBERS.search(instruction) or (wanted or 0) > 1):
-        return Asked(TaskType.RETRIEVAL, listed, min(wanted, len(listed)) if wanted else None)
-    return Asked(TaskType.NER if _asks_for_entities(instruction) else TaskType.GENERATION)
+        return TaskType.RANKING
+    if listed and (_NUMBERS.search(instruction) or (_wanted(instruction) or 0) > 1):
+        return TaskType.RETRIEVAL
+    return TaskType.NER if _asks_for_entities(instruction) else TaskType.GENERATION
 
 
-def _list(prompt: str) -> tuple[tuple[int, ...], str]:
-    """The numbers of the last numbered list, from 0 or 1 on and with a gap where it has one; the other lines."""
-    lists: list[list[tuple[int, int]]] = []  # of (number, line)
-    for number, line in _items(prompt):
-        last = lists[-1][-1][0] if lists else None
+def _asked(kind: TaskType, prompt: str, instruction: str, listed: tuple[int, ...]) -> Asked:
+    if kind is TaskType.MULTIPLE_CHOICE:
+        return _choice(prompt, instruction, listed)
+    if kind is TaskType.RANKING:
+        return Asked(kind, listed, len(listed))
+    if kind is TaskType.RETRIEVAL:
+        wanted = _wanted(instruction)
+        return Asked(kind, listed, min(wanted, len(listed)) if wanted else None)
+    return Asked(kind)
+
+
+def _list(prompt: str) -> tuple[dict[int, str], str]:
+    """The last numbered list, from 0 or 1 on and with a gap where it has one: its texts; the other lines."""
+    rows = prompt.splitlines()
+    lists: list[dict[int, tuple[int, str]]] = []  # number: its line, its text
+    for number, line, text in _items(rows):
+        last = max(lists[-1]) if lists else None
         if last is not None and last < number <= last + 2:
-            lists[-1].append((number, line))
+            lists[-1][number] = line, text
         elif number <= 1:
-            lists.append([(number, line)])
+            lists.append({number: (line, text)})
     whole = [found for found in lists if len(found) > 1]
     if not whole:
-        return (), prompt
-    lines = {line for _, line in whole[-1]}
-    kept = "\n".join(text for at, text in enumerate(prompt.splitlines()) if at not in lines)
-    return tuple(number for number, _ in whole[-1]), kept
+        return {}, prompt
+    lines = {line for line, _ in whole[-1].values()}
+    kept = "\n".join(text for at, text in enumerate(rows) if at not in lines)
+    return {number: text for number, (_, text) in whole[-1].items()}, kept
 
 
-def _items(prompt: str) -> Iterator[tuple[int, int]]:
-    for at, line in enumerate(prompt.splitlines()):
-        if found := _ITEM.match(line) or _AFTER_LABEL.search(line):
-            yield int(found[1]), at
+def _items(rows: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    """Number, line, and the text behind the number."""
+    for at, row in enumerate(rows):
+        if found := _ITEM.match(row) or _AFTER_LABEL.search(row):
+            yield int(found[1]), at, row[found.end() :].strip()
 
 
 def _instruction(body: str) -> str:

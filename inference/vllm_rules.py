@@ -13,9 +13,8 @@ import torch
 from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
 from inference.decoding import Rule, rule_from_json
+from inference.engines.settings import RULE_ARGUMENT
 from inference.processors import ruled
-
-EXTRA_ARG = "recipe_rule"
 
 
 class VllmRules(AdapterLogitsProcessor):  # type: ignore[misc,unused-ignore]
@@ -37,10 +36,10 @@ class VllmRules(AdapterLogitsProcessor):  # type: ignore[misc,unused-ignore]
 
 
 def _rule_of(params: Any) -> Rule | None:
-    text = (params.extra_args or {}).get(EXTRA_ARG)
+    text = (params.extra_args or {}).get(RULE_ARGUMENT)
     if text is None:
         return None
     try:
         return rule_from_json(text)
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{EXTRA_ARG} is no decoding rule: {error}") from error
+        raise ValueError(f"{RULE_ARGUMENT} is no decoding rule: {error}") from error

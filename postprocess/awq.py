@@ -29,8 +29,8 @@ ENVIRONMENTS = {"gptqmodel": "quantize", "autoawq": "autoawq"}  # backend -> the
 FORMATS = ("awq", "gptq")
 GROUPS = (128, 64, 32)  # for which vLLM has kernels
 ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM")
-# gptqmodel keeps a copy of the unquantised layers on the disk; AutoAWQ holds the model in memory.
-_DISK = {"gptqmodel": 1.5, "autoawq": 0.5}
+# Of the model's size, on the disk: gptqmodel keeps a copy of the unquantised layers; AutoAWQ holds the model in memory.
+SCRATCH = {"gptqmodel": 1.5, "autoawq": 0.5}
 _CODE = ("awq", "encode", "gemm", "gptq_layout", "layerwise", "quality", "rounding", "backends")
 
 
@@ -59,7 +59,7 @@ def check(job: Job) -> Checkpoint:
     _check_out(job)
     for environment in {ENVIRONMENTS[job.backend], ENVIRONMENTS["gptqmodel"]}:
         python(environment)
-    require_free(job.out.parent, model.nbytes * _DISK[job.backend], "the export")
+    require_free(job.out.parent, model.nbytes * SCRATCH[job.backend], "the export")
     return model
 
 

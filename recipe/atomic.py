@@ -24,7 +24,7 @@ def disk_full_explained(path: Path) -> Iterator[None]:
         if error.errno not in _FULL:
             raise
         raise RecipeError(
-            f"cannot write: {os.strerror(error.errno)} ({_free_gib(path):.1f} GiB free)",
+            f"cannot write: {os.strerror(error.errno)} ({free_gib(path):.1f} GiB free)",
             where=shown(path),
             way_out="free some space and run the same command again; nothing half-written was kept",
         ) from error
@@ -73,15 +73,16 @@ def write_text(path: Path, text: str) -> None:
 
 def require_free(folder: Path, needed_bytes: float, purpose: str) -> None:
     """Refuses before work begins when ``folder``'s disk cannot hold what the step will write."""
-    if _free_gib(folder) * 2**30 < needed_bytes:
+    if free_gib(folder) * 2**30 < needed_bytes:
         raise RecipeError(
-            f"{purpose} needs about {needed_bytes / 2**30:.1f} GiB, {_free_gib(folder):.1f} GiB are free",
+            f"{purpose} needs about {needed_bytes / 2**30:.1f} GiB, {free_gib(folder):.1f} GiB are free",
             where=shown(folder),
             way_out="free some space, or put the runs elsewhere: RECIPE_RUNS=/big/disk make ...",
         )
 
 
-def _free_gib(path: Path) -> float:
+def free_gib(path: Path) -> float:
+    """Of the disk on which ``path`` is, or would be."""
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free / 2**30

@@ -27,13 +27,19 @@ def die_with_parent() -> None:
 
 
 @contextmanager
-def stopped_with_us(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Stops ``child``, which leads a session of its own, when the block is interrupted (Ctrl-C, SIGTERM) or fails."""
+def stopped_with_us(
+    child: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM, grace: float = _GRACE_SECONDS
+) -> Iterator[None]:
+    """Stops ``child``, which leads a group of its own, when the block is interrupted (Ctrl-C, SIGTERM) or fails.
+
+    It is asked by the signal ``how``, and killed ``grace`` seconds later. Not by SIGINT where it is axolotl, which then
+    saves what it has and exits as if it had finished.
+    """
     asked_to_stop = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     except BaseException:
-        _stop(child)
+        _stop(child, how, grace)
         raise
     finally:
         signal.signal(signal.SIGTERM, asked_to_stop)
@@ -43,12 +49,11 @@ def _interrupt(signum: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, not SIGINT: on SIGINT axolotl saves what it has and exits as if it had finished."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
+def _stop(child: subprocess.Popen[bytes], how: signal.Signals, grace: float) -> None:
+    for signum in (how, signal.SIGKILL):
         try:
-            os.killpg(child.pid, how)
-            child.wait(_GRACE_SECONDS)
+            os.killpg(child.pid, signum)
+            child.wait(grace)
             return
         except subprocess.TimeoutExpired:
             continue

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,30 @@ def this_machine() -> Machine:
     names, memory = _gpus()
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return Machine(names, memory, len(os.sched_getaffinity(0)), total)
+
+
+def idle_cores(seconds: float = 0.3) -> int:
+    """Cores that nothing has used for a moment, at least 1 (Linux's /proc/stat; elsewhere all).
+
+    Not the load average: that still counts the command that has just ended.
+    """
+    cores = len(os.sched_getaffinity(0))
+    before = _idle_seconds()
+    if before is None:
+        return cores
+    time.sleep(seconds)
+    return max(1, min(cores, round(((_idle_seconds() or before) - before) / seconds)))
+
+
+def _idle_seconds() -> float | None:
+    """Of all cores of this process together, since the machine started; waiting for a disk is idle, too."""
+    try:
+        lines = Path("/proc/stat").read_text().splitlines()
+    except OSError:
+        return None
+    mine = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    rows = (line.split() for line in lines)
+    return sum(int(row[4]) + int(row[5]) for row in rows if row[0] in mine) / os.sysconf("SC_CLK_TCK")
 
 
 def _gpus() -> tuple[tuple[str, ...], tuple[float, ...]]:

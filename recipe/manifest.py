@@ -63,7 +63,7 @@ class Step:
         return (
             found is not None
             and found.get("key") == self.key
-            and all(_intact(self.folder / name, known) for name, known in found.get("outputs", {}).items())
+            and all(intact(self.folder / name, known) for name, known in found.get("outputs", {}).items())
         )
 
     def finish(
@@ -111,10 +111,11 @@ def read(folder: Path) -> dict[str, Any] | None:
 def damaged(folder: Path) -> list[str]:
     """Files of a finished step that are not as it left them; none where there is no manifest."""
     outputs = (read(folder) or {}).get("outputs", {})
-    return [name for name, known in outputs.items() if not _intact(folder / name, known)]
+    return [name for name, known in outputs.items() if not intact(folder / name, known)]
 
 
-def _intact(path: Path, known: Mapping[str, Any]) -> bool:
+def intact(path: Path, known: Mapping[str, Any]) -> bool:
+    """Whether a file is as ``outputs`` of its folder's manifest says; of one without a hash, whether its size is."""
     if not path.is_file() or path.stat().st_size != known["bytes"]:
         return False
     return "sha256" not in known or file_digest(path) == known["sha256"]

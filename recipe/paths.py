@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMPTS = ROOT / "prompts"
+EMBEDDED = ROOT / "models" / "SmolLM2-135M-Instruct"
+SAMPLE = ROOT / "data" / "sample"
 # Tests and users with a bigger disk move these; everything else stays inside the checkout.
 CONFIGS = Path(os.environ.get("RECIPE_CONFIGS", ROOT / "axolotl_configs")).absolute()
 RUNS = Path(os.environ.get("RECIPE_RUNS", ROOT / "runs")).absolute()

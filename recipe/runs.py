@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Run:
     def train(self) -> Path:
         return self.folder / "train"
 
-    def merged(self, alpha: float, *, padded: bool = False) -> Path:
-        """The model merged with the wise-ft weight ``alpha``."""
-        return self.folder / f"{'padded' if padded else 'merged'}-{alpha:g}"
+    def merged(self, alpha: float, *, padded: bool = False, checkpoints: Sequence[int] = ()) -> Path:
+        """The model merged with the wise-ft weight ``alpha``: of the whole training, or of ``checkpoints``' average."""
+        average = "-average-" + "-".join(map(str, checkpoints)) if checkpoints else ""
+        return self.folder / f"{'padded' if padded else 'merged'}-{alpha:g}{average}"

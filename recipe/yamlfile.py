@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,43 @@ Address = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class YamlFile:
-    """A parsed file: plain Python values, and the line (1-based) of every key and list item by its address."""
+    """A parsed file: plain Python values, and the line (1-based) of every key and list item by its address.
+
+    ``under``: the file that this one includes, if its values stand among ``data`` (see ``over``).
+    """
 
     path: Path
     data: dict[str, Any]
     lines: Mapping[Address, int]
+    under: YamlFile | None = None
 
     def line(self, *address: str | int) -> int:
         """The line of the deepest known part of ``address``."""
-        while address and address not in self.lines:
-            address = address[:-1]
-        return self.lines.get(address, 1)
+        return self.lines.get(self._known(address), 1)
 
     def where(self, *address: str | int) -> str:
-        """``file:line`` of the deepest known part of ``address``."""
+        """``file:line`` of the deepest known part of ``address``; the including file wins over the included one."""
+        if self.under and len(self._known(address)) < len(self.under._known(address)):
+            return self.under.where(*address)
         return f"{shown(self.path)}:{self.line(*address)}"
+
+    def over(self, under: YamlFile) -> YamlFile:
+        """This file laid over another: sections are merged key by key, everything else is replaced."""
+        return replace(self, data=_merged(under.data, self.data), under=under)
+
+    def _known(self, address: Address) -> Address:
+        while address and address not in self.lines:
+            address = address[:-1]
+        return address
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(under[key], over[key])
+        for key in under.keys() & over.keys()
+        if isinstance(under[key], Mapping) and isinstance(over[key], Mapping)
+    }
+    return {**under, **over, **both}
 
 
 def _yaml() -> YAML:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+# Before anything reads it: no test sees or touches what an LLM has made in this checkout.
+os.environ["RECIPE_SYNTHESIS"] = str(Path(tempfile.gettempdir()) / f"recipe-tests-{os.getpid()}" / "synthesis")
 
 import pytest
 from tokenizers import Tokenizer
@@ -13,7 +19,14 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from axolotl_configs import render, schema
 from recipe import runs
-from recipe.paths import CONFIGS
+from recipe.paths import CONFIGS, SYNTHESIS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_made() -> Iterator[None]:
+    """Tests that let something be made do so in folders of their own."""
+    yield
+    assert not SYNTHESIS.parent.exists()
 
 
 @pytest.fixture

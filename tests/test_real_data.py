@@ -16,6 +16,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import alpaca, mmlu
 from dataset_builders.task import Seeded
 from inference.parsers import parse
+from inference.questions import read_questions
 from recipe.task_types import TaskType, answer_text
 
 DATA = Path(os.environ.get("SHOPBENCH_DATA") or "/nonexistent")
@@ -67,6 +68,15 @@ def test_real_files_of_ec_guide_are_entries_of_a_blend(path: Path) -> None:
         read = parse(question.type, answer_text(question.type, question.truth))
         if question.type is not TaskType.GENERATION:
             assert read == question.truth
+
+
+@pytest.mark.parametrize(
+    ("folder", "tasks", "questions"), [("shopbench", 18, 96), ("ec-guide", 23, 26_216), ("mmlu/test", 29, 7_658)]
+)
+def test_real_files_of_questions_are_read_whole(folder: str, tasks: int, questions: int) -> None:
+    found = read_questions(DATA / folder)
+    assert len(found) == questions and len({question.task for question in found}) == tasks
+    assert all(question.truth is not None for question in found)
 
 
 def test_the_public_questions_are_found_among_others() -> None:

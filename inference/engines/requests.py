@@ -15,11 +15,19 @@ from recipe.prompts import system_prompt
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt in tokens. ``dropped``: tokens of the question left out in its middle, because it was too long."""
+    """One question as a model is asked it.
+
+    Attributes:
+        tokens: of the whole prompt, from the chat template's first on.
+        system, prompt: the texts that the template was given.
+        dropped: tokens of the question that were left out in its middle, because it was too long.
+    """
 
     index: int
     tokens: tuple[int, ...]
     rule: Rule
+    system: str = ""
+    prompt: str = ""
     dropped: int = 0
 
 
@@ -41,32 +49,45 @@ def requests_of(questions: Sequence[Question], rules: Rules, mode: Mode, max_len
     for index, question in enumerate(questions):
         prompt = rules.chat.defuse(question.prompt)
         rule = rules.rule(mode, question.asked, prompt)
-        head, tail = _around(rules.chat, system_prompt(question.asked.type), prompt)
-        made.append(_request(index, rules.chat, (head, prompt, tail), rule, max_length))
+        made.append(request_of(index, rules.chat, system_prompt(question.asked.type), prompt, rule, max_length))
     return made
 
 
-def _around(chat: ChatTokenizer, system: str, prompt: str) -> tuple[str, str]:
+def request_of(index: int, chat: ChatTokenizer, system: str, prompt: str, rule: Rule, max_length: int) -> Request:
+    """The request for one defused ``prompt``; without its middle where it is too long.
+
+    It is shortened as text: whoever renders ``system`` and ``prompt`` anew, as a server does, gets the same tokens.
+    """
+    head, tail = _around(chat, system)
+    tokens = _encode(chat, head + prompt + tail)
+    room = max_length - rule.max_new_tokens
+    if len(tokens) <= room:
+        return Request(index, tokens, rule, system, prompt)
+    # Head and tail say what is asked, and lists stand at the end: the middle of the question goes.
+    offsets = chat.tokenizer.encode(prompt, add_special_tokens=False).offsets
+    kept, short = len(offsets), prompt
+    while kept and len(tokens) > room:  # again where the seam takes more tokens than the whole did
+        kept = max(0, kept - (len(tokens) - room))
+        short = chat.defuse(_without_middle(prompt, offsets, kept)).strip()  # templates strip it, too
+        tokens = _encode(chat, head + short + tail)
+    return Request(index, tokens, rule, system, short, len(offsets) - kept)
+
+
+def _without_middle(text: str, offsets: Sequence[tuple[int, int]], kept: int) -> str:
+    """A third of the ``kept`` tokens of ``text`` from its beginning, two thirds from its end."""
+    last = kept * 2 // 3
+    begin = offsets[kept - last - 1][1] if kept > last else 0
+    end = offsets[-last][0] if last else len(text)
+    return text[:begin] + text[max(begin, end) :]
+
+
+def _around(chat: ChatTokenizer, system: str) -> tuple[str, str]:
     """What the chat template puts in front of the user's text, and behind it."""
     mark = "\u241f"  # a sign that no template changes; templates strip blanks
     messages = [{"role": "system", "content": system}, {"role": "user", "content": mark}]
     text = chat.template.render(messages=messages, add_generation_prompt=True, **chat.special)
     head, _, tail = text.partition(mark)
     return head, tail
-
-
-def _request(index: int, chat: ChatTokenizer, text: tuple[str, str, str], rule: Rule, max_length: int) -> Request:
-    tokens = _encode(chat, "".join(text))
-    room = max_length - rule.max_new_tokens
-    over = len(tokens) - room
-    if over <= 0:
-        return Request(index, tokens, rule)
-    # Head and tail say what is asked, and lists stand at the end: the middle of the question goes.
-    head, body, tail = (_encode(chat, part) for part in text)
-    kept = max(0, room - len(head) - len(tail))
-    begin = kept - kept * 2 // 3
-    shortened = (*head, *body[:begin], *body[len(body) - (kept - begin) :], *tail)
-    return Request(index, shortened, rule, len(body) - kept)
 
 
 def _encode(chat: ChatTokenizer, text: str) -> tuple[int, ...]:

@@ -31,21 +31,32 @@ class TransformersEngine:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, local_files_only=True)
         self._own_scaling: dict[Any, float] = {}
+        self._base_weights: dict[Any, torch.Tensor] = {}  # on a CPU, where they are overwritten
         if adapter:
             from peft import PeftModel
 
             loaded = PeftModel.from_pretrained(loaded, str(adapter.folder))
             layers = [module for module in loaded.modules() if hasattr(module, "lora_A")]
             self._own_scaling = {layer: layer.scaling["default"] for layer in layers}
+            if self.device == "cpu":
+                self._base_weights = {layer: layer.get_base_layer().weight.data.clone() for layer in layers}
         self.model = loaded.to(self.device).eval()
         self.chat = chat
         if adapter:
             self.scale(adapter.alpha)
 
     def scale(self, alpha: float) -> None:
-        """Sets the wise-ft weight: LoRA's own scale times ``alpha``; 0 is the base model."""
+        """Sets the wise-ft weight: LoRA's own scale times ``alpha``; 0 is the base model.
+
+        On a CPU the sum is made in the weights, in fp32 and rounded once, as a merge does it. Beside them LoRA takes as
+        long as everything else: 37 questions took SmolLM2-135M 47 s on one thread, 22 s so.
+        """
         for layer, scaling in self._own_scaling.items():
             layer.scaling["default"] = scaling * alpha
+        for layer, weight in self._base_weights.items():
+            change = layer.get_delta_weight("default").float()
+            layer.get_base_layer().weight.data = (weight.float() + change).to(weight.dtype)
+            layer.merged_adapters = ["default"]  # PEFT then adds nothing
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, str]]:
         """Yields (index, answer), batch by batch, the longest first: what does not fit in memory fails at once."""

@@ -11,22 +11,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-# Read by vLLM when it is imported. One process: a second one would import torch again, and scripts would need a
-# __main__ guard. KV cache in GiB, on a CPU only.
-os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+from inference.adapter import Adapter, scaled
+from inference.engines.requests import Request, finished
+from inference.engines.settings import IN_PROCESS, RULE_ARGUMENT, vllm_settings
+from recipe.chat import ChatTokenizer
+
+os.environ.update({**IN_PROCESS, **os.environ})  # before vLLM is imported
 
 from vllm import LLM, SamplingParams
 from vllm.lora.request import LoRARequest
 
-from inference.adapter import Adapter, scaled
-from inference.engines.requests import Request, finished
-from inference.vllm_rules import EXTRA_ARG, VllmRules
-from recipe.chat import ChatTokenizer
-
-_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # max_lora_rank knows only these
+from inference.vllm_rules import VllmRules
 
 
 class VllmEngine:
@@ -43,15 +38,11 @@ class VllmEngine:
         gpus: int = 0,
         settings: dict[str, Any] | None = None,
     ) -> None:
-        lora: dict[str, Any] = {}
-        if adapter:
-            rank = next((rank for rank in _RANKS if rank >= adapter.rank), adapter.rank)
-            lora = {"enable_lora": True, "max_lora_rank": rank, "max_loras": 1}
+        rank = adapter.rank if adapter else None
+        ours = vllm_settings(max_length=max_length, dtype=dtype, gpus=gpus, lora_rank=rank)
         self.llm = LLM(
-            model=str(model), dtype=dtype, max_model_len=max_length, enable_prefix_caching=True, enforce_eager=not gpus,
-            tensor_parallel_size=max(1, gpus), logits_processors=[VllmRules], async_scheduling=False,
-            disable_log_stats=True, **lora, **(settings or {}),
-        )  # fmt: skip
+            model=str(model), logits_processors=[VllmRules], disable_log_stats=True, **{**ours, **(settings or {})}
+        )
         self.chat, self.adapter, self._runs = chat, adapter, 0
         self._alpha = adapter.alpha if adapter else 0.0
 
@@ -84,7 +75,7 @@ class VllmEngine:
             max_tokens=request.rule.max_new_tokens,
             stop_token_ids=list(request.rule.end),
             detokenize=False,
-            extra_args=None if request.rule.is_free else {EXTRA_ARG: request.rule.to_json()},
+            extra_args=None if request.rule.is_free else {RULE_ARGUMENT: request.rule.to_json()},
         )
         self.llm.llm_engine.add_request(name, {"prompt_token_ids": list(request.tokens)}, parameters, lora_request=lora)
         return name

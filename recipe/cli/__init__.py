@@ -14,12 +14,15 @@ _COMMANDS = {
     "list": ("recipe.cli.list", "Blends, profiles and datasets there are."),
     "show": ("recipe.cli.show", "What a run would use: axolotl YAML, blend, steps."),
     "diff": ("recipe.cli.diff", "What differs between two blends: settings and rows."),
+    "plan": ("recipe.cli.plan", "What a run will take: GPU memory, hours, disk; refuses what cannot fit."),
     "check": ("recipe.cli.check", "Let axolotl itself validate the rendered YAML."),
     "model": ("recipe.cli.model", "Unpack the embedded 135M model into a folder."),
     "sample-data": ("recipe.cli.sample_data", "Write the invented sample shop as raw files."),
     "fetch": ("recipe.cli.fetch", "Fetch the published raw files of the sources."),
     "synth": ("recipe.cli.synth", "Let an LLM make and enrich datasets; keep, count and show its answers."),
+    "reproduce": ("recipe.cli.reproduce", "Walk the whole recipe: two rounds, five tracks; skip what is done."),
     "data": ("recipe.cli.data", "Build and mix a blend's datasets."),
+    "questions": ("recipe.cli.questions", "Write held-out questions to choose weights on and to compare models on."),
     "samples": ("recipe.cli.samples", "Page through a blend's rows: prompt, answer, which tokens carry loss."),
     "train": ("recipe.cli.train", "Train a blend with axolotl; resumes, skips when done."),
     "merge": ("recipe.cli.merge", "Merge an adapter into its base with a wise-ft weight."),
@@ -29,7 +32,10 @@ _COMMANDS = {
     "awq": ("recipe.cli.awq", "Export a model to 4 bit; measured, and refused where it lost too much."),
     "eval": ("recipe.cli.eval", "Answer questions with a model and score the answers."),
     "sweep": ("recipe.cli.sweep", "Score several wise-ft weights through one loaded model."),
+    "compare": ("recipe.cli.compare", "Tell whether one of two evaluations is better, from stored predictions."),
     "table": ("recipe.cli.table", "Lay the scores of several models side by side."),
+    "serve": ("recipe.cli.serve", "Serve a model as OpenAI's API does, with the recipe's prompts and rules."),
+    "ask": ("recipe.cli.ask", "Ask a served model a question; show the probabilities of its options."),
 }
 
 

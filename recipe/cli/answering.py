@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,28 +11,35 @@ from typing import Any, TypeVar
 import click
 
 from axolotl_configs.render import Resolved
-from inference.job import ENGINES, Job
+from axolotl_configs.schema import Answer
+from inference.job import ENGINES, LONGEST, SHORTEST, Job, longest
+from inference.questions import question_files
 from inference.rules import Mode
 from postprocess.produce import identity
 from recipe import manifest
+from recipe.checkpoint import read_json
 from recipe.children import CPU_MEMORY
-from recipe.cli.common import say
+from recipe.cli.common import RAY, profile_option, resolve_run, say, set_option, spread_options
 from recipe.cli.postprocessing import base_folder, default_alphas
+from recipe.cli.prepare import ensure_model
+from recipe.cli.results import adapter_name, model_name, results_folder
+from recipe.cluster import elsewhere
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
-from recipe.hardware import this_machine
+from recipe.hardware import idle_cores, this_machine
 from recipe.manifest import file_digest, tree_digest
 from recipe.models import local_folder, model_files
-from recipe.paths import ROOT, RUNS, shown
+from recipe.paths import ROOT, shown
 
 _INFERENCE = ROOT / "inference"
 # What an answer depends on; the rest of inference/ only scores.
 _ANSWERING = ("task_type", "decoding", "rules", "processors", "vllm_rules", "adapter", "engines", "questions")
 _ANSWERING_PATHS = tuple(_INFERENCE / name if name == "engines" else _INFERENCE / f"{name}.py" for name in _ANSWERING)
+_TIMING = (_INFERENCE / "answerer.py", _INFERENCE / "contest.py")
 # With SmolLM2-135M on one core, start-up included, 96 questions cost 35 s of CPU time with vLLM (27 s to load) and 52 s
-# with transformers (6 s to load).
+# with transformers (6 s to load). With an adapter, each question cost 2.4 s with vLLM and 0.6 s with transformers.
 _WORTH_LOADING_VLLM = 50
-_LONGEST = 4096  # tokens of prompt and answer; ShopBench's longest prompts are half of it
+_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -50,24 +54,106 @@ class Target:
     alpha: float = 1.0
 
 
+def target_options(function: F) -> F:
+    """BLEND, --profile, --set, --model, --adapter and --alpha: what ``chosen_target`` takes."""
+    options = [
+        click.argument("blend", required=False),
+        profile_option,
+        set_option,
+        click.option(
+            "--model", metavar="MODEL", help="Folder, hub name, folder of the run, or `base`, instead of BLEND's."
+        ),
+        click.option("--adapter", type=_FOLDER, help="With --model: a LoRA adapter for it."),
+        click.option(
+            "--alpha", type=click.FloatRange(0, 2), envvar="ALPHA",
+            help="Wise-ft weight.  [default: the blend's in tracks.yaml; env: ALPHA]",
+        ),
+    ]  # fmt: skip
+    return _with(options, function)
+
+
 def engine_options(function: F) -> F:
-    """--engine, --mode, --dtype, --max-length."""
+    """--engine, and those of ``spread_options`` and ``mode_options``."""
+    engine = click.option(
+        "--engine", type=click.Choice((*ENGINES, RAY)),
+        help="ray: the default one in workers of Ray, here or on the cluster of RAY_ADDRESS.  "
+        "[default: the profile's, else vllm; without a GPU and for few questions, transformers]",
+    )  # fmt: skip
+    return engine(spread_options(mode_options(function)))
+
+
+def mode_options(function: F) -> F:
+    """--mode, --dtype, --max-length."""
     options = [
         click.option(
-            "--engine", type=click.Choice(ENGINES),
-            help="[default: vllm; without a GPU and for few questions, transformers]"
-        ),
-        click.option(
-            "--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.EXACT.value, show_default=True,
-            envvar="MODE",
-            help="How far answers are bound: the winners' biases, what the question allows, or nothing.  [env: MODE]",
+            "--mode", type=click.Choice([mode.value for mode in Mode]), envvar="MODE",
+            help="How far answers are bound: the winners' biases, what the question allows, or nothing.  "
+            "[default: the profile's, else exact; env: MODE]",
         ),
         click.option("--dtype", default="auto", show_default=True, help="Of the weights: float32, bfloat16, float16."),
-        click.option("--max-length", type=click.IntRange(min=64), help="Tokens of prompt and answer together."),
+        click.option(
+            "--max-length", type=click.IntRange(min=SHORTEST),
+            help=f"Tokens of prompt and answer together.  [default: {LONGEST}, or what the model was made for]",
+        ),
     ]  # fmt: skip
+    return _with(options, function)
+
+
+def _with(options: Sequence[Callable[[F], F]], function: F) -> F:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def answer_settings(
+    resolved: Resolved | None, engine: str | None, mode: str | None, tensor_parallel: int | None = None
+) -> Answer:
+    """The profile's ``answer:``, and what flags say instead."""
+    profile = resolved.profile.answer if resolved else Answer()
+    flags = {"engine": None if engine == RAY else engine, "mode": mode, "tensor_parallel": tensor_parallel}
+    return profile.model_copy(update={key: value for key, value in flags.items() if value is not None})
+
+
+def gpus_for(answer: Answer) -> int:
+    """Over how many GPUs of this machine vLLM splits a model; 0 is a CPU.
+
+    Raises:
+        RecipeError: more of them are asked for.
+    """
+    there, wanted = len(this_machine().gpu_names), answer.tensor_parallel
+    if wanted is not None and wanted > max(1, there):
+        raise RecipeError(
+            f"answer.tensor_parallel is {wanted}, this machine has {there} GPUs",
+            way_out="take another --profile, or a smaller --tensor-parallel",
+        )
+    return there if wanted is None else min(wanted, there)
+
+
+def gpus_on_ray(answer: Answer) -> int | None:
+    """Likewise of a worker of Ray; None: all that a node of the cluster has, which only Ray knows."""
+    return answer.tensor_parallel if elsewhere() else gpus_for(answer)
+
+
+def chosen_target(
+    blend: str | None, profile: str | None, overrides: str, model: str | None, adapter: Path | None,
+    alpha: float | None,
+) -> tuple[Resolved | None, Target]:  # fmt: skip
+    """The run, where a BLEND is named, and the model.
+
+    Raises:
+        RecipeError: the serve environment is not installed, or the model is not there.
+    """
+    if adapter and not model:
+        raise click.UsageError("--adapter goes with --model")
+    resolved = resolve_run(blend, profile, overrides) if blend else None
+    python("serve")  # says how to install it, before anything else is tried
+    if resolved and resolved.profile.embedded:
+        ensure_model(ROOT / resolved.profile.base_model)
+    if model:
+        return resolved, model_target(model, adapter, alpha, resolved)
+    if not resolved:
+        raise click.UsageError("name a BLEND or a --model")
+    return resolved, run_target(resolved, alpha)
 
 
 def run_target(resolved: Resolved, alpha: float | None) -> Target:
@@ -84,7 +170,9 @@ def run_target(resolved: Resolved, alpha: float | None) -> Target:
             way_out=f"make train-{blend}; or score the base model: --model base",
         )
     weight = default_alphas(blend)[0] if alpha is None else alpha
-    return Target(f"adapter-{weight:g}", f"{blend}, {weight:g}", base_folder(resolved), adapter, weight)
+    base = base_folder(resolved)
+    label = f"{blend}, {weight:g}" if weight else f"{base.name} (base)"
+    return Target(adapter_name(weight), label, base, adapter, weight)
 
 
 def model_target(model: str, adapter: Path | None, alpha: float | None, resolved: Resolved | None) -> Target:
@@ -98,7 +186,7 @@ def model_target(model: str, adapter: Path | None, alpha: float | None, resolved
     weight = 1.0 if alpha is None else alpha
     shown_model = f"{folder.name} ({model})" if model == "base" else model.rstrip("/")
     tail = f", {adapter.name} {weight:g}" if adapter else ""
-    return Target(_slug(model.rstrip("/") + tail), shown_model + tail, folder, adapter, weight)
+    return Target(model_name(model.rstrip("/") + tail), shown_model + tail, folder, adapter, weight)
 
 
 def held_out(resolved: Resolved) -> Path:
@@ -118,32 +206,50 @@ def held_out(resolved: Resolved) -> Path:
 
 
 def make_job(
-    target: Target, questions: Path, run_folder: Path | None, *, engine: str | None, mode: str, dtype: str,
-    max_length: int | None, count: int, limit: int | None = None, tasks: tuple[str, ...] = (),
+    target: Target, questions: Path, resolved: Resolved | None, *, engine: str | None, mode: str | None, dtype: str,
+    max_length: int | None, count: int, workers: int | None = None, tensor_parallel: int | None = None,
+    limit: int | None = None, tasks: tuple[str, ...] = (), tracks: tuple[int, ...] = (), contest: bool = False,
 ) -> Job:  # fmt: skip
-    """The evaluation of ``target`` on a file of ``count`` chosen questions, in a folder named after both."""
-    gpus = len(this_machine().gpu_names)
-    engine = engine or ("vllm" if gpus or count >= _WORTH_LOADING_VLLM else "transformers")
-    length = min(max_length or _LONGEST, _room(target.model))
+    """The evaluation of ``target`` on ``count`` chosen questions of a file or folder, in a folder named after both.
+
+    Where it is answered, here or on Ray, is no part of what the answers depend on: one may go on where the other was.
+    """
+    chosen = answer_settings(resolved, engine, mode, tensor_parallel)
+    on_ray = engine == RAY or workers is not None
+    if on_ray and contest:
+        raise click.UsageError("--contest asks 16 questions at a time, on the clock: there is nothing for Ray to share")
+    gpus, mode = gpus_on_ray(chosen) if on_ray else gpus_for(chosen), str(chosen.mode)
+    auto = "vllm" if gpus or _needs_vllm(target, count) else "transformers"
+    engine = auto if chosen.engine == "auto" else chosen.engine
+    length = longest(str(target.model), max_length)
     answers = {
         "model": identity(target.model),
-        "adapter": identity(target.adapter) if target.adapter else None,
-        "alpha": target.alpha if target.adapter else None,
-        "questions": file_digest(questions) if questions.is_file() else None,
+        "adapter": identity(target.adapter) if target.adapter and target.alpha else None,  # at 0 it is the base
+        "alpha": target.alpha if target.adapter and target.alpha else None,
+        "questions": {name: file_digest(file) for file, name in question_files(questions).items()},
         "engine": [engine, dtype, mode, length],
-        "selection": [limit, list(tasks)],
-        "code": tree_digest(*_ANSWERING_PATHS, ROOT / "prompts" / "system.j2"),
+        "selection": [limit, list(tasks), list(tracks)],
+        "code": tree_digest(*_ANSWERING_PATHS, *(_TIMING if contest else ()), ROOT / "prompts" / "system.j2"),
     }
     inputs = {"answers": answers, "scoring": tree_digest(_INFERENCE)}
-    parts = [target.name, *([] if run_folder and questions.parent.parent == run_folder else [f"@{questions.stem}"])]
-    chosen = [mode] * (mode != Mode.EXACT) + [f"limit={limit}"] * (limit is not None) + list(tasks)
-    name = "".join(parts) + "".join(f",{part}" for part in chosen)
-    folder = (run_folder or RUNS) / "eval" / name
-    return Job(
-        target.label + (f", {mode}" if mode != Mode.EXACT else ""),
-        str(folder), str(target.model), str(questions.absolute()), inputs,
-        str(target.adapter) if target.adapter else None, target.alpha, engine, mode, limit, tasks, length, dtype, gpus,
+    folder = results_folder(
+        resolved.run.folder if resolved else None, target.name, questions,
+        mode=mode, limit=limit, tasks=tasks, tracks=tracks, contest=contest,
     )  # fmt: skip
+    return Job(
+        label=target.label + (f", {mode}" if mode != Mode.EXACT else ""),
+        folder=str(folder), questions=str(questions.absolute()), inputs=inputs,
+        model=str(target.model), adapter=str(target.adapter) if target.adapter else None, alpha=target.alpha,
+        engine=engine, mode=mode, max_length=length, dtype=dtype, gpus=gpus, workers=(workers or 0) if on_ray else None,
+        limit=limit, tasks=tasks, tracks=tracks, contest=contest,
+    )  # fmt: skip
+
+
+def _needs_vllm(target: Target, count: int) -> bool:
+    """Without a GPU: for models in 4 bit, which transformers does not read there, and for many questions."""
+    if "quantization_config" in read_json(model_files(str(target.model), ["config.json"])["config.json"]):
+        return True
+    return target.adapter is None and count >= _WORTH_LOADING_VLLM
 
 
 def run_in_serve(module: str, text: str, model: Path) -> None:
@@ -152,7 +258,7 @@ def run_in_serve(module: str, text: str, model: Path) -> None:
     Raises:
         RecipeError: it failed; its own message stands above.
     """
-    environment = {**_cpu_settings(), **variables("serve", offline=model.is_dir())}
+    environment = {**cpu_settings(), **variables("serve", offline=model.is_dir())}
     done = subprocess.run(
         [str(python("serve")), "-m", module], input=text, text=True, cwd=ROOT, env=environment, check=False
     )
@@ -168,7 +274,7 @@ def run_in_serve(module: str, text: str, model: Path) -> None:
         )
 
 
-def _cpu_settings() -> dict[str, str]:
+def cpu_settings() -> dict[str, str]:
     """Without a GPU: memory as torch likes it, and no more threads than cores that are idle.
 
     On a machine whose two cores were busy, a step of a 135M model took 0.13 s with one thread and 2.7 s with two.
@@ -176,20 +282,8 @@ def _cpu_settings() -> dict[str, str]:
     machine = this_machine()
     if machine.gpu_names:
         return {}
-    idle = max(1, machine.cores - round(os.getloadavg()[0]))
+    idle = idle_cores()
     if idle < machine.cores:
         say(f"this machine is busy: {idle} of {machine.cores} cores are used (OMP_NUM_THREADS=... overrides)")
     # vLLM would bind its threads to cores that others use.
     return {**CPU_MEMORY, "OMP_NUM_THREADS": str(idle), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-
-
-def _room(model: Path) -> int:
-    config = json.loads(model_files(str(model), ["config.json"])["config.json"].read_text(encoding="utf-8"))
-    return int(config.get("max_position_embeddings") or _LONGEST)
-
-
-def _slug(text: str) -> str:
-    """A folder's name: ``/models/a b`` is ``a-b``, ``Qwen/Qwen2-7B`` stays apart from another's ``Qwen2-7B``."""
-    path = Path(text)
-    short = path.name if path.is_absolute() or text.startswith((".", "models" + os.sep)) else text
-    return re.sub(r"[^\w.=,-]+", "-", short).strip("-") or "model"

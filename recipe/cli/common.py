@@ -18,6 +18,7 @@ from dataset_builders.task import task_names
 from recipe.hardware import this_machine
 
 F = TypeVar("F", bound=Callable[..., Any])
+RAY = "ray"  # as an engine: the usual one, in workers of Ray
 
 
 def profile_option(function: F) -> F:
@@ -41,18 +42,37 @@ def run_options(function: F) -> F:
     return click.argument("blend")(profile_option(set_option(function)))
 
 
-def data_options(function: F) -> F:
-    """--data: the folder of raw files; --decontaminate: evaluation files."""
-    raw = click.option(
+def raw_option(function: F) -> F:
+    """--data: the folder of raw files."""
+    return click.option(
         "--data", envvar="DATA", type=click.Path(path_type=Path), metavar="FOLDER",
         help="Raw files, one folder per source; without it, the invented sample shop.  [env: DATA]",
-    )  # fmt: skip
+    )(function)  # fmt: skip
+
+
+def data_options(function: F) -> F:
+    """--data, and --decontaminate: evaluation files."""
     evaluation = click.option(
         "--decontaminate", envvar="DECONTAMINATE", multiple=True, metavar="FILE",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="Evaluation file whose questions may not be trained on; more than once.  [env: DECONTAMINATE, with :]",
     )  # fmt: skip
-    return raw(evaluation(function))
+    return raw_option(evaluation(function))
+
+
+def spread_options(function: F) -> F:
+    """--workers and --tensor-parallel: how a model is spread over GPUs and machines."""
+    options = (
+        click.option(
+            "--workers", type=click.IntRange(1), envvar="WORKERS",
+            help="Of Ray.  [default: as many as there are GPUs for, or else one a node; env: WORKERS]",
+        ),
+        click.option(
+            "--tensor-parallel", type=click.IntRange(1), metavar="GPUS",
+            help="That a model is split over.  [default: the profile's, or else all that a machine has]",
+        ),
+    )  # fmt: skip
+    return options[0](options[1](function))
 
 
 def resolve_run(blend: str, profile: str | None, overrides: str) -> Resolved:

@@ -17,6 +17,7 @@ from recipe.cli.postprocessing import (
     dry_run_option,
     parse_alpha,
     parse_alphas,
+    parse_checkpoints,
     profile_padding,
     run_job,
 )
@@ -29,6 +30,7 @@ from recipe.models import local_folder
         "recipe merge v8",
         "recipe merge v8 --alpha 0.25,0.5,0.75",
         "recipe merge v8 --alpha 0.56 --pad --dry-run",
+        "recipe merge v8 --checkpoints 150,192 --alpha 0.25",
         "recipe merge --base Qwen/Qwen2-72B-Instruct --add step-150=0.5 --add step-192=0.5 --alpha 0.25 --out new",
         "recipe merge --base BASE --add FINETUNED_MODEL --alpha 0.5 --out merged",
     ),
@@ -37,6 +39,10 @@ from recipe.models import local_folder
 @profile_option
 @set_option
 @alpha_option
+@click.option(
+    "--checkpoints", envvar="CHECKPOINTS", metavar="N,N...",
+    help="Average these checkpoints of BLEND's training (steps) instead of its last state.  [env: CHECKPOINTS]",
+)  # fmt: skip
 @click.option("--base", metavar="MODEL", help="Folder or hub name of a base, instead of BLEND's.")
 @click.option(
     "--add",
@@ -57,8 +63,9 @@ from recipe.models import local_folder
 @click.option("--beyond-one", is_flag=True, help="Allow weights up to 2.")
 @dry_run_option
 def command(
-    blend: str | None, profile: str | None, overrides: str, alpha: str | None, base: str | None,
-    sources: tuple[str, ...], out: Path | None, pad: bool, round_trip: bool, beyond_one: bool, dry_run: bool,
+    blend: str | None, profile: str | None, overrides: str, alpha: str | None, checkpoints: str | None,
+    base: str | None, sources: tuple[str, ...], out: Path | None, pad: bool, round_trip: bool, beyond_one: bool,
+    dry_run: bool,
 ) -> None:  # fmt: skip
     """Merge BLEND's adapter into its base: W + alpha * scale * B A, in fp32, rounded once.
 
@@ -68,10 +75,14 @@ def command(
     began = time.monotonic()
     if (blend is None) == (base is None):
         raise click.UsageError("name a BLEND, or give --base and --out")
+    if base and checkpoints:
+        raise click.UsageError("--checkpoints are a BLEND's; with --base, --add each of them with its share")
     if blend:
         resolved = resolve_run(blend, profile, overrides)
         alphas = alphas_of(blend, alpha, beyond_one=beyond_one)
-        job = run_job(resolved, alphas, profile_padding(resolved) if pad else None, round_trip=round_trip)
+        padding = profile_padding(resolved) if pad else None
+        steps = parse_checkpoints(checkpoints) if checkpoints else []
+        job = run_job(resolved, alphas, padding, round_trip=round_trip, checkpoints=steps)
         place: Path | None = resolved.run.folder
     else:
         if out is None:

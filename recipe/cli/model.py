@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from recipe.cli.common import examples
-from recipe.cli.prepare import EMBEDDED, ensure_model
-from recipe.paths import shown
+from recipe.cli.prepare import ensure_model
+from recipe.paths import EMBEDDED, shown
 
 
 @click.command("model", epilog=examples("recipe model"))

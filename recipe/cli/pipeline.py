@@ -5,12 +5,14 @@ The only place that knows both how a run is configured and how its data are buil
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from axolotl_configs import launch
-from axolotl_configs.estimate import check_fits, model_config, training_bytes
+from axolotl_configs.architecture import Architecture, model_config
+from axolotl_configs.estimate import check_fits, training_bytes
 from axolotl_configs.render import Resolved
 from axolotl_configs.select import require_gpus
 from recipe import manifest
@@ -27,6 +29,7 @@ from recipe.manifest import Step
 from recipe.models import is_local
 from recipe.paths import ROOT, shown
 from recipe.progress import Meter
+from recipe.runs import Run
 
 
 def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str]) -> launch.Trained:
@@ -58,7 +61,7 @@ def _train_inputs(resolved: Resolved, data: Path) -> dict[str, Any]:
         raise RecipeError(
             f"{resolved.blend.name} is a second round: it trains the adapter of {parent.blend} on, which is not there",
             where=shown(parent.train),
-            way_out=f"make train-{parent.blend}",
+            way_out=" ".join([f"make train-{parent.blend}", *_set(parent)]),
         )
     return {
         "axolotl": resolved.axolotl,
@@ -69,11 +72,17 @@ def _train_inputs(resolved: Resolved, data: Path) -> dict[str, Any]:
     }
 
 
+def _set(run: Run) -> list[str]:
+    """As it is typed, if there is anything to type."""
+    return [f"SET={shlex.quote(' '.join(f'{key}={value}' for key, value in run.overrides))}"] if run.overrides else []
+
+
 def _preflight(resolved: Resolved) -> None:
     """What would fail after minutes or hours, asked before: the disk, the model's length, the parent's shape."""
     config = model_config(resolved.profile.base_model)
     check_fits(resolved.axolotl, config)
-    require_free(resolved.run.folder, training_bytes(resolved.axolotl, config), "training (adapter and checkpoints)")
+    needed = training_bytes(resolved.axolotl, Architecture.of(config))
+    require_free(resolved.run.folder, needed, "training (adapter and checkpoints)")
     if not resolved.parent:
         return
     trained = read_json(resolved.parent.train / CONFIG)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from axolotl_configs.launch import is_whole
 from axolotl_configs.render import Resolved
 from axolotl_configs.schema import load_tracks
 from postprocess import produce
@@ -91,19 +92,58 @@ def default_alphas(blend: str) -> list[float]:
     return sorted(found) or [1.0]
 
 
-def run_job(resolved: Resolved, alphas: Sequence[float], padding: Padding | None, *, round_trip: bool = False) -> Job:
-    """The run's adapter into its base, once for each weight.
+def parse_checkpoints(text: str) -> list[int]:
+    """``150,192`` as numbers of steps.
 
     Raises:
-        RecipeError: the adapter is not trained; the base is not on this disk.
+        RecipeError: one of them is no number, or is there twice.
     """
+    where = f"CHECKPOINTS={text}"
+    found: list[int] = []
+    for part in text.split(","):
+        if not part.strip().isdecimal():
+            raise RecipeError(f"'{part}' is no number of steps", where=where, way_out="150,192, for instance")
+        if int(part) in found:
+            raise RecipeError(f"checkpoint {int(part)} is there twice", where=where)
+        found.append(int(part))
+    return found
+
+
+def run_job(
+    resolved: Resolved, alphas: Sequence[float], padding: Padding | None, *, round_trip: bool = False,
+    checkpoints: Sequence[int] = (),
+) -> Job:  # fmt: skip
+    """The run's adapter, or the average of ``checkpoints``, into its base, once for each weight.
+
+    Raises:
+        RecipeError: the adapter is not trained, or there is no such checkpoint; the base is not on this disk.
+    """
+    sources = _checkpoints(resolved, checkpoints) if checkpoints else [_trained(resolved)]
+    outs = [str(resolved.run.merged(alpha, padded=padding is not None, checkpoints=checkpoints)) for alpha in alphas]
+    weights = [[alpha / len(sources)] * len(sources) for alpha in alphas]
+    return Job(str(base_folder(resolved)), outs, list(map(str, sources)), weights, padding, round_trip)
+
+
+def _trained(resolved: Resolved) -> Path:
     adapter = resolved.run.train
     if manifest.read(adapter) is None:
         raise RecipeError(
             "the adapter is not trained yet", where=shown(adapter), way_out=f"make train-{resolved.blend.name}"
         )
-    outs = [str(resolved.run.merged(alpha, padded=padding is not None)) for alpha in alphas]
-    return Job(str(base_folder(resolved)), outs, [str(adapter)], [[alpha] for alpha in alphas], padding, round_trip)
+    return adapter
+
+
+def _checkpoints(resolved: Resolved, wanted: Sequence[int]) -> list[Path]:
+    folder = resolved.run.train
+    there = {int(path.name.rpartition("-")[2]): path for path in folder.glob("checkpoint-*") if is_whole(path)}
+    if missing := [str(number) for number in wanted if number not in there]:
+        known = ", ".join(map(str, sorted(there))) or "none"
+        raise RecipeError(
+            f"no whole checkpoint {', '.join(missing)}; there are: {known}",
+            where=shown(folder),
+            way_out='SET="save_steps=... save_total_limit=..." says which a training keeps',
+        )
+    return [there[number] for number in wanted]
 
 
 def base_folder(resolved: Resolved) -> Path:

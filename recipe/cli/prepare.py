@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from axolotl_configs import embedded
 from axolotl_configs.render import Resolved
-from dataset_builders import blend, card
+from dataset_builders import blend, card, questions
 from dataset_builders.blend import Chosen, Limits
 from dataset_builders.made import made_of
 from dataset_builders.pool import Pool, Report
@@ -29,11 +29,10 @@ from recipe.environments import python, variables
 from recipe.errors import RecipeError
 from recipe.lock import locked
 from recipe.manifest import Step, tree_digest
-from recipe.paths import CACHE, ROOT, SYNTHESIS, shown
+from recipe.paths import CACHE, EMBEDDED, ROOT, SAMPLE, SYNTHESIS, shown
 from recipe.progress import Meter, timed
+from recipe.runs import Run
 
-EMBEDDED = ROOT / "models" / "SmolLM2-135M-Instruct"
-SAMPLE = ROOT / "data" / "sample"
 _TRIES = 3
 _BUILDERS = ROOT / "dataset_builders"
 
@@ -106,7 +105,7 @@ def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
     raw = ensure_raw(data.folder)
     tokenizer = ChatTokenizer.load(resolved.profile.base_model)
     wanted = _wanted(resolved)
-    pools = _pools(resolved, raw, wanted, (*resolved.blend.decontaminate, *data.evaluation))
+    pools = _pools(resolved, raw, wanted, data)
     write_text(resolved.run.folder / "resolved.yaml", resolved.yaml)
     limits = Limits(resolved.axolotl["sequence_len"], resolved.profile.max_dropped)
     with locked(CACHE, wait=True):  # two runs may want the same pools
@@ -135,6 +134,49 @@ def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
     return step.folder
 
 
+def ensure_questions(blends: Sequence[Resolved], data: DataFrom) -> Path:
+    """The folder of questions that the blends of a profile are judged by, see ``dataset_builders.questions``.
+
+    Raises:
+        RecipeError: two blends call different files by the same name.
+    """
+    first = blends[0]
+    if first.profile.embedded:
+        ensure_model(ROOT / first.profile.base_model)
+    raw, tokenizer = ensure_raw(data.folder), ChatTokenizer.load(first.profile.base_model)
+    limits = Limits(min(resolved.axolotl["sequence_len"] for resolved in blends), first.profile.max_dropped)
+    pools, counts = _asked(blends, raw, data), first.profile.questions.model_dump()
+    with locked(CACHE, wait=True):
+        folders = _built(list(pools.values()), tokenizer)
+        inputs = {
+            "pools": {name: folder.name for name, folder in folders.items()},
+            "wanted": counts,
+            "sequence_len": limits.sequence_len,
+            "code": tree_digest(*(_BUILDERS / f"{name}.py" for name in ("blend", "rows", "questions"))),
+        }
+        step = Step(Run(first.run.profile, "questions", first.run.overrides).folder, "questions", inputs)
+        if step.is_done():
+            say(f"questions: {shown(step.folder)} is up to date")
+            return step.folder
+        with whole_folder(step.folder) as temporary:
+            found = questions.write(folders, counts, limits, temporary)
+            tracks = {name: pool.task.track for name, pool in pools.items()}
+            step.finish([f"{side}.parquet" for side in found], written_in=temporary, datasets=found, tracks=tracks)
+    return step.folder
+
+
+def _asked(blends: Sequence[Resolved], raw: Path, data: DataFrom) -> dict[str, Pool]:
+    """The pools of all the blends' datasets but those that stand for no track."""
+    found: dict[str, Pool] = {}
+    for resolved in blends:
+        for pool in _pools(resolved, raw, _wanted(resolved), data):
+            if found.setdefault(pool.name, pool).path != pool.path:
+                raise RecipeError(
+                    f"'{pool.name}' is another file in {resolved.blend.name}", way_out="rename one of them"
+                )
+    return {name: pool for name, pool in found.items() if pool.path or pool.task.track}
+
+
 def _wanted(resolved: Resolved) -> dict[str, tuple[int, int]]:
     """Training rows and held-out rows by dataset, in the same proportions."""
     rows = {portion.name: portion.rows for portion in resolved.portions}
@@ -142,16 +184,16 @@ def _wanted(resolved: Resolved) -> dict[str, tuple[int, int]]:
     return {name: (count, val) for (name, count), val in zip(rows.items(), held_out, strict=True)}
 
 
-def _pools(
-    resolved: Resolved, raw: Path, wanted: Mapping[str, tuple[int, int]], evaluation: tuple[Path, ...]
-) -> list[Pool]:
+def _pools(resolved: Resolved, raw: Path, wanted: Mapping[str, tuple[int, int]], data: DataFrom) -> list[Pool]:
+    evaluation = (*resolved.blend.decontaminate, *data.evaluation)
     return [
         Pool(
             portion.name,
             raw,
             resolved.profile.base_model,
             resolved.seed if portion.seed is None else portion.seed,
-            *wanted[portion.name],
+            wanted[portion.name][0],
+            questions.pool_rows(wanted[portion.name][1], resolved.profile.questions.model_dump()),
             upsample=portion.upsample,
             path=portion.path,
             evaluation=evaluation,

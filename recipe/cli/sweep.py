@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -11,19 +12,25 @@ from typing import Any
 
 import click
 
+from inference.evaluate import SCORES, WORST
+from inference.job import Job
+from inference.predictions import PREDICTIONS
 from inference.questions import read_questions
 from inference.sweep import best_weights
+from recipe import manifest
 from recipe.atomic import whole_file, write_text
 from recipe.cli.answering import engine_options, held_out, make_job, run_in_serve, run_target
 from recipe.cli.common import console, examples, resolve_run, run_options, say, table
 from recipe.cli.postprocessing import parse_alphas
+from recipe.cli.results import BEST, SWEEP, results_folder
 from recipe.cli.table import read_scores, remarks, tracks_table
 from recipe.environments import python
 from recipe.lock import locked
+from recipe.manifest import Step, tree_digest
 from recipe.paths import shown
 from recipe.progress import clock
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_FILE = click.Path(path_type=Path)
 
 
 @click.command(
@@ -40,7 +47,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @engine_options
 def command(
     blend: str, profile: str | None, overrides: str, alphas: str, questions: Path | None, limit: int | None,
-    beyond_one: bool, engine: str | None, mode: str, dtype: str, max_length: int | None,
+    beyond_one: bool, engine: str | None, workers: int | None, tensor_parallel: int | None, mode: str | None,
+    dtype: str, max_length: int | None,
 ) -> None:  # fmt: skip
     """Score BLEND's adapter with several wise-ft weights through one loaded model, without merging.
 
@@ -55,24 +63,41 @@ def command(
     count = len(weights) * len(read_questions(file, limit=limit))
     jobs = [
         make_job(
-            run_target(resolved, alpha), file, resolved.run.folder,
-            engine=engine, mode=mode, dtype=dtype, max_length=max_length, count=count, limit=limit,
+            run_target(resolved, alpha), file, resolved,
+            engine=engine, workers=workers, tensor_parallel=tensor_parallel, mode=mode, dtype=dtype,
+            max_length=max_length, count=count, limit=limit,
         )
         for alpha in weights
     ]  # fmt: skip
     with ExitStack() as stack:
         for job in jobs:
             stack.enter_context(locked(Path(job.folder)))
+            if not job.alpha and not job.step.is_done():
+                _borrow(job)
         if all(job.step.is_done() for job in jobs):
             say("sweep: every weight is scored already")
         else:
             run_in_serve("inference.sweep", json.dumps([asdict(job) for job in jobs]), Path(jobs[0].model))
     scores = {job.alpha: read_scores(Path(job.folder)) for job in jobs}
-    _show(scores, resolved.run.folder / "eval")
+    inputs = {"evaluations": {f"{job.alpha:g}": job.step.key for job in jobs}, "code": tree_digest(Path(__file__))}
+    folder = results_folder(resolved.run.folder, SWEEP, file, mode=jobs[0].mode, limit=limit)
+    _show(scores, Step(folder, SWEEP, inputs))
     click.echo(f"time      {clock(time.monotonic() - began)}")
 
 
-def _show(scores: dict[float, dict[str, Any]], folder: Path) -> None:
+def _borrow(job: Job) -> None:
+    """Weight 0 is the base: the answers of another blend's sweep are taken, if one has asked it the same."""
+    folder = Path(job.folder)
+    for other in sorted(folder.parents[2].glob(f"*/eval/{folder.name}")):
+        if other != folder and Step(other, job.step.name, job.inputs).is_done():
+            say(f"sweep: weight 0 is the base, which was asked already: {shown(other)}")
+            for name in (PREDICTIONS, SCORES, WORST, manifest.NAME):
+                with whole_file(folder / name) as temporary:
+                    shutil.copyfile(other / name, temporary)
+            return
+
+
+def _show(scores: dict[float, dict[str, Any]], step: Step) -> None:
     console().print(tracks_table(list(scores.values())))
     made = table("best weight", "track", "weight", "score", "95% interval", right=("weight", "score"))
     best = list(best_weights(scores))
@@ -81,10 +106,12 @@ def _show(scores: dict[float, dict[str, Any]], folder: Path) -> None:
     console().print(made)
     for line in remarks(list(scores.values())):
         click.echo(line)
-    rows = [{"track": track, "alpha": alpha, **row} for track, alpha, row in best]
-    write_text(folder / "sweep.json", json.dumps({"best": rows, "weights": list(scores)}, indent=2) + "\n")
-    _draw(scores, folder / "sweep.png")
-    click.echo(f"picture   {shown(folder)}/sweep.png, sweep.json")
+    if not step.is_done():
+        rows = [{"track": track, "alpha": alpha, **row} for track, alpha, row in best]
+        write_text(step.folder / BEST, json.dumps({"best": rows, "weights": list(scores)}, indent=2) + "\n")
+        _draw(scores, step.folder / "sweep.png")
+        step.finish([BEST, "sweep.png"])
+    click.echo(f"picture   {shown(step.folder)}/sweep.png, {BEST}")
 
 
 def _draw(scores: dict[float, dict[str, Any]], path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,29 @@ def tasks_side_by_side(found: Sequence[dict[str, Any]]) -> Table:
         cells = [_interval(tasks.get(name)) for tasks in of_task]
         made.add_row(name, first["metric"], *cells, _number(first["constant"]))
     return made
+
+
+def contest_tables(contest: dict[str, Any]) -> Iterator[Table]:
+    """Of an evaluation with --contest: seconds beside the limit, and what they come to on each track."""
+    size, each = contest["batch_size"], contest["limit_seconds_a_question"]
+    numbers = ("median", "95%", "slowest", "limit", "questions beyond")
+    taken = table(f"{contest['batches']:,} batches, in seconds", "", *numbers, right=numbers)
+    for name, key, limit, late in [
+        (f"a batch of at most {size}", "seconds_a_batch", f"{each * size:g}", ""),
+        ("a question", "seconds_a_question", f"{each:g}", f"{contest['questions_over_the_limit']:,}"),
+    ]:
+        taken.add_row(name, *(f"{contest[key][part]:.2f}" for part in ("median", "p95", "slowest")), limit, late)
+    yield taken
+    if not contest["tracks"]:
+        return
+    columns = ("questions", "minutes", "limit", "room for")
+    tracks = table("these questions in minutes, loading not counted", "track", *columns, "", right=columns)
+    for track, row in contest["tracks"].items():
+        tracks.add_row(
+            track, f"{row['questions']:,}", f"{row['minutes']:.1f}", f"{row['limit_minutes']}",
+            f"{row['room_for_questions']:,}", "" if row["fits"] else "too slow",
+        )  # fmt: skip
+    yield tracks
 
 
 def remarks(found: Sequence[dict[str, Any]]) -> list[str]:

@@ -127,6 +127,8 @@ def test_mistakes_in_set(overrides: str, what: str) -> None:
         ("hardware: {gpus: 0}", "hardware: {gpu: 0}", "did you mean 'gpus'"),
         ("  learning_rate: 0.001", "  learningrate: 0.001", "unknown key 'learningrate'"),
         ("  tf32: false", "  tf32: maybe", "'tf32' must be"),
+        ("  engine: auto ", "  engin: auto ", "unknown key 'engin'\n  -> did you mean 'engine'"),
+        ("  engine: auto ", "  engine: vlm ", "'answer.engine': "),
         ("optimizer: adamw_torch ", "optimizer: paged_adamw_8bit ", "is a CUDA kernel"),
     ],
 )
@@ -168,3 +170,43 @@ def test_a_misspelt_key_in_tracks_names_its_line(configs: Path) -> None:
 def test_an_unknown_profile_names_the_nearest(configs: Path) -> None:
     with pytest.raises(RecipeError, match="did you mean '8xa100'"):
         run(profile="8xa10")
+
+
+def test_a_profile_lies_over_the_one_it_includes(configs: Path) -> None:
+    own = configs / "profiles" / "mine.yaml"
+    own.write_text("why: mine\ninclude: cpu\nrows: 60\nquantize: {group: 32}\naxolotl:\n  lora_r: 8\n  tf32: null\n")
+    resolved = run(profile="mine")
+    assert (resolved.profile.rows, resolved.profile.embedded, resolved.axolotl["lora_r"]) == (60, True, 8)
+    assert (resolved.profile.quantize.group, resolved.profile.quantize.tensor_parallel) == (32, 1)
+    assert "tf32" not in resolved.axolotl
+    assert resolved.changed["lora_r"].endswith("profiles/mine.yaml:6")
+    line = edit(configs / "profiles" / "cpu.yaml", "sequence_len: 512 ", "sequence_len: 500 ")
+    resolved = run(profile="mine")
+    assert resolved.axolotl["sequence_len"] == 500
+    assert resolved.changed["sequence_len"].endswith(f"profiles/cpu.yaml:{line}")
+    line = edit(configs / "profiles" / "cpu.yaml", "val_rows: 65 ", "val_rowz: 65 ")
+    with pytest.raises(RecipeError, match=rf"profiles/cpu.yaml:{line}: unknown key 'val_rowz'(.|\n)*'val_rows'"):
+        run(profile="mine")
+
+
+def test_an_include_of_a_profile_leads_somewhere(configs: Path) -> None:
+    own = configs / "profiles" / "mine.yaml"
+    own.write_text("include: mine\n")
+    with pytest.raises(RecipeError, match=r"profiles/mine.yaml:1: circular include: mine -> mine"):
+        run(profile="mine")
+    own.write_text("include: cpux\n")
+    with pytest.raises(RecipeError, match=r"profiles/mine.yaml:1: no profile 'cpux'(.|\n)*'cpu'"):
+        run(profile="mine")
+
+
+def test_a_second_round_may_follow_a_first_with_the_same_settings() -> None:
+    resolved = run("v9b", overrides="lora_r=32 parent=same")
+    assert resolved.parent is not None and resolved.parent.name == "v8+lora_r=32"
+    assert resolved.axolotl["lora_model_dir"].endswith("v8+lora_r=32/train") and resolved.axolotl["lora_r"] == 32
+    assert "parent" not in resolved.axolotl
+    plain = run("v9b", overrides="lora_r=32")
+    assert plain.parent is not None and plain.parent.name == "v8"
+    with pytest.raises(RecipeError, match="SET: v8 is no second round"):
+        run("v8", overrides="parent=same")
+    with pytest.raises(RecipeError, match="SET: parent=v7 is not known"):
+        run("v9b", overrides="parent=v7")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from axolotl_configs.schema import Hardware
@@ -42,3 +44,9 @@ def test_a_profile_for_gpus_is_refused_where_there_is_none() -> None:
         require_gpus(Machine((), (), 2, 8), "8xa100", needed)
     require_gpus(Machine(("A card",) * 4, (80.0,) * 4, 2, 8), "8xa100", needed)
     require_gpus(Machine((), (), 2, 8), "cpu", Hardware(gpus=0))
+
+
+def test_a_variant_is_taken_only_where_it_is_asked_for(configs: Path) -> None:
+    (configs / "profiles" / "a-variant.yaml").write_text("include: cpu\n")
+    assert choose(Machine((), (), 2, 8), None)[0] == "cpu"
+    assert choose(Machine((), (), 2, 8), "a-variant")[0] == "a-variant"

@@ -57,6 +57,12 @@ def test_scores_add_up_as_in_the_kit() -> None:
     assert tasks["a"].low == 0.0 and tasks["a"].high == 1.0 and tasks["c"].low == tasks["c"].high == 0.5
 
 
+def test_without_tracks_the_tasks_count_alike() -> None:
+    exam = [(question(MC, 1, "a", None), "1")] * 3 + [(question(MC, 1, "b", None), "2")]
+    found, _, _ = score([asked for asked, _ in exam], [text for _, text in exam])
+    assert found.tracks == {} and found.overall.score == 0.5 and found.overall.questions == 4
+
+
 def test_the_interval_narrows_with_more_questions_and_is_the_same_every_time() -> None:
     def width(count: int) -> float:
         exam = [(question(MC, at % 2, "a", 1), "1") for at in range(count)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,41 @@ def test_mmlu_csv(tmp_path: Path, text: str) -> None:
     assert only.prompt.endswith("\nAnswer:")
 
 
+def test_a_choice_of_mmlu_may_hold_what_python_takes_for_a_lines_end(tmp_path: Path) -> None:
+    (tmp_path / "management_test.csv").write_text(
+        'What helps\x85?,teams,"plans\u2028,\nall",pay,staff,B\nq,a,b,c,d,0\n'
+    )
+    odd, usual = read_questions(tmp_path / "management_test.csv")
+    assert odd.prompt.startswith("What helps\x85?\n0. teams\n1. plans") and odd.truth == 1 and usual.truth == 0
+
+
+def test_mmlu_as_the_hub_has_it(tmp_path: Path) -> None:
+    row = {"question": "Which floats?", "subject": "physics", "choices": ["a nail", "a cork", "b", "c"], "answer": 1}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "all_test.parquet")
+    (only,) = read_questions(tmp_path / "all_test.parquet")
+    assert (only.task, only.truth, only.type) == ("physics", 1, TaskType.MULTIPLE_CHOICE)
+    assert only.prompt == "Which floats?\n0. a nail\n1. a cork\n2. b\n3. c\nAnswer:"
+
+
+def test_a_folder_of_files(tmp_path: Path) -> None:
+    """Files of the same name are of different tasks, as EC-Guide's two PKS.json are."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "logic_test.csv").write_text("q,a,b,c,d,0\n")
+    (tmp_path / "README.md").write_text("no questions")
+    plain = {key: FRUIT[key] for key in ("input_field", "output_field", "is_multiple_choice")}
+    for folder in ("a", "b"):
+        lines(tmp_path / folder / "PKS.json", plain)
+    lines(tmp_path / "b" / "own.jsonl", FRUIT)
+    assert [question.task for question in read_questions(tmp_path)] == ["a/PKS", "logic", "b/PKS", "task9"]
+    lines(tmp_path / "b" / "bad.json", {"input_field": 3})
+    with pytest.raises(RecipeError, match=r"b/bad\.json: row 1"):
+        read_questions(tmp_path)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(RecipeError, match=r"none: holds no files of questions \(\.json"):
+        read_questions(tmp_path / "none")
+
+
 def test_held_out_rows_of_a_run(tmp_path: Path) -> None:
     def row(task: str, kind: str, truth: Any, track: int | None) -> dict[str, Any]:
         messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "Which?\n0. a\n1. b"}]
@@ -96,6 +132,16 @@ def test_limit_and_tasks(tmp_path: Path) -> None:
     assert len(read_questions(path, tasks=["task2"])) == 3
     with pytest.raises(RecipeError, match="did you mean 'task2'"):
         read_questions(path, tasks=["task22"])
+
+
+def test_one_track_alone(tmp_path: Path) -> None:
+    tracks = ("understanding-shopping-concepts", "multi-lingual-abilities", None)
+    rows = [{**FRUIT, "task_name": f"task{at}", "track": track} for at, track in enumerate(tracks)]
+    path = lines(tmp_path / "q.json", *rows)
+    assert [question.task for question in read_questions(path, tracks=[4])] == ["task1"]
+    assert [question.task for question in read_questions(path, tracks=[4, 1])] == ["task0", "task1"]
+    with pytest.raises(RecipeError, match=r"q\.json: has no questions of track 2, 3; it has those of: 1, 4"):
+        read_questions(path, tracks=[1, 2, 3])
 
 
 @pytest.mark.parametrize(
@@ -125,3 +171,12 @@ def test_bytes_that_are_no_text_and_files_that_are_not_there(tmp_path: Path) -> 
         read_questions(tmp_path / "q.json")
     with pytest.raises(RecipeError, match="no such file"):
         read_questions(tmp_path / "none.json")
+    (tmp_path / "q.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(RecipeError, match=r"q\.parquet: cannot be read: "):
+        read_questions(tmp_path / "q.parquet")
+
+
+def test_a_question_may_be_longer_than_what_csv_usually_reads(tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text(f'"{"x" * 200_000}",a,b,c,d,A\n')
+    csv.field_size_limit(131_072)  # Python's own; whoever has read raw files before has raised it
+    assert len(read_questions(tmp_path / "q.csv")[0].prompt) > 200_000

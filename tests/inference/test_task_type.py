@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.questions import unscored
 from inference.task_type import Asked, asked
 from recipe.task_types import TaskType
 
@@ -94,6 +95,14 @@ def test_anything_is_some_kind_of_question(prompt: str, flag: bool | None) -> No
     assert not flag or found.type is MC
     assert list(found.listed) == sorted(set(found.listed))
     assert found.wanted is None or not found.listed or found.wanted <= len(found.listed)
+
+
+@pytest.mark.parametrize("piece", ["木", "sort ", "attribute ", "identify the word ", " \t", "'a ", "(a) b", "only "])
+@pytest.mark.parametrize("flag", [True, False, None])
+def test_a_long_prompt_of_anything_is_looked_through(piece: str, flag: bool | None) -> None:
+    """Over such a prompt, a pattern that can be read in two ways takes hours, one without a bound minutes."""
+    found = unscored(piece * (100_000 // len(piece)) + ".", flag).asked
+    assert (found.type is MC) == bool(flag) and not found.listed
 
 
 @needs_data

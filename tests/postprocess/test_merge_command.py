@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from recipe.checkpoint import SINGLE
 from recipe.cli import root
 from recipe.errors import RecipeError
+from recipe.runs import Run
 from tests.postprocess.checkpoints import write_adapter, write_model
 
 BLEND = "v8"
@@ -29,7 +30,7 @@ def models(tmp_path: Path, runs_folder: Path) -> Iterator[Path]:
 def run(folder: Path, *arguments: str) -> Result:
     """Words in capitals stand for paths in ``folder``."""
     words = [word.replace("@", f"{folder}/") for word in arguments]
-    return CliRunner(env={"COLUMNS": "200", "ALPHA": ""}).invoke(root, words)
+    return CliRunner(env={"COLUMNS": "200", "ALPHA": "", "CHECKPOINTS": ""}).invoke(root, words)
 
 
 def refused(folder: Path, *arguments: str) -> str:
@@ -110,6 +111,10 @@ def test_shares_are_weights_too(share: str, models: Path) -> None:
         (("merge", "--base", "@base", "--add", "@one", "--out", "@two"), "holds files that no merge"),
         (("merge", "--base", "@base", "--add", "@one", "--out", "@one/x"), "input's folder"),
         (("merge", BLEND), "the adapter is not trained yet"),
+        (("merge", BLEND, "--checkpoints", "150,x"), "CHECKPOINTS=150,x: 'x' is no number of steps"),
+        (("merge", BLEND, "--checkpoints", "150,150"), "checkpoint 150 is there twice"),
+        (("merge", BLEND, "--checkpoints", "150"), "no whole checkpoint 150; there are: none"),
+        (("merge", "--base", "@base", "--out", "@out", "--checkpoints", "150"), "--checkpoints are a BLEND's"),
         (("pad", BLEND, "--by", "8"), "the adapter is not trained yet"),
         (("verify", "@none"), "no such model folder"),
         (("verify", "@base", "--forward"), "--forward needs --against"),
@@ -120,6 +125,26 @@ def test_mistakes_are_explained(arguments: tuple[str, ...], said: str, models: P
     assert said in refused(models, *arguments, *more)
     if "@none" not in arguments and arguments[0] == "merge" and "--base" in arguments:
         assert said in refused(models, *arguments)  # not only when nothing would be written anyway
+
+
+def checkpoint(train: Path, step: int, *, whole: bool = True) -> None:
+    """As transformers leaves one; ``trainer_state.json`` comes last."""
+    folder = write_adapter(train / f"checkpoint-{step}")
+    if whole:
+        (folder / "trainer_state.json").write_text("{}")
+
+
+def test_checkpoints_are_averaged_before_they_are_weighed(models: Path, runs_folder: Path) -> None:
+    train = Run.of("cpu", BLEND, {"base_model": str(models / "base")}).train
+    for step in (102, 150, 192):
+        checkpoint(train, step, whole=step != 102)
+    asked = ("merge", BLEND, "-p", "cpu", "--set", f"base_model={models}/base", "--alpha", "0.25,1", "--dry-run")
+    shown = run(models, *asked, "--checkpoints", "150,192")
+    assert shown.exit_code == 0, shown.output
+    assert f"0.125 x {train}/checkpoint-150, 0.125 x {train}/checkpoint-192" in shown.output
+    assert "/merged-0.25-average-150-192 " in shown.output and "/merged-1-average-150-192 " in shown.output
+    message = refused(models, *asked, "--checkpoints", "102,150")  # 102 was cut off while it was written
+    assert "no whole checkpoint 102; there are: 150, 192" in message and "save_total_limit" in message
 
 
 def test_a_truncated_shard_is_refused(models: Path) -> None:

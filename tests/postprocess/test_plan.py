@@ -212,7 +212,7 @@ def test_too_little_disk_is_refused_before_work_begins(
     base: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = make_plan(job(base, adapter)).nbytes
-    monkeypatch.setattr(atomic, "_free_gib", lambda path: 1.5 * sizes / 2**30)
+    monkeypatch.setattr(atomic, "free_gib", lambda path: 1.5 * sizes / 2**30)
     one = job(base, adapter)
     produce.plan(one)
     two = Job(one.base, [*one.outs, str(base.parent / "out2")], one.sources, [[0.5], [1.0]])

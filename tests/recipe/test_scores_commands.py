@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from inference.sweep import best_weights
 from recipe.cli.eval import command as eval_command
+from recipe.cli.eval import show_scores
 from recipe.cli.table import command as table_command
 from recipe.cli.table import read_scores
 from recipe.errors import RecipeError
@@ -47,6 +48,22 @@ def test_models_stand_side_by_side_with_the_constant_answer(tmp_path: Path) -> N
     assert "2 prompts were too long" in found.output
     by_task = CliRunner().invoke(table_command, [str(tmp_path / "a"), str(tmp_path / "b"), "--tasks"])
     assert "task2" in by_task.output and "0.750" in by_task.output
+
+
+def test_seconds_stand_beside_the_limits_of_the_contest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = scores(tmp_path / "a", "small", 0.5, 0.4)
+    spread = {"median": 1.25, "p95": 2.5, "slowest": 200.0}
+    track = {"questions": 40, "minutes": 71.5, "limit_minutes": 70, "fits": False, "room_for_questions": 39}
+    contest = {
+        "batch_size": 16, "batches": 3, "seconds_a_batch": spread, "limit_seconds_a_question": 10.0,
+        "seconds_a_question": spread, "questions_over_the_limit": 16, "tracks": {"1": track},
+    }  # fmt: skip
+    content = json.loads((folder / "scores.json").read_text())
+    (folder / "scores.json").write_text(json.dumps({**content, "contest": contest}))
+    show_scores(folder)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "a batch of at most 16 1.25 2.50 200.00 160" in lines and "a question 1.25 2.50 200.00 10 16" in lines
+    assert "1 40 71.5 70 39 too slow" in lines
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"tasks": []}'])

@@ -31,8 +31,9 @@ def job(tmp_path: Path, model: Path) -> Job:
     (tmp_path / "q.json").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     inputs = {"answers": {"alpha": 1.0}, "scoring": "v1"}
     return Job(
-        "pico", str(tmp_path / "out"), str(model), str(tmp_path / "q.json"), inputs, max_length=256, dtype="float32"
-    )
+        label="pico", folder=str(tmp_path / "out"), model=str(model), questions=str(tmp_path / "q.json"), inputs=inputs,
+        max_length=256, dtype="float32",
+    )  # fmt: skip
 
 
 def test_a_job_survives_the_way_to_its_process_and_leaves_scores(job: Job) -> None:

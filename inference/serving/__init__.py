@@ -1,0 +1,1 @@
+"""vLLM's own OpenAI server, which knows questions: system prompt and decoding rule by task type."""

@@ -1,0 +1,146 @@
+"""What vLLM's server is given beside a model: an ASGI middleware that poses the questions among its requests.
+
+``--middleware inference.serving.middleware.Questions``; its settings are the environment variable ``RECIPE_SERVING``.
+The server's process imports this module.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+from inference.rules import Mode, Rules
+from inference.serving.chat import Posed, Questioning, Stream
+from recipe.chat import ChatTokenizer
+from recipe.errors import RecipeError
+
+SETTINGS = "RECIPE_SERVING"  # JSON: model (a folder), name, mode, max_length
+_PATH = "/v1/chat/completions"
+_EVENT_END = b"\n\n"
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class Questions:
+    """Around vLLM's app: chat requests that hold a question get what an evaluation would give them."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        made = json.loads(os.environ[SETTINGS])
+        rules = Rules.of(made["model"], ChatTokenizer.load(made["model"]))
+        self.questioning = Questioning(rules, made["name"], Mode(made["mode"]), made["max_length"])
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != _PATH:
+            await self.app(scope, receive, send)
+            return
+        content = await _content(receive)
+        try:
+            posed = self._posed(content)
+        except RecipeError as error:
+            await _refuse(send, str(error))
+            return
+        if posed:
+            content = json.dumps(posed.body).encode()
+            answer = _Answer(send, posed)
+            await self.app(_with_length(scope, content), _again(content, receive), answer)
+        else:
+            await self.app(scope, _again(content, receive), send)
+
+    def _posed(self, content: bytes) -> Posed | None:
+        try:
+            body = json.loads(content)
+        except ValueError:
+            return None  # vLLM says so
+        return self.questioning.posed(body) if isinstance(body, dict) else None
+
+
+class _Answer:
+    """Takes the place of ``send``: finishes the answer, whole or event by event; errors pass as they are."""
+
+    def __init__(self, send: Send, posed: Posed) -> None:
+        self.send, self.posed, self.stream = send, posed, Stream(posed)
+        self.start: Message | None = None
+        self.kept = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = message
+            self.events = _header(message, b"content-type").startswith(b"text/event-stream")
+            if self._passes:
+                await self.send(message)
+        elif message["type"] != "http.response.body" or (self._passes and not self.events):
+            await self.send(message)
+        else:
+            await self._body(message)
+
+    @property
+    def _passes(self) -> bool:
+        assert self.start is not None
+        return self.events or self.start["status"] != HTTPStatus.OK
+
+    async def _body(self, message: Message) -> None:
+        assert self.start is not None
+        more = message.get("more_body", False)
+        self.kept += message.get("body", b"")
+        if self.events:
+            *whole, self.kept = self.kept.split(_EVENT_END)
+            body = b"".join(self._event(event) + _EVENT_END for event in whole)
+            await self.send({**message, "body": body if more else body + self.kept})
+        elif not more:
+            body = json.dumps(self.posed.answered(json.loads(self.kept)), ensure_ascii=False).encode()
+            await self.send(_with_length(self.start, body))
+            await self.send({**message, "body": body})
+
+    def _event(self, event: bytes) -> bytes:
+        name, _, data = event.partition(b": ")
+        if name != b"data" or not data.startswith(b"{"):  # a sign of life, or the end
+            return event
+        return b"data: " + json.dumps(self.stream.passed_on(json.loads(data)), ensure_ascii=False).encode()
+
+
+async def _content(receive: Receive) -> bytes:
+    parts, more = [], True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _again(content: bytes, receive: Receive) -> Receive:
+    """Gives ``content``; from then on whatever comes, so that the client's leaving is seen."""
+    given = False
+
+    async def one() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    return one
+
+
+def _header(message: Message, name: bytes) -> bytes:
+    return next((value for key, value in message["headers"] if key.lower() == name), b"")
+
+
+def _with_length(message: Message, body: bytes) -> Message:
+    kept = [(key, value) for key, value in message["headers"] if key.lower() != b"content-length"]
+    return {**message, "headers": [*kept, (b"content-length", str(len(body)).encode())]}
+
+
+async def _refuse(send: Send, why: str) -> None:
+    """In the form of OpenAI's errors."""
+    status = HTTPStatus.BAD_REQUEST.value
+    error = {"message": why, "type": "BadRequestError", "param": None, "code": status}
+    body = json.dumps({"error": error}).encode()
+    headers = [(b"content-type", b"application/json")]
+    await send(_with_length({"type": "http.response.start", "status": status, "headers": headers}, body))
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,192 @@
+"""An OpenAI-compatible endpoint on this machine, answered by vLLM in workers of Ray, here or on a cluster.
+
+    python -m inference.serving.ray
+
+with what is to be served as JSON on stdin; prints what workers there are, then, when the first is ready, its port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inference.job import explained
+from inference.rules import Mode
+from inference.serving.command import Serving
+from inference.serving.ray_worker import Answered, Served
+from recipe.cluster import Room, cluster
+from recipe.errors import RecipeError
+
+_DEATHS = 3  # of a worker, after which it is not started again
+_OUT = 4096  # requests at a worker, at most; vLLM itself decides how many it computes at once
+_CLOSING_SECONDS = 1
+Message = MutableMapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is served, and by how many workers; see ``recipe.cluster.room``."""
+
+    name: str
+    model: str
+    max_length: int
+    workers: int
+    gpus: int | None
+
+    def serving(self, room: Room) -> Serving:
+        """One worker's."""
+        return Serving(
+            name=self.name, model=Path(self.model), adapter=None, mode=Mode.EXACT, max_length=self.max_length,
+            dtype="auto", gpus=room.gpus, host="127.0.0.1", port=0,
+        )  # fmt: skip
+
+
+@dataclass
+class Workers:
+    """Requests go to the worker that has the fewest; those of one that died go to another."""
+
+    actors: list[Any]
+    fault: str = ""  # why nothing can be answered any more
+    _out: dict[Any, int] = field(default_factory=dict)  # requests at each worker that is loaded
+    _joining: set[asyncio.Task[None]] = field(default_factory=set)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self) -> None:
+        """Until the first is loaded; the others join when they are.
+
+        Raises:
+            RecipeError: one cannot be.
+        """
+        for actor in self.actors:
+            self._join(actor)
+        await self._least_busy()
+
+    async def ask(self, method: str, path: str, body: bytes) -> Answered:
+        """One request, by whichever worker.
+
+        Raises:
+            RecipeError: there is none any more.
+        """
+        import ray
+        from ray.exceptions import RayActorError
+
+        while True:
+            actor = await self._least_busy()
+            self._out[actor] += 1
+            reference = actor.ask.remote(method, path, body)
+            try:
+                return Answered(*await reference)
+            except RayActorError:
+                if self._out.pop(actor, None):  # the first to notice
+                    self._join(actor)
+            except asyncio.CancelledError:  # whoever asked has gone
+                ray.cancel(reference)
+                raise
+            finally:
+                if actor in self._out:
+                    self._out[actor] -= 1
+
+    async def _least_busy(self) -> Any:
+        while not self._out and not self.fault:
+            self._changed.clear()
+            await self._changed.wait()
+        if self.fault:
+            raise RecipeError(self.fault)
+        return min(self._out, key=self._out.__getitem__)
+
+    def _join(self, actor: Any) -> None:
+        task = asyncio.create_task(self._loaded(actor))
+        self._joining.add(task)
+        task.add_done_callback(self._joining.discard)
+
+    async def _loaded(self, actor: Any) -> None:
+        from ray.exceptions import RayActorError
+
+        try:
+            if fault := await actor.load.options(max_task_retries=-1).remote():
+                self.fault = self.fault or fault
+            else:
+                self._out[actor] = 0
+        except RayActorError as error:  # for good
+            print(f"a worker died, and again when started {_DEATHS} times more", file=sys.stderr, flush=True)
+            self.actors.remove(actor)
+            if not self.actors:
+                self.fault = f"all workers died: {str(error).splitlines()[-1]}"
+        self._changed.set()
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The ASGI app: passes requests on as they are. A client that goes away has its request cancelled."""
+
+    workers: Workers
+    ended: Callable[[], None]
+
+    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        asked = asyncio.ensure_future(self.workers.ask(scope["method"], scope["path"], body))
+        gone = asyncio.ensure_future(receive())
+        await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if not asked.done():
+            asked.cancel()
+            return
+        try:
+            found = asked.result()
+        except RecipeError:
+            self.ended()
+            raise
+        headers = [(name.encode(), value.encode()) for name, value in found.headers.items()]
+        await send({"type": "http.response.start", "status": found.status, "headers": headers})
+        await send({"type": "http.response.body", "body": found.content})
+
+
+def serve(plan: Plan) -> None:
+    """Serves until it is ended.
+
+    Raises:
+        RecipeError: there is no room for the workers, or none of them can answer.
+    """
+    with cluster(plan.workers, plan.gpus) as room:
+        print(room, flush=True)
+        asyncio.run(_serve(plan, room))
+
+
+async def _serve(plan: Plan, room: Room) -> None:
+    import ray
+    from uvicorn import Config, Server
+
+    options = {**room.each, "max_restarts": _DEATHS, "max_concurrency": _OUT}
+    made = [ray.remote(Served).options(**options).remote(plan.serving(room)) for _ in range(room.workers)]
+    workers = Workers(made)
+    await workers.start()
+
+    def end() -> None:
+        server.should_exit = True
+
+    gate = Gate(workers, end)
+    server = Server(
+        Config(gate, lifespan="off", log_level="critical", timeout_graceful_shutdown=_CLOSING_SECONDS, access_log=False)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        print(listening.getsockname()[1], flush=True)
+        os.dup2(2, 1)  # nobody reads on; Ray's core says there who died
+        await server.serve(sockets=[listening])
+    if workers.fault:
+        raise RecipeError(workers.fault)
+
+
+if __name__ == "__main__":
+    explained(lambda: serve(Plan(**json.load(sys.stdin))))

@@ -1,0 +1,114 @@
+"""``recipe reproduce``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from axolotl_configs.schema import names
+from axolotl_configs.select import choose
+from recipe.cli.common import console, data_options, examples, profile_option, say, set_option
+from recipe.cli.reproducing.graph import Record, Stage, plan, walk
+from recipe.cli.reproducing.stages import Stages, Wanted
+from recipe.errors import RecipeError
+from recipe.hardware import this_machine
+from recipe.lock import locked
+from recipe.paths import shown
+from recipe.progress import clock
+
+RECORD = "graph.json"
+
+
+@click.command(
+    "reproduce",
+    epilog=examples(
+        "recipe reproduce --dry-run",
+        "recipe reproduce",
+        "recipe reproduce -p 8xa100 --data /published/files --questions development.json",
+        "recipe reproduce --fast --set rows=45",
+    ),
+)
+@profile_option
+@set_option
+@data_options
+@click.option(
+    "--questions", envvar="QUESTIONS", type=click.Path(path_type=Path, exists=True), metavar="FILE",
+    help="Compare the models on these, instead of on held-out questions.  [env: QUESTIONS]",
+)  # fmt: skip
+@click.option(
+    "--fast", is_flag=True, help="On the profile's variant for CI (cpu-fast): every step, too little of each."
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would run and why, with time, disk and memory.")
+def command(
+    profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...], questions: Path | None,
+    fast: bool, dry_run: bool,
+) -> None:  # fmt: skip
+    """Walk the whole recipe: data, two rounds of training, wise-ft sweeps, merge, pad, AWQ, every stage on every track.
+
+    What is done and up to date is skipped; a changed blend runs again what depends on it. Stopped or killed at any
+    time, the same command goes on. Each step is a command of its own, printed before it runs.
+    """
+    began = time.monotonic()
+    data, questions = (path and path.absolute() for path in (data, questions))
+    evaluation = tuple(path.absolute() for path in decontaminate)
+    wanted = Wanted(_profile(profile or None, fast), overrides, data, evaluation, questions)
+    if dry_run:
+        _show_plan(wanted)
+        return
+    try:
+        stages, count = _walk(wanted)
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on from here")
+        raise
+    from recipe.cli.reproducing.results import story_table
+
+    console().print(story_table(stages))
+    done = f"{count} steps ran" if count else "everything is up to date, nothing to do"
+    click.echo(f"done      {done}  ({len(stages.all())} steps: {shown(wanted.folder)}/{RECORD})")
+    click.echo(f"time      {clock(time.monotonic() - began)}")
+
+
+def _profile(asked: str | None, fast: bool) -> str:
+    name, reason = choose(this_machine(), asked)
+    if fast and not name.endswith("-fast"):
+        name, reason = f"{name}-fast", f"the variant of {name} for CI"
+        if name not in names("profiles"):
+            way_out = f"axolotl_configs/profiles/{name}.yaml, which begins with `include: {name[:-5]}`"
+            raise RecipeError(f"there is no profile {name}", where="FAST", way_out=way_out)
+    say(f"profile {name} ({reason})")
+    return name
+
+
+def _walk(wanted: Wanted) -> tuple[Stages, int]:
+    """Runs what is stale; the stages as they are in the end, and how many ran."""
+    stages = Stages(wanted)
+    with locked(wanted.folder) as lock:
+        record = Record(wanted.folder / RECORD)
+        checked = False
+
+        def make() -> list[Stage]:
+            nonlocal stages
+            stages = Stages(wanted)
+            return stages.all()
+
+        def run(stage: Stage, title: str) -> None:
+            nonlocal checked
+            from recipe.cli.reproducing.running import preflight, run_stage  # not needed where nothing is stale
+
+            if not checked:
+                preflight(stages)
+                checked = True
+            run_stage(stage, title, stages, record, lock)
+
+        count = walk(make, record, run, say)
+    return stages, count
+
+
+def _show_plan(wanted: Wanted) -> None:
+    from recipe.cli.reproducing.showing import show_plan
+
+    stages, record = Stages(wanted), Record(wanted.folder / RECORD, keep=False)
+    graph = stages.all()
+    show_plan(stages, graph, plan(graph, record, say), record)

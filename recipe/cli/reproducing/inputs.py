@@ -1,0 +1,125 @@
+"""What the stages depend on besides one another, as JSON values. More than a stage reads is harmless, less is not."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from axolotl_configs import embedded
+from axolotl_configs.render import Resolved
+from recipe.manifest import file_digest, tree_digest
+from recipe.models import is_local
+from recipe.paths import PROMPTS, ROOT, SYNTHESIS
+
+_REQUIREMENTS = ROOT / "requirements"
+_BUILDERS = ROOT / "dataset_builders"
+_NOT_BUILDING = ("synthesis", "sample_shop")  # of the builders' code
+_CORE = tuple(ROOT / "recipe" / f"{name}.py" for name in ("chat", "prompts", "task_types", "jinja"))
+_MERGING = tuple(ROOT / "recipe" / f"{name}.py" for name in ("adapter", "checkpoint"))
+
+
+class Code:
+    """Digests of the code that makes things, each worked out once."""
+
+    @cached_property
+    def building(self) -> str:
+        builders = (path for path in _BUILDERS.iterdir() if path.name not in _NOT_BUILDING)
+        return tree_digest(*builders, PROMPTS, *_CORE)
+
+    @cached_property
+    def answering(self) -> str:
+        return tree_digest(ROOT / "inference", PROMPTS / "system.j2")
+
+    @cached_property
+    def merging(self) -> str:
+        return tree_digest(ROOT / "postprocess", *_MERGING)
+
+
+def of_model() -> dict[str, Any]:
+    """Of the embedded model's folder."""
+    return {"requirements/model.txt": file_digest(embedded.REQUIREMENTS), "code": file_digest(Path(embedded.__file__))}
+
+
+def of_shop() -> dict[str, Any]:
+    """Of the sample shop."""
+    return {"the sample shop's code": tree_digest(_BUILDERS / "sample_shop")}
+
+
+def of_rows(resolved: Resolved, code: Code, raw: Path | None, evaluation: tuple[Path, ...]) -> dict[str, Any]:
+    """Of a blend's rows, and of the questions that are held out beside them. ``raw``: None for the sample shop."""
+    blend, profile = resolved.blend, resolved.profile
+    datasets = {
+        part.name: [part.rows, part.upsample, part.seed, file_digest(part.path) if part.path else None]
+        for part in blend.portions
+    }
+    return {
+        f"blend {blend.name}": {**datasets, "seed": resolved.seed},
+        f"profile {resolved.run.profile}": {
+            "base_model": profile.base_model,
+            "rows": [part.rows for part in resolved.portions],
+            "val_rows": profile.val_rows,
+            "sequence_len": resolved.axolotl["sequence_len"],
+            "max_dropped": profile.max_dropped,
+            "max_rejected": profile.max_rejected,
+            "questions": profile.questions.model_dump(),
+        },
+        "questions kept out of training": [file_digest(path) for path in (*blend.decontaminate, *evaluation)],
+        "raw files": None if raw is None else _stamps(raw),
+        "rows made by an LLM": _stamps(SYNTHESIS / "questions"),
+        "code of the builders": code.building,
+    }
+
+
+def of_training(resolved: Resolved) -> dict[str, Any]:
+    """Of an adapter, besides its rows and its parent."""
+    return {
+        f"settings of {resolved.blend.name}": resolved.axolotl,
+        "requirements/train.txt": file_digest(_REQUIREMENTS / "train.txt"),
+        "base model": of_base(resolved),
+    }
+
+
+def of_base(resolved: Resolved) -> Any:
+    """The base model where no stage makes it: its files, or its name on the hub."""
+    name = resolved.profile.base_model
+    if resolved.profile.embedded or not is_local(name):
+        return name
+    return [stamp for stamp in _stamps(ROOT / name) if stamp[0].endswith((".safetensors", ".json"))]
+
+
+def of_answers(resolved: Resolved, code: Code, questions: Path | None) -> dict[str, Any]:
+    """Of an evaluation. ``questions``: the user's own file or folder, where no stage makes it."""
+    return {
+        "answer": resolved.profile.answer.model_dump(),
+        "base model": of_base(resolved),
+        "questions": None if questions is None else _contents(questions),
+        "code of answering and scoring": code.answering,
+    }
+
+
+def of_merge(resolved: Resolved, code: Code) -> dict[str, Any]:
+    """Of a merged model, besides its adapter."""
+    return {"base model": of_base(resolved), "code of merging": code.merging}
+
+
+def of_export(resolved: Resolved, code: Code) -> dict[str, Any]:
+    """Of a 4-bit model, besides the merged one and the blend's rows."""
+    chosen = resolved.profile.quantize
+    file = "autoawq.txt" if chosen.backend == "autoawq" else "quantize.txt"
+    return {
+        "quantize": chosen.model_dump(),
+        f"requirements/{file}": file_digest(_REQUIREMENTS / file),
+        "code of the export": code.merging,
+    }
+
+
+def _stamps(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file: a touched file runs a stage once more, which then looks at its content."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+
+def _contents(path: Path) -> list[tuple[str, str]]:
+    files = sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]
+    return [(file.name, file_digest(file)) for file in files]

@@ -1,0 +1,286 @@
+"""The recipe's stages, from ``tracks.yaml``, its blends with their parents, the profile, and what the sweeps found.
+
+Nothing about blends, weights or tracks stands here: another ``tracks.yaml`` is another graph. To add a kind of stage,
+write a method of ``Stages`` that yields it, and name it in ``Stages.all``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from axolotl_configs.estimate import steps
+from axolotl_configs.render import Resolved, parse_set, resolve
+from axolotl_configs.schema import Tracks, load_tracks
+from dataset_builders.task import task_names
+from recipe import manifest
+from recipe.cli.reproducing import counts, inputs, story
+from recipe.cli.reproducing.counts import Counts
+from recipe.cli.reproducing.graph import Stage
+from recipe.cli.reproducing.story import ALL_AROUND, BASE, Model, Row
+from recipe.cli.results import BEST, SWEEP, adapter_name, model_name, results_folder
+from recipe.errors import RecipeError
+from recipe.paths import EMBEDDED, ROOT, SAMPLE, shown
+from recipe.runs import Run
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for.
+
+    Attributes:
+        overrides: of SET, as typed.
+        data: the folder of raw files; None: the sample shop.
+        evaluation: files whose questions may not be trained on.
+        questions: a file or folder of questions to compare the models on, instead of held-out ones.
+    """
+
+    profile: str
+    overrides: str = ""
+    data: Path | None = None
+    evaluation: tuple[Path, ...] = ()
+    questions: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the walk keeps its record."""
+        return self._run("reproduce").folder
+
+    @property
+    def questions_folder(self) -> Path:
+        return self._run("questions").folder
+
+    def _run(self, name: str) -> Run:
+        return Run.of(self.profile, name, parse_set(self.overrides))
+
+
+class Stages:
+    """The stages as things are now: made anew whenever they are asked for again."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        """
+        Raises:
+            RecipeError: a mistake in tracks.yaml, a blend or the profile.
+        """
+        self.wanted, self.tracks = wanted, load_tracks()
+        self.blends = _blends(wanted, self.tracks)
+        self.first = next(iter(self.blends.values()))
+        self.profile = self.first.profile
+        self.validation = wanted.questions_folder / "validation.parquet"
+        self.test = wanted.questions or wanted.questions_folder / "test.parquet"
+        if self.test.stem == self.validation.stem:  # results are named after the file
+            raise RecipeError(
+                "the wise-ft weights are chosen on questions of that name", where=shown(self.test),
+                way_out="give the file another name",
+            )  # fmt: skip
+        self._code = inputs.Code()
+        self._rows = {
+            name: inputs.of_rows(resolved, self._code, wanted.data, wanted.evaluation)
+            for name, resolved in self.blends.items()
+        }
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows of the table that all this is for."""
+        swept = {name: self._swept(name) for name in self.blends}
+        return story.rows(self.tracks, swept, self.profile.reproduce.exports)
+
+    @cached_property
+    def asked(self) -> dict[Model, tuple[int, ...]]:
+        """The models that answer questions, and of which tracks."""
+        return story.asked(self.rows, self.there)
+
+    @cached_property
+    def there(self) -> frozenset[int]:
+        """The tracks that have questions to compare models on."""
+        return frozenset(track for track, count in self._counts.items() if track and count)
+
+    @cached_property
+    def _counts(self) -> Counts:
+        if self.wanted.questions:
+            return counts.in_file(self.test)
+        return counts.held_out(self.wanted.questions_folder, "test", self.blends.values())
+
+    def all(self) -> list[Stage]:
+        """Each stage behind those that it needs."""
+        return list(self._all())
+
+    def _all(self) -> Iterator[Stage]:
+        yield from self._ground()
+        yield self._questions()
+        yield self._evaluation(BASE)
+        for name, resolved in self.blends.items():
+            yield self._data(resolved)
+            yield self._training(resolved)
+            yield self._sweep(resolved)
+            yield from (self._evaluation(model) for model in self.asked if model.blend == name and not model.export)
+        exported = story.exported(self.tracks, self.profile.reproduce.exports)
+        for name in dict.fromkeys(model.blend for model in exported):
+            yield self._merge(self.blends[name], [model.alpha for model in exported if model.blend == name])
+        for model in exported:
+            yield self._export(model)
+            if model in self.asked:
+                yield self._evaluation(model)
+
+    def _ground(self) -> Iterator[Stage]:
+        """What there is before any blend: the base model and the raw files, where they are made here."""
+        if self._model:
+            yield Stage("model", ("recipe", "model"), (EMBEDDED,), inputs=inputs.of_model())
+        if self._shop:
+            yield Stage("sample-data", ("recipe", "sample-data"), (SAMPLE,), inputs=inputs.of_shop())
+
+    @property
+    def _model(self) -> tuple[str, ...]:
+        embedded = self.profile.embedded and ROOT / self.profile.base_model == EMBEDDED
+        return ("model",) if embedded else ()
+
+    @property
+    def _shop(self) -> tuple[str, ...]:
+        return ("sample-data",) if self.wanted.data is None else ()
+
+    def _questions(self) -> Stage:
+        found = {key: value for of_blend in self._rows.values() for key, value in of_blend.items()}
+        command = ("recipe", "questions", *self.blends, *self._profile(self.wanted.overrides), *self._data_options())
+        return Stage("questions", command, (self.wanted.questions_folder,), (*self._model, *self._shop), found)
+
+    def _data(self, resolved: Resolved) -> Stage:
+        name, needs = resolved.blend.name, (*self._model, *self._shop)
+        command = ("recipe", "data", name, *self._run(resolved), *self._data_options())
+        return Stage(f"data {name}", command, (resolved.run.data,), needs, self._rows[name], about=name)
+
+    def _training(self, resolved: Resolved) -> Stage:
+        name, parent = resolved.blend.name, resolved.blend.parent
+        command = ("recipe", "train", name, *self._run(resolved), *self._data_options())
+        needs = (*self._model, f"data {name}", *([f"train {parent}"] if parent else []))
+        rows, gpus = sum(part.rows for part in resolved.portions), self.profile.hardware.gpus
+        return Stage(
+            f"train {name}", command, (resolved.run.train,), needs, inputs.of_training(resolved),
+            grows=True, about=name, work=steps(resolved.axolotl, gpus, rows),
+        )  # fmt: skip
+
+    def _sweep(self, resolved: Resolved) -> Stage:
+        name, weights = resolved.blend.name, self.profile.reproduce.weights
+        command = (
+            "recipe", "sweep", name, *self._run(resolved), "--alphas", ",".join(f"{weight:g}" for weight in weights),
+            "--questions", shown(self.validation),
+        )  # fmt: skip
+        targets = [SWEEP, *map(adapter_name, weights)]
+        outputs = tuple(self._results(resolved, target, self.validation) for target in targets)
+        found = inputs.of_answers(resolved, self._code, None)
+        asked = counts.held_out(self.wanted.questions_folder, "validation", self.blends.values()).total()
+        return Stage(
+            f"{SWEEP} {name}", command, outputs, ("questions", f"train {name}"), found,
+            grows=True, about=name, work=asked * len(weights),
+        )  # fmt: skip
+
+    def _merge(self, resolved: Resolved, weights: list[float]) -> Stage:
+        """All of a blend's weights in one reading of the base."""
+        name = resolved.blend.name
+        command = ("recipe", "merge", name, *self._run(resolved), "--alpha", ",".join(f"{one:g}" for one in weights))
+        outputs = tuple(resolved.run.merged(weight) for weight in weights)
+        found = inputs.of_merge(resolved, self._code)
+        needs = (*self._model, f"train {name}")
+        return Stage(f"merge {name}", command, outputs, needs, found, about=name, work=len(weights))
+
+    def _export(self, model: Model) -> Stage:
+        resolved = self.blends[model.blend]
+        command = ("recipe", "awq", model.blend, *self._run(resolved), "--alpha", f"{model.alpha:g}")
+        names = [f"awq-{model.alpha:g}", *([self.export_name(model)] if self.padded else [])]
+        outputs = tuple(resolved.run.folder / name for name in names)
+        needs = (f"merge {model.blend}", f"data {model.blend}")
+        found = inputs.of_export(resolved, self._code)
+        return Stage(f"awq {model.blend} {model.alpha:g}", command, outputs, needs, found, about=model.blend)
+
+    @property
+    def padded(self) -> bool:
+        return self.profile.quantize.tensor_parallel > 1
+
+    def export_name(self, model: Model) -> str:
+        """The folder of a 4-bit model as it is served."""
+        return f"awq-{'padded-' * self.padded}{model.alpha:g}"
+
+    def evaluation(self, model: Model) -> Path:
+        """The folder of a model's answers and scores."""
+        target = "base" if model == BASE else self.export_name(model) if model.export else adapter_name(model.alpha)
+        resolved = self.first if model == BASE else self.blends[model.blend]
+        return self._results(resolved, model_name(target), self.test, tracks=self.asked[model])
+
+    def _evaluation(self, model: Model) -> Stage:
+        resolved = self.first if model == BASE else self.blends[model.blend]
+        name = resolved.blend.name
+        if model == BASE:
+            what, title, needs = ("--model", "base"), "eval base", self._model
+        elif model.export:
+            folder = self.export_name(model)
+            what, title, needs = ("--model", folder), f"eval {name} {folder}", (f"awq {name} {model.alpha:g}",)
+        else:  # behind the sweep, which may ask the same weight for more tracks
+            what, title = ("--alpha", f"{model.alpha:g}"), f"eval {name} {model.alpha:g}"
+            needs = (f"train {name}", f"{SWEEP} {name}")
+        tracks = [word for track in self.asked[model] for word in ("--track", str(track))]
+        command = ("recipe", "eval", name, *self._run(resolved), *what, "--questions", shown(self.test), *tracks)
+        own = self.wanted.questions
+        needs = needs if own else (*needs, "questions")
+        found = inputs.of_answers(resolved, self._code, own)
+        return Stage(
+            title, command, (self.evaluation(model),), needs, found,
+            grows=True, about=name, work=counts.of(self._counts, self.asked[model]),
+        )  # fmt: skip
+
+    def _results(self, resolved: Resolved, target: str, questions: Path, tracks: tuple[int, ...] = ()) -> Path:
+        return results_folder(resolved.run.folder, target, questions, mode=self.profile.answer.mode, tracks=tracks)
+
+    def _swept(self, blend: str) -> dict[int, float]:
+        """What the sweep found best, by track; nothing before it is done."""
+        folder = self._results(self.blends[blend], SWEEP, self.validation)
+        if manifest.read(folder) is None:
+            return {}
+        best = json.loads((folder / BEST).read_text(encoding="utf-8"))["best"]
+        return {ALL_AROUND if row["track"] == "overall" else int(row["track"]): row["alpha"] for row in best}
+
+    def _run(self, resolved: Resolved) -> tuple[str, ...]:
+        return self._profile(_settings(self.wanted.overrides, resolved.blend.parent))
+
+    def _profile(self, overrides: str) -> tuple[str, ...]:
+        return ("-p", self.wanted.profile, *(("--set", overrides) if overrides else ()))
+
+    def _data_options(self) -> tuple[str, ...]:
+        raw = () if self.wanted.data is None else ("--data", str(self.wanted.data))
+        return (*raw, *(word for file in self.wanted.evaluation for word in ("--decontaminate", str(file))))
+
+
+def _settings(overrides: str, parent: str | None) -> str:
+    """A second round with changed settings goes on from a first round with the same."""
+    return f"{overrides} parent=same" if overrides and parent else overrides
+
+
+def _blends(wanted: Wanted, tracks: Tracks) -> dict[str, Resolved]:
+    """The blends that are trained, each behind its parent.
+
+    Raises:
+        RecipeError: what ``resolve`` refuses; parents in a circle.
+    """
+    found: dict[str, Resolved] = {}
+
+    def add(name: str, children: tuple[str, ...] = ()) -> None:
+        if name in children:
+            raise RecipeError(f"circular parents: {' -> '.join([*children, name])}", where=f"blend {name}")
+        if name in found:
+            return
+        resolved = _resolved(wanted, name)
+        if resolved.blend.parent:
+            add(resolved.blend.parent, (*children, name))
+        found[name] = resolved
+
+    for choices in (tracks.round1, tracks.round2):
+        for choice in story.chosen(choices).values():
+            add(choice.blend)
+    return found
+
+
+def _resolved(wanted: Wanted, name: str) -> Resolved:
+    plain = resolve(name, wanted.profile, parse_set(wanted.overrides), task_names())
+    settings = _settings(wanted.overrides, plain.blend.parent)
+    return plain if settings == wanted.overrides else resolve(name, wanted.profile, parse_set(settings), task_names())

@@ -1,0 +1,74 @@
+"""``recipe synth run --engine ray``: an endpoint of this run's own, answered by vLLM in workers of Ray."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from axolotl_configs.render import Resolved
+from inference.job import longest
+from inference.serving.ray import Plan
+from recipe.chat import ChatTokenizer
+from recipe.children import die_with_parent, stopped_with_us
+from recipe.cli.answering import answer_settings, cpu_settings, gpus_on_ray
+from recipe.environments import python, variables
+from recipe.models import is_local, local_folder
+from recipe.paths import ROOT, shown
+from recipe.progress import timed
+
+_LONGEST = 8192  # tokens: what is asked, the answer, and both again where it is sent back
+
+
+def plan_of(resolved: Resolved, model: str, workers: int | None, tensor_parallel: int | None) -> Plan:
+    """What is served.
+
+    Raises:
+        RecipeError: the serve environment or the model is not there, or it is none to talk to.
+    """
+    python("serve")
+    folder = local_folder(model)
+    ChatTokenizer.load(str(folder))
+    return Plan(
+        # As answers are stored by it: many a folder has the same name.
+        name=shown(folder) if is_local(model) or Path(model).is_dir() else model,
+        model=str(folder.absolute()), max_length=longest(str(folder), _LONGEST), workers=workers or 0,
+        gpus=gpus_on_ray(answer_settings(resolved, None, None, tensor_parallel)),
+    )  # fmt: skip
+
+
+@contextmanager
+def endpoint_on_ray(plan: Plan) -> Iterator[tuple[str, int]]:
+    """Its address and the number of workers: from when the first of them is loaded to the end of the block.
+
+    Raises:
+        Exit: it could not start, and has said why.
+    """
+    environment = {**cpu_settings(), **variables("serve", offline=True)}
+    with (
+        subprocess.Popen(
+            [str(python("serve")), "-m", "inference.serving.ray"], cwd=ROOT, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, preexec_fn=die_with_parent,
+        ) as child,
+        stopped_with_us(child),
+    ):  # fmt: skip
+        assert child.stdin and child.stdout
+        child.stdin.write(json.dumps(asdict(plan)).encode())
+        child.stdin.close()
+        workers = child.stdout.readline().decode().strip()
+        with timed(f"loading {plan.name} with vllm on Ray, {workers}"):
+            port = child.stdout.readline().decode().strip()
+        if not port:  # it has said why
+            raise click.exceptions.Exit(1)
+        try:
+            yield f"http://127.0.0.1:{port}/v1", int(workers.split()[0])
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)

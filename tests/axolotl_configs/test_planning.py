@@ -1,0 +1,230 @@
+"""The plan's arithmetic: against published figures, by its properties, and what it offers where a run does not fit."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from axolotl_configs.architecture import Architecture, model_config
+from axolotl_configs.duration import COMPUTE_SHARE, Gpu, Lengths, duration, token_flops
+from axolotl_configs.known_figures import expected_lengths, gpu, measured_lengths
+from axolotl_configs.memory import NF4, cpu_parts, gpu_parts, loading_bytes
+from axolotl_configs.planning import GIB, Asked, four_bit_bytes, make_plan, require_known, ways_out
+from axolotl_configs.render import resolve
+from axolotl_configs.schema import load_profile, names
+from dataset_builders.task import task_names
+from recipe.errors import RecipeError
+from recipe.paths import CONFIGS
+
+BIG = Architecture.of(model_config("Qwen/Qwen2-72B-Instruct"))
+SMALL = Architecture.of(model_config("Qwen/Qwen2-0.5B-Instruct"))
+# The model of Qwen's published profile: the first Qwen-72B, whose heads are not grouped.
+FIRST_72B = Architecture(8192, 24576, 80, 64, 8192, 8192, 152064, False, False)
+SETTINGS: dict[str, Any] = {
+    "load_in_4bit": True, "lora_r": 64, "lora_dropout": 0.05, "gradient_checkpointing": True, "micro_batch_size": 1,
+    "gradient_accumulation_steps": 4, "sequence_len": 3072, "optimizer": "adamw_torch_fused", "num_epochs": 1,
+    "eval_steps": 0.1,
+}  # fmt: skip
+ZERO = {stage: {"zero_optimization": {"stage": stage}} for stage in (0, 1, 2, 3)}
+A100 = Gpu("A100-80GB", 312e12, 2039e9, 300e9)
+EVEN = Lengths(140, [1.0])
+
+
+def total(changes: dict[str, Any], model: Architecture = BIG, gpus: int = 8) -> float:
+    return sum(part.nbytes for part in gpu_parts({**SETTINGS, **changes}, model, gpus))
+
+
+def asked(changes: dict[str, Any] | None = None, **more: Any) -> Asked:
+    usual = Asked(
+        settings={**SETTINGS, "deepspeed": "axolotl_configs/deepspeed/zero2.json", **(changes or {})}, model=BIG,
+        gpus=8, gpu=A100, memory_gib=75, rows=500_000, val_rows=2000, lengths=Lengths(142, [0.5, 1.5]), alphas=1,
+        padded=29696, group=128, scratch=1.5,
+    )  # fmt: skip
+    return replace(usual, **more)
+
+
+def test_nf4_has_the_scales_of_the_paper() -> None:
+    bits_of_scales = 8 * (NF4 - 0.5)  # a parameter; QLoRA, section 3
+    assert bits_of_scales == pytest.approx(0.127, abs=0.0005)
+
+
+# GB on one A100 for rows of so many tokens (github.com/QwenLM/Qwen, README). Its weights are GPTQ's, as large as NF4's.
+@pytest.mark.parametrize(("tokens", "published"), [(256, 61.4), (512, 61.4), (1024, 62.9), (2048, 64.1)])
+def test_memory_is_that_of_the_published_profile(tokens: int, published: float) -> None:
+    planned = sum(part.nbytes for part in gpu_parts({**SETTINGS, "sequence_len": tokens}, FIRST_72B, 1))
+    assert planned / 1e9 == pytest.approx(published, rel=0.05)
+
+
+def test_a_further_token_costs_what_the_published_speeds_say() -> None:
+    published = {
+        2048: 59.5,
+        4096: 97.7,
+        8192: 179.8,
+    }  # seconds for 8 rows, same place; fused attention halves the context
+    flops = {tokens: 8 * tokens * token_flops(FIRST_72B, 64, tokens / 2) for tokens in published}
+    for shorter, longer in ((2048, 4096), (4096, 8192), (2048, 8192)):
+        reached = (flops[longer] - flops[shorter]) / (published[longer] - published[shorter])
+        assert reached / 312e12 == pytest.approx(COMPUTE_SHARE, abs=0.01)
+
+
+def test_the_winners_day_and_their_second_round_come_out() -> None:
+    for blend, hours in (("v8", (23.5, 24.5)), ("v9b", (3, 8)), ("v7b", (3, 8))):
+        resolved = resolve(blend, "8xa100", {}, task_names())
+        rows = sum(portion.rows for portion in resolved.portions)
+        lengths = expected_lengths(resolved.portions, BIG.vocabulary)
+        found = duration(resolved.axolotl, BIG, rows, resolved.profile.val_rows, lengths, 8, gpu("A100-80GB", "here"))
+        assert hours[0] < found.seconds / 3600 < hours[1]
+
+
+def test_quantised_sizes_are_those_of_the_winners_folder() -> None:
+    packed, rest = four_bit_bytes(replace(BIG, inner=29696), 128)
+    assert packed / 1e9 == pytest.approx(37, abs=0.5) and (packed + rest) / 1e9 == pytest.approx(41.6, abs=0.05)
+    assert 2 * BIG.parameters / 1e9 == pytest.approx(144, abs=2)
+
+
+@given(st.integers(1, 8), st.integers(256, 8192), st.sampled_from([1, 2, 8, 64]), st.sampled_from([0, 1, 2, 3]))
+@settings(max_examples=60, deadline=None)
+def test_memory_grows_with_what_is_asked_and_shrinks_with_each_stage(
+    micro: int, length: int, gpus: int, stage: int
+) -> None:
+    changes = {"micro_batch_size": micro, "sequence_len": length, "deepspeed": ZERO[stage]}
+    here = total(changes, gpus=gpus)
+    assert total({**changes, "micro_batch_size": micro + 1}, gpus=gpus) > here
+    assert total({**changes, "sequence_len": length + 256}, gpus=gpus) > here
+    assert total({**changes, "lora_r": 128}, gpus=gpus) > here
+    assert total({**changes, "load_in_4bit": False}, gpus=gpus) > here
+    assert total({**changes, "optimizer": "adamw_bnb_8bit"}, gpus=gpus) < here
+    if 0 < stage < 2 and gpus > 1:
+        assert total({**changes, "deepspeed": ZERO[stage + 1]}, gpus=gpus) < here
+    if gpus > 1 and stage:
+        assert total(changes, gpus=2 * gpus) < here
+
+
+def test_zero_3_splits_the_base_but_not_while_it_is_loaded() -> None:
+    two, three = ({**SETTINGS, "deepspeed": ZERO[stage]} for stage in (2, 3))
+    assert total(three) < 0.5 * total(two)
+    assert loading_bytes(three, BIG, 8) > NF4 * BIG.linear  # a quantised model is not loaded in parts
+    unquantised = {**three, "load_in_4bit": False}
+    assert loading_bytes(unquantised, BIG, 8) < 0.2 * loading_bytes({**unquantised, "deepspeed": ZERO[2]}, BIG, 8)
+
+
+def test_without_checkpointing_every_layer_keeps_its_activations() -> None:
+    with_it, without = (total({"gradient_checkpointing": on}, SMALL, 1) for on in (True, False))
+    assert without > with_it
+    on_cpu = {part.name: part.nbytes for part in cpu_parts({**SETTINGS, "gradient_checkpointing": False}, SMALL)}
+    assert on_cpu["activations"] > SMALL.layers * 3072 * 2 * SMALL.hidden
+
+
+def test_a_batch_is_as_long_as_its_longest_row() -> None:
+    draw = random.Random(1)
+    spread = [0.4, 0.6, 0.8, 1.0, 2.2]
+    lengths = Lengths(100, spread)
+    for count in (1, 2, 4, 8):
+        longest = [max(draw.choice(spread) for _ in range(count)) for _ in range(20_000)]
+        assert lengths.longest_of(count) == pytest.approx(100 * sum(longest) / len(longest), rel=0.02)
+
+
+def test_time_is_that_of_the_micro_batches() -> None:
+    once = duration({**SETTINGS, "eval_steps": None}, BIG, 3200, 100, EVEN, 8, A100)
+    twice = duration({**SETTINGS, "eval_steps": None, "num_epochs": 2}, BIG, 3200, 100, EVEN, 8, A100)
+    assert (once.steps, once.micro_batches, once.tokens) == (100, 400, 3200 * 140)
+    assert twice.seconds == pytest.approx(2 * once.seconds) and once.looking == 0
+    looked = duration(SETTINGS, BIG, 3200, 100, EVEN, 8, A100)
+    assert looked.seconds > once.seconds == looked.seconds - looked.looking
+    short = duration({**SETTINGS, "max_steps": 10}, BIG, 3200, 100, EVEN, 8, A100)
+    assert (short.steps, short.tokens) == (10, 320 * 140)
+    packed = duration({**SETTINGS, "sample_packing": True}, BIG, 3200, 100, EVEN, 8, A100)
+    assert packed.micro_batches == 19 and packed.moving < once.moving / 10  # 448,000 tokens in slots of 8 x 3,072
+    split = duration({**SETTINGS, "deepspeed": ZERO[3]}, BIG, 3200, 100, EVEN, 8, A100)
+    assert split.moving > once.moving
+    on_cpu = duration(SETTINGS, SMALL, 340, 65, EVEN, 0, None)
+    assert on_cpu.moving == 0 and on_cpu.steps == 85
+
+
+def test_a_plan_that_fits_leaves_no_fault() -> None:
+    plan = make_plan(asked())
+    assert plan.faults() == [] and plan.memory < 75 * GIB
+    assert [step.name for step in plan.steps] == ["base", "data", "prepared", "train", "merge", "awq", "pad"]
+    assert plan.disk == sum(step.nbytes for step in plan.steps) + 1.5 * 2 * BIG.parameters
+    three = make_plan(asked(alphas=3, padded=None))
+    assert [step.name for step in three.steps][-1] == "awq"
+    assert three.steps[4].nbytes == 3 * plan.steps[4].nbytes
+    told = json.loads(json.dumps(plan.as_json()))
+    assert told["memory_bytes"] == plan.memory and told["training"]["steps"] == 15625
+
+
+@pytest.mark.parametrize(
+    ("changes", "more", "way"),
+    [
+        ({"micro_batch_size": 8}, {}, 'SET="micro_batch_size=2 gradient_accumulation_steps=16"'),
+        ({"gradient_checkpointing": False}, {}, 'SET="gradient_checkpointing=true"'),
+        ({"sequence_len": 16384}, {}, 'SET="sequence_len=2048"'),
+        ({"deepspeed": None}, {"memory_gib": 57.0}, 'SET="deepspeed=axolotl_configs/deepspeed/zero2.json"'),
+        ({}, {"memory_gib": 50.0}, 'SET="deepspeed=axolotl_configs/deepspeed/zero3.json"'),
+        ({"load_in_4bit": False}, {}, 'SET="adapter=qlora load_in_4bit=true load_in_8bit=false"'),
+        ({"micro_batch_size": 64, "gradient_checkpointing": False}, {},
+         'SET="gradient_checkpointing=true micro_batch_size=1 gradient_accumulation_steps=256"'),
+    ],
+)  # fmt: skip
+def test_what_would_fit_is_said(changes: dict[str, Any], more: dict[str, Any], way: str) -> None:
+    wanted = asked(changes, **more)
+    assert make_plan(wanted).faults() and way in ways_out(wanted)
+
+
+def test_what_cannot_even_be_loaded_has_no_way_out_by_settings() -> None:
+    wanted = asked(gpus=1, memory_gib=22.0)
+    assert [fault.split(" needs")[0] for fault in make_plan(wanted).faults()] == ["training", "loading the model"]
+    assert ways_out(wanted) == []
+
+
+def test_rows_that_share_a_step_stay_as_many() -> None:
+    for way in ways_out(asked({"micro_batch_size": 8})):
+        if "micro_batch_size" in way:
+            micro, accumulation = (int(part.strip('"').split("=")[-1]) for part in way.removeprefix('SET="').split())
+            assert micro * accumulation == 8 * 4
+
+
+def test_lengths_are_the_datas_own_once_they_are_built() -> None:
+    bars = {"edges": [0, 100, 200, 300], "rows": [10, 0, 10]}
+    found = measured_lengths({"totals": {"tokens": 3000, "kept": 20}, "lengths": bars})
+    assert found.mean == 150 and found.longest_of(1) == pytest.approx(150)
+    assert found.longest_of(50) == pytest.approx(250)
+
+
+def test_every_dataset_has_a_length_and_every_gpu_profile_a_gpu() -> None:
+    listed = (CONFIGS / "known" / "lengths.yaml").read_text()
+    assert all(f"  {name}: [" in listed for name in task_names())
+    for name in names("profiles"):
+        hardware = load_profile(name)[0].hardware
+        assert hardware.gpus == 0 or gpu(hardware.card, name).flops > 1e13
+
+
+def test_own_questions_count_as_rows_of_the_usual_length() -> None:
+    portions = resolve("v8", "8xa100", {}, task_names()).portions
+    own = replace(portions[0], name="ours", path="ours.jsonl", rows=10**9)
+    smol, qwen = (expected_lengths([own], vocabulary).mean for vocabulary in (49_152, 152_064))
+    assert 100 < qwen < smol < 200
+
+
+def test_what_is_not_known_is_refused_by_name(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RecipeError, match=r"no GPU 'H20' .*\n  -> did you mean 'H200'"):
+        gpu("H20", "profile x")
+    with pytest.raises(RecipeError, match="does not say which GPUs"):
+        gpu(None, "profile x")
+    with pytest.raises(RecipeError, match="models of type 'mixtral' are not known to the plan"):
+        require_known({"model_type": "mixtral"})
+    with pytest.raises(RecipeError, match="FSDP"):
+        make_plan(asked({"fsdp_config": {"version": 2}}))
+    with pytest.raises(RecipeError, match="no such file"):
+        make_plan(asked({"deepspeed": "no/such.json"}))
+    (configs / "known" / "gpus.yaml").write_text("# recipe plan\nH300: {tflops: 1}\n")
+    monkeypatch.setattr("axolotl_configs.known_figures.CONFIGS", configs)
+    with pytest.raises(RecipeError, match=r"gpus.yaml:2: 'H300' needs tflops, bandwidth and link"):
+        gpu("H300", "profile x")

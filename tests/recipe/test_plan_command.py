@@ -1,0 +1,115 @@
+"""``recipe plan``: what it prints is what docs/planning.md shows; what it refuses, and the way out it names."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from axolotl_configs.duration import Lengths, duration
+from axolotl_configs.memory import gpu_parts
+from recipe.cli.plan import command
+from recipe.errors import RecipeError
+from recipe.hardware import Machine
+from recipe.manifest import Step
+from recipe.paths import ROOT
+from tests.axolotl_configs.test_planning import A100, FIRST_72B, SETTINGS
+
+DOC = (ROOT / "docs" / "planning.md").read_text(encoding="utf-8")
+pytestmark = pytest.mark.usefixtures("runs_folder")
+
+
+def plan(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(command, list(map(str, arguments)))
+
+
+def refused(*arguments: str | Path) -> str:
+    found = plan(*arguments)
+    assert isinstance(found.exception, RecipeError)
+    return str(found.exception)
+
+
+def test_the_page_shows_what_the_command_prints() -> None:
+    lines = [line.rstrip() for line in plan("v8", "--profile", "8xa100").stdout.splitlines()]
+    shown = [line.removeprefix("    ").rstrip() for line in DOC.splitlines()]
+    begin = shown.index(lines[0])
+    assert shown[begin : begin + len(lines)] == lines
+
+
+@pytest.mark.parametrize(
+    "row", re.findall(r"^\| (\w+), `(\w+)` \| ([\d.]+) of (\d+) \| ([\d.]+) \| ([\d.]+) \|$", DOC, re.M)
+)
+def test_the_pages_table_is_the_commands(row: tuple[str, ...], tmp_path: Path) -> None:
+    assert plan(row[0], "-p", row[1], "--json", tmp_path / "plan.json").exit_code == 0
+    found = json.loads((tmp_path / "plan.json").read_text())
+    gib, hours, disk = found["memory_bytes"] / 2**30, found["training"]["seconds"] / 3600, found["disk_bytes"] / 1e9
+    assert row[2:] == (f"{gib:.1f}", f"{found['memory_there_gib']:.0f}", f"{hours:.1f}", f"{disk:.1f}")
+
+
+def test_the_pages_table_has_every_gpu_profile() -> None:
+    assert {"8xa100", "1xh200", "1x24gb"} <= set(re.findall(r"^\| v\w+, `(\w+)`", DOC, re.M))
+
+
+def test_the_checks_of_the_page_are_the_commands() -> None:
+    sizes = [
+        f"{sum(part.nbytes for part in gpu_parts({**SETTINGS, 'sequence_len': tokens}, FIRST_72B, 1)) / 1e9:.1f}"
+        for tokens in (256, 1024, 2048, 8192)
+    ]
+    assert f"| {' / '.join(sizes[:3])} GB |" in DOC and f"| {sizes[3]} GB |" in DOC
+    eight_rows = {**SETTINGS, "eval_steps": None, "gradient_accumulation_steps": 8}
+    short, long, longer = (
+        duration(eight_rows, FIRST_72B, 8, 0, Lengths(tokens, [1.0]), 1, A100).seconds for tokens in (256, 2048, 8192)
+    )
+    assert f"| + {longer - long:.1f} |" in DOC and f"| {short:.1f} |" in DOC
+    for blend in ("v7b", "v9b"):
+        hours = re.search(r"training ([\d.]+) h", plan(blend, "-p", "8xa100").stdout)
+        assert hours and f"{blend} {hours[1]} h" in DOC
+    on_cpu = plan("v8", "-p", "cpu").stdout
+    memory, time = re.search(r"fits +([\d.]+) of", on_cpu), re.search(r"train +[\d.]+ +0:(\d+:\d+)", on_cpu)
+    assert memory and time and f"| {memory[1]} GiB, {time[1].removeprefix('0')} |" in DOC
+
+
+def test_lengths_are_the_datas_own_once_they_are_built(runs_folder: Path) -> None:
+    data = runs_folder / "8xa100" / "v8" / "data"
+    data.mkdir(parents=True)
+    bars = {"edges": [0, 400], "rows": [1000]}
+    (data / "stats.json").write_text(json.dumps({"totals": {"kept": 1000, "tokens": 200_000}, "lengths": bars}))
+    Step(data, "data", {}).finish(["stats.json"])
+    shown = plan("v8", "-p", "8xa100").stdout
+    assert "1,000, and 2,000 held out; 200 tokens on average (measured," in shown and "steps     32 of 32" in shown
+    assert "220 tokens on average (as asked)" in plan("v8", "-p", "8xa100", "--row-tokens", "220").stdout
+
+
+def test_a_plan_that_cannot_fit_is_refused_with_what_would() -> None:
+    told = refused("v8", "-p", "1x24gb", "--set", "base_model=Qwen/Qwen2-72B-Instruct")
+    assert "training needs" in told and "loading the model needs" in told
+    assert "-> PROFILE=1xh200 | PROFILE=8xa100" in told
+    wide = refused("v8", "-p", "1xh200", "--set", "micro_batch_size=16")
+    assert "a GPU, there are 130" in wide and 'SET="micro_batch_size=' in wide and 'SET="sequence_len=1024"' in wide
+    assert "the model has 32768 positions" in refused("v8", "-p", "8xa100", "--set", "sequence_len=40000")
+    assert "--alpha" in plan("--help").output  # and the command still explains itself
+
+
+def test_memory_and_disk_of_this_machine_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Machine((), (), 2, 4.0)
+    monkeypatch.setattr("recipe.cli.plan.this_machine", lambda: small)
+    told = refused("v8", "-p", "cpu")
+    assert "GiB of memory, there are 4" in told and 'SET="micro_batch_size=1' in told
+    monkeypatch.setattr("recipe.cli.plan.this_machine", lambda: Machine((), (), 2, 64.0))
+    monkeypatch.setattr("recipe.cli.plan.free_gib", lambda path: 0.5)
+    assert "all steps leave 2.1 GB, 0.5 are free in" in refused("v8", "-p", "cpu")
+
+
+def test_a_model_nobody_knows_needs_its_config(tmp_path: Path) -> None:
+    assert "--model-config /path/to/its/config.json; known without it: Qwen/Qwen2-72B-Instruct" in refused(
+        "v8", "-p", "8xa100", "--set", "base_model=models/none"
+    )
+    config = {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": 1024, "vocab_size": 151936,
+              "intermediate_size": 2816, "num_hidden_layers": 24, "num_attention_heads": 16}  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = plan("v8", "-p", "8xa100", "--set", "base_model=my/model", "--model-config", tmp_path / "config.json")
+    assert found.exit_code == 0 and "my/model on 8 x A100-80GB" in found.stdout
+    assert "did you mean 'H200'" in refused("v8", "-p", "8xa100", "--gpu", "H20")

@@ -1,0 +1,212 @@
+"""The stages of the recipe: what `recipe reproduce` would run, from tracks.yaml, the blends and the profile alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from axolotl_configs.schema import TrackChoice, Tracks
+from recipe.cli import root
+from recipe.cli.reproducing import story
+from recipe.cli.reproducing.graph import Stage
+from recipe.cli.reproducing.stages import Stages, Wanted
+from recipe.cli.reproducing.story import ALL_AROUND, BASE, Model
+from recipe.errors import RecipeError
+from recipe.manifest import Step
+from recipe.paths import ROOT
+from tests.conftest import edit
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "reproduce"
+HEAVY = {"torch", "transformers", "axolotl", "pyarrow", "matplotlib", "datasets", "numpy", "postprocess"}
+
+
+def graph(profile: str = "cpu", overrides: str = "", **more: Path) -> dict[str, Stage]:
+    return {stage.name: stage for stage in Stages(Wanted(profile, overrides, **more)).all()}  # type: ignore[arg-type]
+
+
+def swept(runs: Path, blend: str, best: dict[str, float]) -> None:
+    """What a finished sweep leaves."""
+    step = Step(runs / "cpu" / blend / "eval" / "sweep@validation", "sweep", {})
+    step.folder.mkdir(parents=True)
+    rows = [{"track": track, "alpha": alpha} for track, alpha in best.items()]
+    (step.folder / "sweep.json").write_text(json.dumps({"best": rows}))
+    step.finish(["sweep.json"])
+
+
+@pytest.mark.parametrize("profile", ["cpu", "cpu-fast", "8xa100"])
+def test_the_whole_recipe_is_as_the_golden_file(profile: str, runs_folder: Path) -> None:
+    lines = []
+    for stage in graph(profile).values():
+        outputs = " ".join(str(path) for path in stage.outputs)
+        lines.append(f"{stage.name}\n  {shlex.join(stage.command)}\n  after {', '.join(stage.needs)}\n  -> {outputs}\n")
+    text = "".join(lines).replace(str(runs_folder), "runs").replace(f"{ROOT}/", "")
+    golden = GOLDEN / f"{profile}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(text)
+    assert text == golden.read_text(), "if that is as it should be: UPDATE_GOLDEN=1 make test-fast"
+
+
+@pytest.mark.parametrize("profile", ["cpu", "8xa100"])
+def test_each_stage_stands_behind_what_it_needs_and_no_folder_belongs_to_two(profile: str, runs_folder: Path) -> None:
+    seen: set[str] = set()
+    folders: list[Path] = []
+    for stage in graph(profile).values():
+        assert set(stage.needs) <= seen
+        seen.add(stage.name)
+        folders += stage.outputs
+    assert len(set(folders)) == len(folders)
+
+
+def test_a_touched_blend_changes_the_inputs_of_what_depends_on_it(configs: Path, runs_folder: Path) -> None:
+    before = {name: dict(stage.inputs) for name, stage in graph().items()}
+    edit(configs / "blends" / "v9b.yaml", "parent: v8", "parent: v8   # a comment")
+    assert before == {name: dict(stage.inputs) for name, stage in graph().items()}
+    edit(configs / "blends" / "v9b.yaml", "query_entities: {rows: 26000}", "query_entities: {rows: 27000}")
+    after = {name: dict(stage.inputs) for name, stage in graph().items()}
+    assert {name for name in before if before[name] != after[name]} == {"questions", "data v9b"}
+    edit(configs / "profiles" / "cpu.yaml", "learning_rate: 0.001", "learning_rate: 0.002")
+    changed = {name for name, stage in graph().items() if after[name] != dict(stage.inputs)}
+    assert changed == {"train v7", "train v8", "train v7b", "train v9b"}
+
+
+def test_another_tracks_file_is_another_graph(configs: Path, runs_folder: Path) -> None:
+    (configs / "blends" / "v10.yaml").write_text("include: v9b\nparent: v9b\nseed: 45\n")
+    choices = "\n".join(f"  track{n}: {{blend: {blend}, alpha: {alpha}}}" for n, blend, alpha in
+                        [(1, "v10", 0.5), (2, "v8", 0.0), (5, "v10", 0.5)])  # fmt: skip
+    (configs / "tracks.yaml").write_text(f"round1:\n  track5: {{blend: v8, alpha: 1.0}}\nround2:\n{choices}\n")
+    found = graph()
+    assert [name.split()[1] for name in found if name.startswith("train")] == ["v8", "v9b", "v10"]
+    assert "train v9b" in found["train v10"].needs
+    assert "eval v10 0.5" in found and "--track" not in found["eval v10 0.5"].command  # track 5 asks everything
+    assert [name for name in found if name.startswith("awq")] == ["awq v10 0.5", "awq v8 0"]
+    edit(configs / "blends" / "v8.yaml", "seed: 42", "seed: 42\nparent: v10")
+    with pytest.raises(RecipeError, match="circular parents: v8 -> v10 -> v9b -> v8"):
+        graph()
+
+
+def test_settings_hold_for_both_rounds(runs_folder: Path) -> None:
+    found = graph(overrides="rows=44")
+    assert found["train v8"].outputs[0].parent.name == "v8+rows=44"
+    assert found["train v9b"].outputs[0].parent.name == "v9b+parent=same,rows=44"
+    settings = found["train v9b"].inputs["settings of v9b"]
+    assert str(settings["lora_model_dir"]).endswith("v8+rows=44/train")
+    assert found["questions"].outputs[0].name == "questions+rows=44"
+    assert "parent=same" not in " ".join(found["questions"].command)
+
+
+def test_swept_weights_have_rows_of_their_own_and_nothing_is_asked_twice(runs_folder: Path) -> None:
+    swept(runs_folder, "v8", {"1": 0.5, "2": 0.5, "3": 0.56, "overall": 0.0})
+    swept(runs_folder, "v9b", {"1": 0.75, "3": 1.0, "overall": 0.25})
+    stages = Stages(Wanted("cpu"))
+    rows = {row.name: row.models for row in stages.rows}
+    assert rows["round 1, swept weights"] == {
+        1: Model("v8", 0.5), 2: Model("v7", 1.0), 3: Model("v8", 0.56), 4: Model("v7", 1.0), 5: BASE
+    }  # fmt: skip
+    assert rows["round 2, swept weights"][3] == Model("v9b", 1.0)
+    found = {stage.name: stage for stage in stages.all()}
+    assert found["eval v8 0.5"].command[-2:] == ("--track", "1")
+    assert found["eval v9b 1"].command[-2:] == ("--track", "3") and "eval v8 0" not in found
+    swept(runs_folder, "v7", {"2": 1.0, "4": 1.0})
+    assert "round 1, swept weights" in {row.name for row in Stages(Wanted("cpu")).rows}
+
+
+def test_a_users_questions_decide_which_tracks_there_are(runs_folder: Path, tmp_path: Path) -> None:
+    row = {"input_field": "Which?\n0. a\n1. b\nAnswer:", "output_field": 0, "task_type": "multiple-choice"}
+    tracks = ("understanding-shopping-concepts", "user-behavior-alignment")
+    file = tmp_path / "own.json"
+    file.write_text("\n".join(json.dumps({**row, "track": f"amazon-kdd-cup-24-{track}"}) for track in tracks))
+    found = graph(questions=file)
+    assert "eval v7 1" not in found and "eval v7b 0.5" not in found  # tracks 2 and 4
+    assert found["eval v9b 0.75"].command[-2:] == ("--track", "1")
+    assert str(file) in found["eval v8 0.56"].command and "--track" not in found["eval v8 0.56"].command
+    assert "questions" not in found["eval base"].needs and "questions" in found["sweep v8"].needs
+    edited = dict(found["eval base"].inputs)
+    file.write_text(file.read_text().replace("a\\n", "c\\n"))
+    assert dict(graph(questions=file)["eval base"].inputs) != edited
+    shown = CliRunner().invoke(root, ["reproduce", "--dry-run", "-p", "cpu", "--questions", str(file)])
+    assert shown.exit_code == 0 and f"no questions of track 2, 4 in {file}" in shown.output
+
+
+CHOICES = st.dictionaries(
+    st.sampled_from([f"track{n}" for n in range(1, 6)]),
+    st.builds(TrackChoice, blend=st.sampled_from(["v7", "v8"]), alpha=st.sampled_from([0.0, 0.5, 1.0])),
+)
+SWEPT = st.dictionaries(
+    st.sampled_from(["v7", "v8"]), st.dictionaries(st.integers(1, 5), st.sampled_from([0.0, 0.5, 1.0]))
+)
+
+
+@given(CHOICES, CHOICES, SWEPT, st.sets(st.integers(1, 5)), st.sets(st.integers(1, 4)))
+def test_every_row_has_all_its_answers(
+    first: dict[str, TrackChoice],
+    second: dict[str, TrackChoice],
+    best: dict[str, dict[int, float]],
+    exports: set[int],
+    there: set[int],
+) -> None:
+    tracks = Tracks(round1=first, round2=second)
+    rows = story.rows(tracks, best, exports)
+    asked = story.asked(rows, there)
+    for row in rows:
+        for track, model in row.models.items():
+            if track == ALL_AROUND:
+                assert asked[model] == ()
+            elif track in there:
+                assert asked[model] == () or track in asked[model]
+    assert all(set(of) <= there for of in asked.values())
+    assert all(model.export or model.alpha or model == BASE for model in asked)  # the base goes by one name
+    assert {model for row in rows for model in row.models.values() if model.export} == set(
+        story.exported(tracks, exports)
+    )
+
+
+def test_a_track_that_there_is_not_is_refused(configs: Path) -> None:
+    edit(configs / "tracks.yaml", "  track5: {blend: v9b", "  track6: {blend: v9b")
+    with pytest.raises(RecipeError, match=r"tracks.yaml: there is no track6(.|\n)*track5"):
+        graph()
+
+
+def test_questions_must_not_be_called_like_those_that_weights_are_chosen_on(tmp_path: Path) -> None:
+    (tmp_path / "validation.json").write_text("{}")
+    with pytest.raises(RecipeError, match=r"validation\.json: the wise-ft weights"):
+        Stages(Wanted("cpu", questions=tmp_path / "validation.json"))
+
+
+def test_the_dry_run_of_the_72b_needs_no_file_and_no_gpu(runs_folder: Path) -> None:
+    shown = CliRunner(env={"COLUMNS": "200"}).invoke(root, ["reproduce", "-n", "-p", "8xa100"])
+    assert shown.exit_code == 0, shown.output
+    for part in ("train v9b", "awq-padded-0.25", "28 of 28 stages", "23:58", "GiB"):
+        assert part in shown.output
+
+
+def test_there_is_a_fast_variant_or_it_is_said_how_to_make_one() -> None:
+    shown = CliRunner().invoke(root, ["reproduce", "-n", "-p", "cpu", "--fast"])
+    assert shown.exit_code == 0 and "profile cpu-fast (the variant of cpu for CI)" in shown.output
+    refused = CliRunner().invoke(root, ["reproduce", "-n", "-p", "8xa100", "--fast"])
+    assert "include: 8xa100" in str(refused.exception)
+
+
+def test_working_out_what_is_stale_imports_nothing_heavy(tmp_path: Path) -> None:
+    step = Step(tmp_path / "cpu" / "questions", "questions", {})
+    step.folder.mkdir(parents=True)
+    step.finish([], datasets={"validation": {"next_query": 1}, "test": {"next_query": 1}}, tracks={"next_query": 3})
+    code = (
+        "import sys; from recipe.cli import reproduce; from recipe.cli.reproducing.stages import Stages, Wanted\n"
+        "assert 'eval base' in [stage.name for stage in Stages(Wanted('cpu')).all()]\n"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    environment = {**os.environ, "RECIPE_RUNS": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert not set(done.stdout.split()) & HEAVY

@@ -1,0 +1,57 @@
+"""`recipe sweep`: what it leaves, and what it does not ask twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inference.evaluate import SCORES, WORST
+from inference.job import Job
+from inference.predictions import PREDICTIONS
+from recipe.cli.results import results_folder
+from recipe.cli.sweep import _borrow
+
+FILES = (PREDICTIONS, SCORES, WORST)
+
+
+def weight_0(runs: Path, blend: str, model: str = "base") -> Job:
+    """The job of weight 0 in a blend's sweep."""
+    folder = runs / "cpu" / blend / "eval" / "adapter-0@validation"
+    return Job(label="base", model=model, folder=str(folder), questions="q", inputs={"answers": {"model": model}})
+
+
+def finished(job: Job) -> None:
+    folder = Path(job.folder)
+    folder.mkdir(parents=True)
+    for name in FILES:
+        (folder / name).write_text(f"{name} of {folder.parent.parent.name}")
+    job.step.finish(list(FILES))
+
+
+def test_weight_0_is_the_base_and_is_asked_once_for_all_blends(tmp_path: Path) -> None:
+    asked, other = weight_0(tmp_path, "v8"), weight_0(tmp_path, "v7")
+    finished(asked)
+    Path(other.folder).mkdir(parents=True)
+    _borrow(other)
+    assert other.step.is_done() and (Path(other.folder) / SCORES).read_text() == f"{SCORES} of v8"
+
+
+@pytest.mark.parametrize("damage", ["another base", "a byte", "unfinished"])
+def test_only_the_same_answers_are_taken(tmp_path: Path, damage: str) -> None:
+    asked, other = weight_0(tmp_path, "v8"), weight_0(tmp_path, "v7", "another" if damage == "another base" else "base")
+    finished(asked)
+    if damage == "a byte":
+        (Path(asked.folder) / SCORES).write_text(f"{SCORES} of v9")
+    if damage == "unfinished":
+        (Path(asked.folder) / "manifest.json").unlink()
+    _borrow(other)
+    assert not other.step.is_done() and not Path(other.folder).exists()
+
+
+def test_results_are_called_after_the_model_its_questions_and_how_they_were_asked(tmp_path: Path) -> None:
+    run, test = tmp_path / "v8", tmp_path / "questions" / "test.parquet"
+    assert results_folder(run, "awq-0.5", test) == run / "eval" / "awq-0.5@test"
+    assert results_folder(run, "base", run / "data" / "val.parquet") == run / "eval" / "base"
+    told = results_folder(run, "base", test, mode="winners", limit=2, tasks=["task1"], tracks=[1, 3], contest=True)
+    assert told.name == "base@test,winners,limit=2,task1,track1,track3,contest"
