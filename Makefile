@@ -201,10 +201,10 @@ $(SERVE):
 test: lint $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about 11 min once installed
 	@$(RECIPE) model
 	@$(VENVS)/core/bin/python -m pytest
-	@$(VENVS)/train/bin/python -m pytest -m train_env
+	@$(VENVS)/train/bin/python -m pytest tests/train_env
 	@$(VENVS)/serve/bin/python -m pytest tests/serve_env
-	@$(VENVS)/quantize/bin/python -m pytest -m quantize_env
-	@! test -e $(AUTOAWQ) || $(VENVS)/autoawq/bin/python -m pytest -m quantize_env
+	@$(VENVS)/quantize/bin/python -m pytest tests/quantize_env
+	@! test -e $(AUTOAWQ) || $(VENVS)/autoawq/bin/python -m pytest tests/quantize_env
 
 test-fast: $(CORE)  ## under a minute, without the training environment
 	@$(VENVS)/core/bin/python -m pytest -m "not slow" -q

@@ -32,6 +32,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds
 _MOST_BYTES = 4 * 2**20  # of a response
 _LONGEST_WAIT = 300.0  # seconds that an endpoint may ask for; more is for another day
 _FAILURES = 20  # requests in a row that failed for good, from which on nothing more is asked
+_FIRST_FAILURES = 3  # the same, of an endpoint that has answered nothing yet
 _NO_SCHEMA = ("response_format", "json_schema", "structured", "guided", "schema", "grammar")
 
 
@@ -188,9 +189,9 @@ class Endpoint:
         return Said(text[: LONGEST + 1], asked, answered, seconds, counted=False)
 
     def _failure(self, why: str) -> Exception:
-        """Of one request; of everything, where all of the last ones or the very first have failed."""
+        """Of one request; of everything, where all of the last ones or the first few have failed."""
         self._failed_in_a_row += 1
-        if self.answered and self._failed_in_a_row < _FAILURES:
+        if self._failed_in_a_row < (_FAILURES if self.answered else _FIRST_FAILURES):
             return Failed(why)
         return self._stop(
             f"{self.url}: {why}" if self.url not in why else why,

@@ -24,7 +24,7 @@ _ENOUGH = 10  # requests of a process before it is ended
 
 
 def script(request: dict[str, Any], number: int) -> Reply:
-    return replace(answering(request, number), delay=0.01)
+    return replace(answering(request, number), delay=0.2)  # long enough for a signal to come before the end
 
 
 @pytest.fixture
