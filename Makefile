@@ -41,6 +41,7 @@ export ALPHAS ?=
 export ENDPOINT ?=
 export BUDGET ?=
 export PRICE ?=
+export WORKERS ?=
 export Q ?=
 export URL ?=
 export RECIPE_VENVS := $(abspath $(VENVS))
@@ -70,8 +71,10 @@ check-%: $(CORE) $(TRAIN)  ## check-BLEND: our strict checks, then axolotl's own
 data-%: $(CORE) $(TRAIN)  ## data-BLEND: build and mix the blend's datasets (DATA=/folder DECONTAMINATE=file)
 	@$(RECIPE) data $*
 
-synth-%: $(CORE)  ## synth-BLEND: let an LLM make its data (ENDPOINT=http://.. MODEL=name BUDGET=5usd LIMIT=100 DRY=1)
-	@$(RECIPE) synth run $* $(if $(MODEL),--model $(MODEL)) $(if $(TASK),--task $(TASK)) $(if $(DRY),--dry-run)
+# ENGINE=ray: in workers of Ray, here or on the cluster of RAY_ADDRESS; WORKERS=2; TP=4: GPUs of each (docs/cluster.md)
+SPREAD = $(if $(ENGINE),--engine $(ENGINE)) $(if $(TP),--tensor-parallel $(TP))
+synth-%: $(CORE) $(if $(ENGINE),$(SERVE))  ## synth-BLEND: let an LLM make its data (ENDPOINT=http://.. MODEL=name BUDGET=5usd LIMIT=100 DRY=1; or ENGINE=ray MODEL=..)
+	@$(RECIPE) synth run $* $(if $(MODEL),--model $(MODEL)) $(SPREAD) $(if $(TASK),--task $(TASK)) $(if $(DRY),--dry-run)
 
 .PHONY: synth-demo synth-status
 synth-demo: $(CORE) $(TRAIN)  ## a few dozen requests to a real, weak model on this machine: kept and rejected answers
@@ -101,13 +104,13 @@ pad-%: $(CORE) $(TRAIN)  ## pad-BLEND: merged, and the MLPs widened with zeros, 
 awq-%: $(CORE) $(TRAIN) $(QUANTIZE) $(if $(findstring autoawq,$(BACKEND)),$(AUTOAWQ))  ## awq-BLEND: to 4 bit, measured (ALPHA=0.56 CALIBRATION=file BACKEND=autoawq)
 	@$(RECIPE) awq $* $(if $(BACKEND),--backend $(BACKEND)) $(if $(GROUP),--group $(GROUP)) $(if $(ORDER),--order $(ORDER))
 
-# MODEL=folder, hub name, folder of the run, or base; ENGINE=vllm; MODE=winners; TASK=name; CONTEST=1: on the clock
-EVAL = $(if $(MODEL),--model $(MODEL)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(TASK),--task $(TASK)) $(if $(CONTEST),--contest)
+# MODEL=folder, hub name, folder of the run, or base; ENGINE=vllm or ray; MODE=winners; TASK=name; CONTEST=1: on the clock
+EVAL = $(if $(MODEL),--model $(MODEL)) $(SPREAD) $(if $(TASK),--task $(TASK)) $(if $(CONTEST),--contest)
 eval-%: $(CORE) $(TRAIN) $(SERVE)  ## eval-BLEND: answer and score (ALPHA=0.56 QUESTIONS=file MODEL=base ENGINE=vllm MODE=winners LIMIT=20 CONTEST=1)
 	@$(RECIPE) eval $* $(EVAL)
 
 sweep-%: $(CORE) $(TRAIN) $(SERVE)  ## sweep-BLEND: wise-ft weights through one loaded model (ALPHAS=0,0.25,0.5,0.75,1 QUESTIONS=file)
-	@$(RECIPE) sweep $* $(if $(ENGINE),--engine $(ENGINE))
+	@$(RECIPE) sweep $* $(SPREAD)
 
 .PHONY: eval table
 eval: $(CORE) $(SERVE)  ## eval MODEL=folder-or-name QUESTIONS=file: any model as it is, no fine-tuning
@@ -133,6 +136,13 @@ DRY_RUN := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
 reproduce: $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## the whole recipe, two rounds, five tracks; -n shows the plan (FAST=1 DATA=/folder QUESTIONS=file)
 	+@test -x $(RECIPE) || { echo "the plan needs the core environment: make env-core"; exit 1; }
 	+@$(RECIPE) reproduce $(if $(FAST),--fast) $(if $(DRY_RUN),--dry-run)
+
+.PHONY: report
+report: $(CORE)  ## one page about it, also halfway: scores, flow, curves, examples (FAST=1 and what reproduce was given)
+	@$(RECIPE) report $(if $(FAST),--fast)
+
+report-%: $(CORE)  ## report-BLEND: the same page about one blend's run (QUESTIONS=file)
+	@$(RECIPE) report $*
 
 .PHONY: sample-data
 sample-data: $(CORE)  ## the invented sample shop as raw files in data/sample (SCALE=1)

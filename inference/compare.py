@@ -29,6 +29,7 @@ DRAWS = 10_000
 LEVEL = 0.05
 _AT_ONCE = 1_000_000  # numbers drawn at a time: 10,000 draws of 14,000 questions would be 1 GB
 _EQUAL = 1e-12  # rounding, not a difference
+_FEW = 20
 Pair = tuple[Prediction, Prediction]
 
 
@@ -244,6 +245,13 @@ def sentences(found: Comparison, a: str, b: str) -> list[str]:
             f"where swapping the two answers at random differs as much in under {LEVEL:.0%} of cases, after Holm"
         )
     return lines
+
+
+def few_questions(found: Comparison) -> list[str]:
+    """A caveat, where there is reason for it."""
+    few = sum(task.questions < _FEW for task in found.tasks)
+    told = f"{few} of {len(found.tasks)} tasks have under {_FEW} questions: their intervals are too narrow"
+    return [told] if few else []
 
 
 def _sentence(row: Difference, a: str, b: str) -> str:

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +19,10 @@ from typing import Any
 
 from recipe.errors import RecipeError
 from recipe.hardware import this_machine
+from recipe.paths import RUNS
 
 ADDRESS = "RAY_ADDRESS"
+LOG = RUNS / "ray.log"  # what Ray has to say: many lines about every worker that dies
 SAME_PATHS = "model, adapter and this checkout must have the same paths on every node (docs/cluster.md)"
 _REACH_SECONDS = 5.0
 _STORE_BYTES = 256 * 2**20  # of the object store of a Ray of our own: what goes through it is text
@@ -59,7 +61,8 @@ def elsewhere() -> str | None:
 
 @contextmanager
 def cluster(workers: int, gpus: int | None) -> Iterator[Room]:
-    """Ray, and the ``workers`` that there is room for; see ``room``. A Ray of our own ends with the block.
+    """Ray, and the ``workers`` that there is room for; see ``room``. A Ray of our own ends with the block, in which
+    ``sys.stdout`` is Ray's: it goes to ``LOG``.
 
     Raises:
         RecipeError: the cluster cannot be joined, or has no such room.
@@ -67,13 +70,17 @@ def cluster(workers: int, gpus: int | None) -> Iterator[Room]:
     address = elsewhere()
     guarded = {} if address else {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ.update({**_QUIET, **guarded, **os.environ})  # read when Ray is imported
-    import ray
-
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise RecipeError("Ray is not installed", where="the serve environment", way_out="make env-serve") from error
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         # A short path: sockets lie in it, whose names may have 107 letters.
         folder = stack.enter_context(TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True))
+        LOG.parent.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(redirect_stdout(stack.enter_context(LOG.open("a"))))
         stack.callback(ray.shutdown)
         with _stderr_closed():
             _join(address) if address else _start(folder)
@@ -94,17 +101,14 @@ def room(nodes: Sequence[Node], workers: int, gpus: int | None) -> Room:
     most = max(node[0] for node in nodes)
     each = most if gpus is None else gpus
     if each > most:
-        raise RecipeError(
-            f"no node of Ray has {each} GPUs, the largest has {most}", way_out="a smaller --tensor-parallel"
-        )
+        raise RecipeError(f"no node of Ray has {each} GPUs, the largest {most}", way_out="a smaller --tensor-parallel")
     if each:
         there, cores = sum(node[0] // each for node in nodes), 1
     else:
-        able = sum(node[1] > 0 for node in nodes)
-        on_a_node = -(-(workers or able) // able)
-        there, cores = able, max(1, min(node[1] for node in nodes if node[1]) // on_a_node)
-        if workers:
-            there = sum(node[1] // cores for node in nodes)
+        able = [node[1] for node in nodes if node[1]] or [1]
+        on_a_node = -(-workers // len(able)) or 1
+        cores = min(able) // on_a_node or 1
+        there = sum(has // cores for has in able) if workers else len(able)
     if workers > there:
         what = f"{each} GPUs" if each else "a core"
         raise RecipeError(f"there is room for {there} workers with {what} each", way_out=f"--workers {there}")
@@ -141,6 +145,8 @@ def _join(address: str) -> None:
     try:
         if address != "auto":  # Ray itself would try for minutes
             host, _, port = address.rpartition(":")
+            if "//" in host or not port.isdigit():
+                raise ValueError("the address is no HOST:PORT")
             socket.create_connection((host, int(port)), _REACH_SECONDS).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, ValueError, RuntimeError) as error:

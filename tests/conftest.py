@@ -32,10 +32,15 @@ def nothing_made() -> Iterator[None]:
 @pytest.fixture
 def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of axolotl_configs that a test may spoil, and that resolving then reads."""
-    copy = tmp_path / "axolotl_configs"
+    return copied_configs(tmp_path, monkeypatch)
+
+
+def copied_configs(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """A copy of axolotl_configs in ``folder``, which resolving reads from now on."""
+    copy = folder / "axolotl_configs"
     shutil.copytree(CONFIGS, copy, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     for module in (schema, render):
-        monkeypatch.setattr(module, "CONFIGS", copy)
+        patch.setattr(module, "CONFIGS", copy)
     return copy
 
 

@@ -1,6 +1,7 @@
 """Writes a pico Llama with the embedded model's tokenizer: ``.venvs/train/bin/python tests/pico.py FROM TO``.
 
 Random weights of a real architecture: axolotl, bitsandbytes and PEFT treat it as any model, in a second a step.
+Heads (4) and hidden size (64) may follow.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ import sys
 from pathlib import Path
 
 
-def write(tokenizer_from: Path, folder: Path, heads: int = 4) -> None:
+def write(tokenizer_from: Path, folder: Path, heads: int = 4, hidden: int = 64) -> None:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_from)
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        vocab_size=len(tokenizer), hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=2,
         num_attention_heads=heads, num_key_value_heads=heads // 2, max_position_embeddings=2048,
         tie_word_embeddings=True, bos_token_id=1,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
@@ -26,4 +27,4 @@ def write(tokenizer_from: Path, folder: Path, heads: int = 4) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), Path(sys.argv[2]))
+    write(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -16,12 +16,13 @@ import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 
 from inference.decoding import rule_from_json
 from inference.engines.requests import Engine, Request
-from recipe.cluster import SAME_PATHS, Room, cluster
+from recipe.cluster import LOG, SAME_PATHS, Room, cluster
 from recipe.errors import RecipeError
+from recipe.paths import shown
 
-# Requests that go to a worker at once. Its engine queues them all; what is out when a run is killed is asked again.
+# Requests of a share, which goes to a worker at once. Its engine queues them all; what is out at a kill is asked again.
 _LEAST, _MOST = 16, 512
-_SHARES = 4  # for each worker, at least: they do not all take the same time
+_SHARES = 4  # for each worker: they do not all take the same time
 _IN_HAND = 2  # shares that a worker has, so that the next one is there when one is done
 _DEATHS = 3  # over the same questions
 
@@ -59,6 +60,7 @@ class RayEngine:
             except RayError as error:
                 raise RecipeError(
                     f"a worker of Ray died, and again when tried {_DEATHS} times more: {str(error).splitlines()[-1]}",
+                    where=shown(LOG),
                     way_out="is there memory for it on its node? The same command goes on where it was",
                 ) from error
 
@@ -69,20 +71,28 @@ class RayEngine:
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         ray.data.DataContext.get_current().enable_progress_bars = False  # there is one already
         asked = sorted(requests, key=lambda r: (-r.rule.max_new_tokens, r.tokens))  # a share is of like kind and length
-        share = min(_MOST, max(_LEAST, len(asked) // (room.workers * _SHARES)))
-        dataset = ray.data.from_items([_row(one) for one in asked], override_num_blocks=-(-len(asked) // share))
+        shares = shares_of(len(asked), room.workers)
+        dataset = ray.data.from_items([_row(one) for one in asked], override_num_blocks=shares)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RayDeprecationWarning)  # there is no other way yet to say max_task_retries
             found = dataset.map_batches(
                 _Worker,
                 fn_constructor_args=[self._load, room.gpus, self._alpha],
-                compute=ray.data.ActorPoolStrategy(size=room.workers, max_tasks_in_flight_per_actor=_IN_HAND),
+                compute=ray.data.ActorPoolStrategy(
+                    size=min(shares, room.workers), max_tasks_in_flight_per_actor=_IN_HAND
+                ),
                 batch_size=None,
                 batch_format="pyarrow",
                 max_task_retries=_DEATHS,
                 **room.each,
             )
         yield from found.iter_rows()
+
+
+def shares_of(requests: int, workers: int) -> int:
+    """Into how many shares of equal size so many requests are cut: something for each worker, where there is enough."""
+    few, many = -(-requests // _MOST), requests // _LEAST
+    return max(min(requests, workers), few, min(many, workers * _SHARES))
 
 
 def _row(request: Request) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -21,8 +20,9 @@ from inference.job import explained
 from inference.rules import Mode
 from inference.serving.command import Serving
 from inference.serving.ray_worker import Answered, Served
-from recipe.cluster import Room, cluster
+from recipe.cluster import LOG, Room, cluster
 from recipe.errors import RecipeError
+from recipe.paths import shown
 
 _DEATHS = 3  # of a worker, after which it is not started again
 _OUT = 4096  # requests at a worker, at most; vLLM itself decides how many it computes at once
@@ -85,6 +85,7 @@ class Workers:
                 return Answered(*await reference)
             except RayActorError:
                 if self._out.pop(actor, None):  # the first to notice
+                    print(f"a worker died; others take its requests ({shown(LOG)})", file=sys.stderr, flush=True)
                     self._join(actor)
             except asyncio.CancelledError:  # whoever asked has gone
                 ray.cancel(reference)
@@ -118,7 +119,7 @@ class Workers:
             print(f"a worker died, and again when started {_DEATHS} times more", file=sys.stderr, flush=True)
             self.actors.remove(actor)
             if not self.actors:
-                self.fault = f"all workers died: {str(error).splitlines()[-1]}"
+                self.fault = f"all workers of Ray died, {_DEATHS + 1} times each: {str(error).splitlines()[-1]}"
         self._changed.set()
 
 
@@ -160,7 +161,7 @@ def serve(plan: Plan) -> None:
         RecipeError: there is no room for the workers, or none of them can answer.
     """
     with cluster(plan.workers, plan.gpus) as room:
-        print(room, flush=True)
+        print(room, file=sys.__stdout__, flush=True)
         asyncio.run(_serve(plan, room))
 
 
@@ -181,8 +182,7 @@ async def _serve(plan: Plan, room: Room) -> None:
         Config(gate, lifespan="off", log_level="critical", timeout_graceful_shutdown=_CLOSING_SECONDS, access_log=False)
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        print(listening.getsockname()[1], flush=True)
-        os.dup2(2, 1)  # nobody reads on; Ray's core says there who died
+        print(listening.getsockname()[1], file=sys.__stdout__, flush=True)
         await server.serve(sockets=[listening])
     if workers.fault:
         raise RecipeError(workers.fault)

@@ -57,6 +57,7 @@ class Served:
     async def _load(self) -> None:
         model_files(str(self._serving.model), ["config.json"])  # vLLM would take a folder that is not there for a name
         os.environ.update({**self._serving.variables, **os.environ})  # before vLLM is imported
+        os.environ.pop("VLLM_API_KEY", None)  # of a server that listens; nobody but Ray can ask here
         from httpx import ASGITransport, AsyncClient
         from vllm.entrypoints.launchers.cli_args import make_arg_parser
         from vllm.entrypoints.openai.api_server import build_app, build_async_engine_client, init_app_state

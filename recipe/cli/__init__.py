@@ -33,6 +33,7 @@ _COMMANDS = {
     "eval": ("recipe.cli.eval", "Answer questions with a model and score the answers."),
     "sweep": ("recipe.cli.sweep", "Score several wise-ft weights through one loaded model."),
     "compare": ("recipe.cli.compare", "Tell whether one of two evaluations is better, from stored predictions."),
+    "report": ("recipe.cli.report", "Write one page about what was done: scores, flow, curves, examples."),
     "table": ("recipe.cli.table", "Lay the scores of several models side by side."),
     "serve": ("recipe.cli.serve", "Serve a model as OpenAI's API does, with the recipe's prompts and rules."),
     "ask": ("recipe.cli.ask", "Ask a served model a question; show the probabilities of its options."),

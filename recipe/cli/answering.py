@@ -219,7 +219,7 @@ def make_job(
     if on_ray and contest:
         raise click.UsageError("--contest asks 16 questions at a time, on the clock: there is nothing for Ray to share")
     gpus, mode = gpus_on_ray(chosen) if on_ray else gpus_for(chosen), str(chosen.mode)
-    auto = "vllm" if gpus or _needs_vllm(target, count) else "transformers"
+    auto = "vllm" if gpus != 0 or _needs_vllm(target, count) else "transformers"
     engine = auto if chosen.engine == "auto" else chosen.engine
     length = longest(str(target.model), max_length)
     answers = {

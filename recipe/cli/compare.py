@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 
 from axolotl_configs.schema import names
-from inference.compare import DRAWS, Comparison, Difference, TaskDifference, compare, matched, sentences
+from inference.compare import DRAWS, Comparison, Difference, TaskDifference, compare, few_questions, matched, sentences
 from inference.evaluate import SCORES
 from inference.forest import FORMATS, draw
 from inference.predictions import PREDICTIONS, Prediction, read_predictions
@@ -25,7 +25,6 @@ from recipe.errors import RecipeError, did_you_mean
 from recipe.paths import shown
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_FEW = 20
 
 
 @dataclass(frozen=True)
@@ -171,8 +170,7 @@ def _notes(found: Comparison, sides: list[Side]) -> list[str]:
     notes = []
     if found.left_out:
         notes.append(f"without a score on one side, and left out: {', '.join(found.left_out)}")
-    if few := sum(task.questions < _FEW for task in found.tasks):
-        notes.append(f"{few} of {len(found.tasks)} tasks have under {_FEW} questions: their intervals are too narrow")
+    notes += few_questions(found)
     if a.asked != b.asked:
         how = " and ".join(", ".join(map(str, side.asked or ["unknown"])) for side in sides)
         notes.append(f"asked in different ways, which is part of the difference: {how}")

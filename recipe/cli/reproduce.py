@@ -7,18 +7,14 @@ from pathlib import Path
 
 import click
 
-from axolotl_configs.schema import names
-from axolotl_configs.select import choose
-from recipe.cli.common import console, data_options, examples, profile_option, say, set_option
-from recipe.cli.reproducing.graph import Record, Stage, plan, walk
+from recipe.cli.common import console, examples, say
+from recipe.cli.reproducing.asking import wanted as asked
+from recipe.cli.reproducing.asking import wanted_options
+from recipe.cli.reproducing.graph import RECORD, Record, Stage, plan, walk
 from recipe.cli.reproducing.stages import Stages, Wanted
-from recipe.errors import RecipeError
-from recipe.hardware import this_machine
 from recipe.lock import locked
 from recipe.paths import shown
 from recipe.progress import clock
-
-RECORD = "graph.json"
 
 
 @click.command(
@@ -30,16 +26,7 @@ RECORD = "graph.json"
         "recipe reproduce --fast --set rows=45",
     ),
 )
-@profile_option
-@set_option
-@data_options
-@click.option(
-    "--questions", envvar="QUESTIONS", type=click.Path(path_type=Path, exists=True), metavar="FILE",
-    help="Compare the models on these, instead of on held-out questions.  [env: QUESTIONS]",
-)  # fmt: skip
-@click.option(
-    "--fast", is_flag=True, help="On the profile's variant for CI (cpu-fast): every step, too little of each."
-)
+@wanted_options
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would run and why, with time, disk and memory.")
 def command(
     profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...], questions: Path | None,
@@ -51,9 +38,7 @@ def command(
     time, the same command goes on. Each step is a command of its own, printed before it runs.
     """
     began = time.monotonic()
-    data, questions = (path and path.absolute() for path in (data, questions))
-    evaluation = tuple(path.absolute() for path in decontaminate)
-    wanted = Wanted(_profile(profile or None, fast), overrides, data, evaluation, questions)
+    wanted = asked(profile, overrides, data, decontaminate, questions, fast)
     if dry_run:
         _show_plan(wanted)
         return
@@ -67,18 +52,8 @@ def command(
     console().print(story_table(stages))
     done = f"{count} steps ran" if count else "everything is up to date, nothing to do"
     click.echo(f"done      {done}  ({len(stages.all())} steps: {shown(wanted.folder)}/{RECORD})")
+    click.echo(f"report    {shown(wanted.report_folder)}/report.html")
     click.echo(f"time      {clock(time.monotonic() - began)}")
-
-
-def _profile(asked: str | None, fast: bool) -> str:
-    name, reason = choose(this_machine(), asked)
-    if fast and not name.endswith("-fast"):
-        name, reason = f"{name}-fast", f"the variant of {name} for CI"
-        if name not in names("profiles"):
-            way_out = f"axolotl_configs/profiles/{name}.yaml, which begins with `include: {name[:-5]}`"
-            raise RecipeError(f"there is no profile {name}", where="FAST", way_out=way_out)
-    say(f"profile {name} ({reason})")
-    return name
 
 
 def _walk(wanted: Wanted) -> tuple[Stages, int]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -62,13 +63,18 @@ def endpoint_on_ray(plan: Plan) -> Iterator[tuple[str, int]]:
         assert child.stdin and child.stdout
         child.stdin.write(json.dumps(asdict(plan)).encode())
         child.stdin.close()
-        workers = child.stdout.readline().decode().strip()
+        workers = _line(child.stdout)
         with timed(f"loading {plan.name} with vllm on Ray, {workers}"):
-            port = child.stdout.readline().decode().strip()
-        if not port:  # it has said why
-            raise click.exceptions.Exit(1)
+            port = _line(child.stdout)
         try:
             yield f"http://127.0.0.1:{port}/v1", int(workers.split()[0])
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)
+
+
+def _line(said: IO[bytes]) -> str:
+    """The next one; where there is none, the reason stands on stderr."""
+    if not (line := said.readline()):
+        raise click.exceptions.Exit(1)
+    return line.decode().strip()

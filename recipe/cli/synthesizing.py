@@ -73,7 +73,7 @@ class Asked:
 
         def tell(progress: Progress) -> None:
             nonlocal last
-            if time.monotonic() - last >= _LOOK_SECONDS:
+            if time.monotonic() - last >= _LOOK_SECONDS or progress.kept == progress.wanted:
                 last = time.monotonic()
                 rejected = sum(progress.reasons.values())
                 note = f"{rejected:,} rejected, {pace.out} of {int(pace.limit)} out, {budget.spent}"

@@ -14,6 +14,7 @@ from inference.compare import Comparison, Pair, Verdict, compare, matched, sente
 from inference.metrics import f1
 from inference.predictions import Prediction
 from recipe.errors import RecipeError
+from recipe.task_types import TaskType
 
 FEW = 200  # draws: enough for what does not hang on their number
 
@@ -55,6 +56,18 @@ def test_swapping_the_models_negates_every_number(exam: list[Pair]) -> None:
         assert (one.a, one.b, one.p) == (other.b, other.a, other.p)
         assert one.difference == -other.difference
         assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-12)
+
+
+@given(EXAM)
+@settings(max_examples=10, deadline=None)
+def test_a_type_is_the_mean_of_its_tasks_whatever_their_tracks(exam: list[Pair]) -> None:
+    kinds = {"a": TaskType.RETRIEVAL, "c": TaskType.RETRIEVAL, "n": TaskType.NER}
+    found = compare(exam, draws=FEW, types=kinds)
+    tasks = {row.name: row for row in found.tasks}
+    types = {row.name: row for row in found.types}
+    assert set(types) == {kinds[name].value for name in tasks} and compare(exam, draws=FEW).types == []
+    assert types["retrieval"].difference == pytest.approx((tasks["a"].difference + tasks["c"].difference) / 2)
+    assert types["retrieval"].questions == tasks["a"].questions + tasks["c"].questions
 
 
 @given(EXAM)

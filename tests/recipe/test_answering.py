@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from click import UsageError
 
 from axolotl_configs.render import Resolved, resolve
 from axolotl_configs.schema import Answer
@@ -15,6 +16,8 @@ from inference.job import ENGINES, Job
 from inference.rules import Mode
 from recipe.cli import answering
 from recipe.cli.answering import Target, answer_settings, gpus_for, make_job
+from recipe.cli.common import RAY
+from recipe.cluster import ADDRESS
 from recipe.errors import RecipeError
 from recipe.hardware import Machine
 from tests.conftest import edit
@@ -74,6 +77,26 @@ def test_a_contest_has_results_of_its_own(target: Target, monkeypatch: pytest.Mo
     usual, timed = job(target, None), job(target, None, contest=True)
     assert Path(timed.folder).name == "m@q,contest" and not usual.contest and timed.contest
     assert timed.inputs != usual.inputs and json.loads(timed.to_json())["contest"]
+
+
+def test_where_it_is_answered_is_no_part_of_an_answer(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation that was begun here goes on on Ray, and the other way round."""
+    monkeypatch.delenv(ADDRESS, raising=False)
+    with_gpus(0, monkeypatch)
+    here, there, two = job(target, None), job(target, None, engine=RAY), job(target, None, workers=2)
+    assert (here.workers, there.workers, two.workers) == (None, 0, 2)
+    assert here.inputs == there.inputs == two.inputs and here.folder == there.folder and there.gpus == 0
+    assert job(target, None, engine="vllm", workers=1).engine == "vllm"
+    with pytest.raises(UsageError, match="--contest"):
+        job(target, None, engine=RAY, contest=True)
+
+
+def test_of_a_cluster_only_ray_knows_the_gpus(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS, "head:6379")
+    with_gpus(0, monkeypatch)
+    assert (job(target, None, engine=RAY).gpus, job(target, None, engine=RAY).engine) == (None, "vllm")
+    assert job(target, None, engine=RAY, tensor_parallel=4).gpus == 4
+    assert job(target, None).gpus == 0  # without Ray, its address does not matter
 
 
 def test_the_questions_of_a_folder_are_an_input_each(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from inference.adapter import Adapter, open_adapter
 from inference.rules import Rules
+from recipe import cluster
 from recipe.chat import ChatTokenizer
 from recipe.paths import ROOT
 from tests import pico
@@ -37,6 +39,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pico")
     pico.write(EMBEDDED, folder, heads=2)  # vLLM on a CPU has no attention for fewer than 32 features a head
     return folder
+
+
+@pytest.fixture
+def ray_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Ray of our own for a test, which leaves nothing."""
+    from tests.serve_env.test_server import all_end, offspring
+
+    monkeypatch.delenv(cluster.ADDRESS, raising=False)
+    monkeypatch.setenv("RECIPE_RUNS", str(tmp_path))
+    monkeypatch.setattr(cluster, "LOG", tmp_path / "ray.log")
+    yield
+    assert all_end(offspring(os.getpid()))
 
 
 @pytest.fixture(scope="session")

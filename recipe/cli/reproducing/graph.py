@@ -23,7 +23,8 @@ from recipe.paths import shown
 from recipe.progress import Meter
 
 Say = Callable[[str], None]
-_NAMED = 3  # reasons that are told of many
+RECORD = "graph.json"
+_NAMED = 2  # reasons that are told of many
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,12 @@ class Record:
         unfinished = [(folder, manifest.NAME) for folder in stage.outputs if manifest.read(folder) is None]
         if damaged := unfinished or (self._damaged(stage, known, say) if _result(stage) == known.result else []):
             what = _listed([name for _, name in damaged])
-            return Verdict(f"damaged or gone: {what} of {shown(damaged[0][0])}", tuple(damaged))
+            return Verdict(f"damaged or gone: {what}", tuple(damaged))
         if _result(stage) != known.result:
             return Verdict("another result lies there than this command left")
         now = self.inputs(stage, graph)
         changed = [name for name in now | dict(known.inputs) if now.get(name) != known.inputs.get(name)]
-        return Verdict(f"changed: {_listed(changed)}" if changed else "")
+        return Verdict(f"changed: {_grouped(changed)}" if changed else "")
 
     def _damaged(self, stage: Stage, known: Done, say: Say) -> list[tuple[Path, str]]:
         """Files that are gone, or whose content is not what their folder's manifest says."""
@@ -250,6 +251,16 @@ def _not_as_written(folder: Path, names: Sequence[str]) -> list[str]:
         broken = {piece.rpartition(", bytes ")[0] for piece in pieces}
         bad += [name for name in names if name in broken and name not in bad]
     return bad
+
+
+def _grouped(names: Sequence[str]) -> str:
+    """``blend v8: a``, ``blend v8: b`` as ``blend v8 (a and 1 more)``."""
+    keys: dict[str, list[str]] = {}
+    for name in names:
+        part, _, key = name.partition(": ")
+        keys.setdefault(part, []).extend([key] if key else [])
+    more = {part: f" and {len(found) - 1} more" if len(found) > 1 else "" for part, found in keys.items()}
+    return _listed([f"{part} ({found[0]}{more[part]})" if found else part for part, found in keys.items()])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from axolotl_configs import embedded
+from axolotl_configs.blend import Portion
 from axolotl_configs.render import Resolved
 from recipe.manifest import file_digest, tree_digest
 from recipe.models import is_local
-from recipe.paths import PROMPTS, ROOT, SYNTHESIS
+from recipe.paths import CONFIGS, PROMPTS, ROOT, SYNTHESIS
 
+_REPORTING = ROOT / "recipe" / "cli" / "reporting"
 _REQUIREMENTS = ROOT / "requirements"
 _BUILDERS = ROOT / "dataset_builders"
 _NOT_BUILDING = ("synthesis", "sample_shop")  # of the builders' code
@@ -47,24 +50,52 @@ def of_shop() -> dict[str, Any]:
 
 
 def of_rows(resolved: Resolved, code: Code, raw: Path | None, evaluation: tuple[Path, ...]) -> dict[str, Any]:
-    """Of a blend's rows, and of the questions that are held out beside them. ``raw``: None for the sample shop."""
+    """Of a blend's rows. ``raw``: None for the sample shop."""
     blend, profile = resolved.blend, resolved.profile
-    datasets = {
-        part.name: [part.rows, part.upsample, part.seed, file_digest(part.path) if part.path else None]
-        for part in blend.portions
-    }
+    datasets = {part.name: [part.rows, part.upsample, part.seed, _own(part)] for part in blend.portions}
     return {
         f"blend {blend.name}": {**datasets, "seed": resolved.seed},
         f"profile {resolved.run.profile}": {
-            "base_model": profile.base_model,
-            "rows": [part.rows for part in resolved.portions],
+            "rows": profile.rows,
             "val_rows": profile.val_rows,
-            "sequence_len": resolved.axolotl["sequence_len"],
             "max_dropped": profile.max_dropped,
-            "max_rejected": profile.max_rejected,
-            "questions": profile.questions.model_dump(),
+            **_of_pools(resolved),
         },
-        "questions kept out of training": [file_digest(path) for path in (*blend.decontaminate, *evaluation)],
+        **_of_files((*blend.decontaminate, *evaluation), code, raw),
+    }
+
+
+def of_questions(
+    blends: Sequence[Resolved], code: Code, raw: Path | None, evaluation: tuple[Path, ...]
+) -> dict[str, Any]:
+    """Of the held-out questions: no blend's rows, seeds or weights, but the datasets there are."""
+    profile = f"profile {blends[0].run.profile}"
+    excluded = (path for resolved in blends for path in resolved.blend.decontaminate)
+    return {
+        "datasets": {part.name: _own(part) for resolved in blends for part in resolved.blend.portions},
+        profile: _of_pools(min(blends, key=lambda resolved: resolved.axolotl["sequence_len"])),
+        **_of_files((*dict.fromkeys(excluded), *evaluation), code, raw),
+    }
+
+
+def _own(part: Portion) -> str | None:
+    """Of a file of the user's own."""
+    return file_digest(part.path) if part.path else None
+
+
+def _of_pools(resolved: Resolved) -> dict[str, Any]:
+    profile = resolved.profile
+    return {
+        "base_model": profile.base_model,
+        "sequence_len": resolved.axolotl["sequence_len"],
+        "max_rejected": profile.max_rejected,
+        "questions": profile.questions.model_dump(),
+    }
+
+
+def _of_files(evaluation: Sequence[Path], code: Code, raw: Path | None) -> dict[str, Any]:
+    return {
+        "questions kept out of training": [file_digest(path) for path in evaluation],
         "raw files": None if raw is None else _stamps(raw),
         "rows made by an LLM": _stamps(SYNTHESIS / "questions"),
         "code of the builders": code.building,
@@ -111,6 +142,15 @@ def of_export(resolved: Resolved, code: Code) -> dict[str, Any]:
         "quantize": chosen.model_dump(),
         f"requirements/{file}": file_digest(_REQUIREMENTS / file),
         "code of the export": code.merging,
+    }
+
+
+def of_report(code: Code) -> dict[str, Any]:
+    """Of the page, besides all that it tells of."""
+    page = [file_digest(path) for path in sorted(_REPORTING.iterdir()) if path.is_file()]
+    return {
+        "code of the page": [*page, code.answering],
+        "known/published.yaml": file_digest(CONFIGS / "known" / "published.yaml"),
     }
 
 

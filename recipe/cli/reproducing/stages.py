@@ -53,6 +53,10 @@ class Wanted:
     def questions_folder(self) -> Path:
         return self._run("questions").folder
 
+    @property
+    def report_folder(self) -> Path:
+        return self._run(f"report@{self.questions.stem}" if self.questions else "report").folder
+
     def _run(self, name: str) -> Run:
         return Run.of(self.profile, name, parse_set(self.overrides))
 
@@ -105,8 +109,9 @@ class Stages:
         return counts.held_out(self.wanted.questions_folder, "test", self.blends.values())
 
     def all(self) -> list[Stage]:
-        """Each stage behind those that it needs."""
-        return list(self._all())
+        """Each stage behind those that it needs; the report last."""
+        stages = list(self._all())
+        return [*stages, self._report([stage.name for stage in stages])]
 
     def _all(self) -> Iterator[Stage]:
         yield from self._ground()
@@ -142,7 +147,8 @@ class Stages:
         return ("sample-data",) if self.wanted.data is None else ()
 
     def _questions(self) -> Stage:
-        found = {key: value for of_blend in self._rows.values() for key, value in of_blend.items()}
+        wanted = self.wanted
+        found = inputs.of_questions(list(self.blends.values()), self._code, wanted.data, wanted.evaluation)
         command = ("recipe", "questions", *self.blends, *self._profile(self.wanted.overrides), *self._data_options())
         return Stage("questions", command, (self.wanted.questions_folder,), (*self._model, *self._shop), found)
 
@@ -228,6 +234,11 @@ class Stages:
             title, command, (self.evaluation(model),), needs, found,
             grows=True, about=name, work=counts.of(self._counts, self.asked[model]),
         )  # fmt: skip
+
+    def _report(self, needs: list[str]) -> Stage:
+        questions = ("--questions", str(self.wanted.questions)) if self.wanted.questions else ()
+        command = ("recipe", "report", *self._profile(self.wanted.overrides), *self._data_options(), *questions)
+        return Stage("report", command, (self.wanted.report_folder,), tuple(needs), inputs.of_report(self._code))
 
     def _results(self, resolved: Resolved, target: str, questions: Path, tracks: tuple[int, ...] = ()) -> Path:
         return results_folder(resolved.run.folder, target, questions, mode=self.profile.answer.mode, tracks=tracks)

@@ -80,6 +80,8 @@ def test_mistakes_are_told_before_anything_is_asked(recipe: Callable[..., Result
         recipe("run", "v8", "-p", "cpu", "--endpoint", "http://127.0.0.1:9/v1", "--task", "query_relations")
     with pytest.raises(RecipeError, match="is no endpoint"):
         recipe("run", "v8", "-p", "cpu", "--endpoint", "localhost:8000")
+    for neither in ((), ("--engine", "ray"), ("--engine", "ray", "--model", "m", "--endpoint", "http://x/v1")):
+        assert "name an --endpoint, or --engine ray and a --model" in recipe("run", "v8", "-p", "cpu", *neither).output
     run = ("run", "v8", "-p", "cpu", "--endpoint", "http://x/v1", "--model", "m")
     with pytest.raises(RecipeError, match="no budget"):
         recipe(*run, "--budget", "all")

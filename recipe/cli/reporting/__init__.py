@@ -1,0 +1,1 @@
+"""One page about what was done: ``recipe report``. Reads what the other commands left, runs nothing."""

@@ -1,0 +1,72 @@
+"""What a stage will take: measured here, as others of its kind, as the profile says, as `recipe plan` works it out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recipe.cli.reproducing.estimates import Estimate, estimates, total
+from recipe.cli.reproducing.graph import Record, Stage
+from recipe.cli.reproducing.running import _environment, _require_room
+from recipe.cli.reproducing.stages import Stages, Wanted
+from recipe.errors import RecipeError
+from recipe.manifest import NAME, Step
+
+
+def finished(folder: Path, seconds: float, size: int, memory: int) -> None:
+    folder.mkdir(parents=True)
+    (folder / "file").write_bytes(b"x" * size)
+    step = Step(folder, "step", {})
+    step.finish(["file"])
+    known = json.loads((folder / NAME).read_text())
+    (folder / NAME).write_text(json.dumps(known | {"wall_seconds": seconds, "peak_memory_mib": memory}))
+
+
+def test_measured_wins_then_others_of_the_kind_then_the_profile(tmp_path: Path) -> None:
+    finished(tmp_path / "a", seconds=30, size=100, memory=7)
+    finished(tmp_path / "b", seconds=10, size=50, memory=9)
+    graph = [
+        Stage("eval one", (), (tmp_path / "a", tmp_path / "b"), work=20),
+        Stage("eval two", (), (tmp_path / "c",), work=5),
+        Stage("merge one", (), (tmp_path / "d",)),
+        Stage("pack one", (), (tmp_path / "e",)),
+    ]
+    record = Record(tmp_path / "graph.json")
+    found = estimates(graph, {}, {"merge": 3.0, "eval": 99.0}, record)
+    assert found["eval one"] == Estimate(40, 150, 9 * 2**20)
+    assert found["eval two"] == Estimate(10, 37.5, 9 * 2**20)
+    assert found["merge one"] == Estimate(3.0, None, None) and found["pack one"] == Estimate()
+    assert total(found.values()) == Estimate(53, 187.5, 9 * 2**20)
+    record.add(graph[0], {}, seconds=44)  # the whole command, its start-up included
+    record.add(graph[0], {}, seconds=1)  # it had nothing to do
+    assert estimates(graph, {}, {}, record)["eval one"].seconds == 44
+
+
+def test_the_72b_is_worked_out(runs_folder: Path) -> None:
+    stages = Stages(Wanted("8xa100"))
+    found = estimates(stages.all(), stages.blends, {}, Record(runs_folder / "graph.json"))
+    hours = (found["train v8"].seconds or 0) / 3600
+    assert hours == pytest.approx(24, rel=0.05)  # the winners' own figure
+    assert (found["merge v9b"].disk or 0) == pytest.approx(2 * 145e9, rel=0.01)  # two weights of 145 GB
+    assert found["awq v9b 0.25"].scratch > 0 and found["train v8"].scratch == 0
+    assert found["eval base"] == Estimate()
+
+
+def test_a_stage_without_room_is_refused_before_it_starts(tmp_path: Path) -> None:
+    stage = Stage("merge v8", ("recipe", "merge", "v8"), (tmp_path / "merged",))
+    with pytest.raises(RecipeError, match=r"merge v8 needs about .* GiB, .* GiB are free"):
+        _require_room(stage, Estimate(disk=1e18))
+    with pytest.raises(RecipeError, match="merge v8 needs"):
+        _require_room(stage, Estimate(disk=1.0, scratch=1e18))
+    _require_room(stage, Estimate(disk=1.0))
+    finished(tmp_path / "merged", 1, 1, 1)
+    _require_room(stage, Estimate(disk=1e18))  # its command will say that it is done
+
+
+def test_a_stage_is_told_what_is_printed_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LIMIT", "MODE", "ALPHA", "PROFILE", "SET", "QUESTIONS", "HF_HOME"):
+        monkeypatch.setenv(name, "x")
+    assert not {"LIMIT", "MODE", "ALPHA", "PROFILE", "SET", "QUESTIONS"} & _environment("eval").keys()
+    assert "HF_HOME" in _environment("eval") and "CALIBRATION" not in _environment("awq")

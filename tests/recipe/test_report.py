@@ -1,0 +1,276 @@
+"""``recipe report``: what it finds in the runs' folders, what it says of it, and that no answer can break its page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from axolotl_configs.known_figures import published_scores
+from inference.compare import compare, matched
+from inference.predictions import read_predictions
+from recipe import runs
+from recipe.cli.report import command
+from recipe.cli.reporting import look
+from recipe.cli.reporting.collect import collect, inputs
+from recipe.cli.reporting.examples import shortened
+from recipe.cli.reporting.facts import DONE, NOT_RUN, OUTDATED, Answer, Example, Facts
+from recipe.cli.reporting.one_run import of_run
+from recipe.cli.reporting.page import page, table
+from recipe.cli.reporting.subject import Subject, of_recipe
+from recipe.cli.reproducing.stages import Stages, Wanted
+from recipe.errors import RecipeError
+from recipe.paths import ROOT
+from tests.conftest import copied_configs, edit
+from tests.recipe.made_up import LARGE_KL, SMALL_KL, TASKS, World, rows
+
+WANTED = Wanted("cpu-fast", "rows=60")
+TRACKS = """# recipe reproduce
+round1: {track1: {blend: v8, alpha: 0.56}, track2: {blend: v7, alpha: 1.0}, track5: {blend: v8, alpha: 0.56}}
+round2: {track1: {blend: v9b, alpha: 0.75}, track3: {blend: v9b, alpha: 0.25}, track5: {blend: v9b, alpha: 0.25}}
+"""
+PAGE = ROOT / "recipe" / "cli" / "reporting"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+    """Everything that `recipe reproduce` does, made up; read only."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "RUNS", folder / "runs")
+        (copied_configs(folder, patch) / "tracks.yaml").write_text(TRACKS)
+        World(Stages(WANTED)).do("questions", "data", "train", "sweep", "merge", "awq", "eval")
+        yield of_recipe(WANTED)
+
+
+@pytest.fixture
+def small(configs: Path, runs_folder: Path) -> Path:
+    """No runs yet, and one blend that answers everything."""
+    (configs / "tracks.yaml").write_text("# recipe list\nround1: {track5: {blend: v8, alpha: 0.5}}\nround2: {}\n")
+    return runs_folder
+
+
+@pytest.fixture(scope="module")
+def facts(whole: Subject) -> Facts:
+    return collect(whole)
+
+
+def folder(subject: Subject, row: str, track: int) -> Path:
+    return next(line.folders[track] for line in subject.lines if line.name == row)
+
+
+def test_the_table_is_that_of_the_slides(whole: Subject, facts: Facts) -> None:
+    rows = {row.name: row for row in facts.rows}
+    assert list(rows) == ["base", "round 1", "round 1, swept weights", "round 2", "round 2, swept weights",
+                          "AWQ of round 2"]  # fmt: skip
+    assert set(rows["round 1"].cells) == {"1", "2", "5"} and not rows["round 1"].waiting
+    assert rows["round 1"].cells["2"].model == "v7, 1" and rows["round 1"].cells["5"].model == "v8, 0.56"
+    assert set(rows["AWQ of round 2"].cells) == {"3", "5"}  # what the profile exports
+    for row, track in (("round 1", "2"), ("round 2", "5"), ("base", "1")):
+        scores = json.loads((folder(whole, row, int(track)) / "scores.json").read_text())
+        part = scores["overall"] if track == "5" else scores["tracks"][track]
+        cell = rows[row].cells[track]
+        assert (cell.score, cell.low, cell.high) == (part["score"], part["low"], part["high"])
+        assert cell.constant == part["constant"]
+    assert rows["round 2"].published["5"] == 0.788 and not rows["round 1, swept weights"].published
+
+
+def test_what_a_step_brought_is_what_the_comparison_finds(whole: Subject, facts: Facts) -> None:
+    first = facts.gains[0]
+    sides = [read_predictions(folder(whole, row, 5) / "predictions.jsonl") for row in ("base", "round 1")]
+    found = compare(matched(*sides))
+    assert first.overall == found.overall and (first.a, first.b) == ("base", "round 1")
+    by_task = {TASKS[row.name][0].value: row for row in found.tasks}  # one task of each type
+    assert {row.name: row.difference for row in first.types} == {name: row.difference for name, row in by_task.items()}
+    cell = next(row for row in facts.rows if row.name == "round 1").cells["5"]
+    assert cell.beside_base == first.overall
+    assert [(one.a, one.b) for one in facts.gains[1:]] == [("round 1", "round 2"), ("round 2", "AWQ of round 2")]
+    assert re.match(r"Round 1 answers .* the base.*; overall \+0\.\d\d \[", facts.headline)
+    assert facts.verdicts[1].startswith("The data show no difference between round 2 and AWQ of round 2; overall +0.00")
+
+
+def test_the_rest_of_what_was_done(facts: Facts) -> None:
+    assert [one.name for one in facts.blends] == ["v8", "v9b", "v7"]  # each behind what it goes on from
+    assert facts.blends[0].rows == 340 and "lora_r: 64" in facts.blends[0].yaml
+    assert [one.held_out[-1] for one in facts.losses] == [(85, 1.2)] * 3 and len(facts.losses[0].training) == 85
+    curve = next(one for one in facts.curves if (one.blend, one.track) == ("v8", "1"))
+    assert curve.weights == [0, 0.5, 1] and curve.chosen == [0.56] and curve.best == 1
+    assert [(one.name, one.kl, one.kl_rounded) for one in facts.exports] == [("v9b, 0.25", SMALL_KL, LARGE_KL)]
+    assert (facts.exports[0].nbytes, facts.exports[0].nbytes_before) == (1170, 2690)
+    steps = {step.name: step for step in facts.steps}
+    assert steps["train v8"].seconds == 68 and steps["train v8"].command == "recipe train v8 -p cpu-fast --set rows=60"
+    assert facts.versions["torch"] == ["2.13.0+cpu"] and facts.again == "recipe reproduce -p cpu-fast --set rows=60"
+    assert "every model: 72 questions were taken for another task type" in facts.notes
+
+
+def test_examples_are_the_worst_and_the_best_of_every_task(facts: Facts) -> None:
+    by_task = {task: [one for one in facts.examples if one.task == task] for task in TASKS}
+    for found in by_task.values():
+        last = [one.answers[-1].score for one in found]
+        assert min(last) < max(last) == 1
+        assert [answer.row for answer in found[0].answers][:2] == ["base", "round 1"]
+    assert [one.answers[-1].score for one in facts.examples] == sorted(one.answers[-1].score for one in facts.examples)
+    one = by_task["name_colour"][0]
+    assert one.type == "named_entity_recognition" and one.truth == "hue" + re.findall(r"\d+", one.prompt)[0]
+
+
+def test_the_numbers_come_back_from_json(facts: Facts) -> None:
+    found = json.loads(json.dumps(facts.as_json()))
+    assert found.pop("schema") == 1
+    assert TypeAdapter(Facts).validate_python(found) == facts
+
+
+class Parsed(HTMLParser):
+    """Elements with their attributes, and all text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+NASTY = [
+    "</script><script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</details></main><h1>won</h1>",
+    "{{ facts.__class__ }}{% raw %}", "&lt;b&gt; <!-- ", "\u202e\u2028 ]]>",
+]  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=30)), min_size=5, max_size=5))
+def test_no_answer_can_be_more_than_text(texts: list[str]) -> None:
+    answer, prompt, truth, note, name = (text.replace("\r", " ").replace("\0", " ") for text in texts)
+    plain = page(_facts("an answer", "a prompt", "a truth", "a note", "a name"), {})
+    html = page(_facts(answer, prompt, truth, note, name), {})
+    found = Parsed(html)
+    elements = [[(tag, *attributes) for tag, attributes in Parsed(text).tags] for text in (html, plain)]
+    assert elements[0] == elements[1]  # the same elements with the same attributes, no more
+    assert (answer or "(nothing)") in "".join(found.words)
+
+
+def _facts(answer: str, prompt: str, truth: str, note: str, name: str) -> Facts:
+    example = Example(name, name, 1, name, prompt, truth, [Answer(name, name, answer, 0.5)])
+    return Facts(
+        title=name, headline=note, verdicts=[note], notes=[note], profile=name, purpose=note, base_model=name,
+        data=name, machine=name, finished=None, seconds=0.0, versions={name: [name]}, commits=[name], again=name,
+        again_report=name, folder=name, questions=name, steps=[], rows=[], gains=[], blends=[], losses=[], curves=[],
+        exports=[], examples=[example],
+    )  # fmt: skip
+
+
+def test_only_the_pages_own_script_may_run_and_nothing_is_fetched(facts: Facts) -> None:
+    html = page(facts, {"flow": look.embedded('<?xml?><svg width="9" viewBox="0 0 1 1"><g id="a"/></svg>', "flow")})
+    policy = next(attributes["content"] for tag, attributes in Parsed(html).tags if "http-equiv" in attributes) or ""
+    assert "default-src 'none'" in policy and "script-src 'sha256-" in policy and "script-src 'unsafe" not in policy
+    assert '<g id="flow-a"/>' in html and "<?xml" not in html
+    targets = [attributes.get(key) for _, attributes in Parsed(html).tags for key in ("src", "href", "xlink:href")]
+    assert all(target.startswith(("#", "data:,")) for target in targets if target)
+
+
+def test_a_pictures_colours_are_the_pages(facts: Facts) -> None:
+    style = (PAGE / "page.css").read_text()
+    used = set(re.findall(r"var\(--(\w+)\)", look.embedded(f"<svg viewBox='0'>{' '.join(look._VARIABLES)}</svg>", "x")))
+    assert used == set(look._VARIABLES.values())
+    for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL):  # light, dark and printed
+        assert used <= set(re.findall(r"--(\w+):", block))
+
+
+def test_there_is_a_page_from_the_first_step_on(small: Path) -> None:
+    wanted = Wanted("cpu-fast", "base_model=nobody/nothing", data=small.parent)
+    with pytest.raises(RecipeError, match="nothing of it has been run yet"):
+        collect(of_recipe(wanted))
+    world = World(Stages(wanted), of_each=4)
+    for kind in ("questions", "data", "train", "eval"):
+        world.do(kind)
+        found = collect(of_recipe(wanted))
+        assert any(note.startswith("not run yet: ") for note in found.notes)
+        assert ("not yet" in page(found, {})) == (kind != "eval")
+    assert "the base" in found.headline and {step.state for step in found.steps if step.kind == "sweep"} == {NOT_RUN}
+
+
+def test_tracks_without_a_model_for_everything(configs: Path, runs_folder: Path) -> None:
+    (configs / "tracks.yaml").write_text("# recipe list\nround1: {track2: {blend: v8, alpha: 1.0}}\nround2: {}\n")
+    World(Stages(Wanted("cpu-fast")), of_each=8).do("questions", "data", "train", "eval")
+    found = collect(of_recipe(Wanted("cpu-fast")))
+    assert [row.name for row in found.gains[0].types] == ["retrieval"] and found.gains[0].model_b == "v8, 1"
+    assert found.rows[1].cells["2"].beside_base == replace(found.gains[0].types[0], name="track 2")
+
+
+def test_what_changed_since_is_out_of_date_and_what_is_damaged_left_out(configs: Path, small: Path) -> None:
+    wanted = Wanted("cpu-fast")
+    World(Stages(wanted), of_each=4).do("questions", "data", "train", "eval")
+    before = inputs(of_recipe(wanted))
+    edit(configs / "profiles" / "cpu.yaml", "learning_rate: 0.001", "learning_rate: 0.002")
+    subject = of_recipe(wanted)
+    assert inputs(subject) != before
+    states = {step.name: step.state for step in subject.steps()}
+    assert states["train v8"] == states["eval v8 0.5"] == OUTDATED and states["data v8"] == states["eval base"] == DONE
+    predictions = folder(subject, "base", 5) / "predictions.jsonl"
+    predictions.write_text(predictions.read_text().replace('"score": 1.0', '"score": 0.0', 1))
+    found = collect(subject)
+    assert any("predictions.jsonl is left out: it is not as it was written" in note for note in found.notes)
+    assert "out of date (the flow tells why): eval base, train v8, eval v8 0.5" in found.notes
+    assert not found.gains and "5" in found.rows[0].cells  # its scores are whole
+
+
+def test_one_blend_alone(small: Path) -> None:
+    stages = Stages(Wanted("cpu-fast"))
+    world, run = World(stages, of_each=4), small / "cpu-fast" / "v8"
+    world.do("questions", "data", "train")
+    world.answer(run / "eval" / "adapter-0.5@test", "v8, 0.5", stages.test, "v8", 0.5)
+    world.answer(run / "eval" / "base@test", "the base model", stages.test, "v8", 0.0)
+    pq.write_table(pa.Table.from_pylist(rows(of_each=2)), stages.validation)
+    world.answer(run / "eval" / "base", "on other questions", stages.validation, "v8", 0.0)
+    subject = of_run(stages.blends["v8"], stages.test, ("-p", "cpu-fast"))
+    found = collect(subject)
+    assert subject.folder == run / "report@test" and [row.name for row in found.rows] == ["the base model", "v8, 0.5"]
+    steps = {step.name: step.command for step in found.steps}
+    assert list(steps) == ["data v8", "train v8", "eval base@test", "eval adapter-0.5@test"]
+    assert steps["eval adapter-0.5@test"] == f"recipe eval v8 -p cpu-fast --alpha 0.5 --questions {stages.test}"
+    lines = table(found).splitlines()
+    assert lines[0].count("|") == lines[2].count("|") == 7 and lines[3].startswith("| v8, 0.5 | ")
+
+
+def test_a_page_that_is_up_to_date_is_not_made_again(small: Path) -> None:
+    World(Stages(Wanted("cpu-fast"))).do("data")
+    arguments = ["-p", "cpu-fast"]
+    first = CliRunner().invoke(command, arguments)
+    assert first.exit_code == 0 and "steps are done; there is nothing to compare yet" in first.output
+    html = small / "cpu-fast" / "report" / "report.html"
+    written = html.stat().st_mtime_ns
+    assert "is up to date" in CliRunner().invoke(command, arguments).output and html.stat().st_mtime_ns == written
+    assert {path.name for path in html.parent.iterdir()} >= {"blend.svg", "blend.png", "flow.svg", "flow.png"}
+    assert not list(html.parent.glob("quality.*"))
+
+
+@given(st.text(max_size=300), st.integers(20, 100))
+def test_shortened_text_keeps_both_ends(text: str, letters: int) -> None:
+    found = shortened(text, letters)
+    if len(text) <= letters:
+        assert found == text
+    else:
+        assert found.startswith(text[: letters // 2]) and found.endswith(text[-(letters // 2) :])
+        assert f"{len(text) - letters:,} letters" in found
+
+
+def test_the_winners_scores_are_five_to_a_row() -> None:
+    assert {tuple(row) for row in published_scores().values()} == {("1", "2", "3", "4", "5")}
+    assert set(published_scores()) == {"base", "round 1", "round 2", "AWQ of round 2"}
