@@ -37,7 +37,7 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     axes = figure.subplots()
     if train:
         axes.plot(*zip(*train, strict=True), color="#9db4c8", linewidth=1, label="training rows")
-        axes.plot(*zip(*_smoothed(train), strict=True), color="#1f5f8b", label="smoothed")
+        axes.plot(*zip(*smoothed(train), strict=True), color="#1f5f8b", label="smoothed")
     if held_out:
         axes.plot(*zip(*held_out, strict=True), color="#c0392b", marker="o", label="held-out rows")
         axes.annotate(f"base {held_out[0][1]:.2f}", held_out[0], textcoords="offset points", xytext=(6, 4))
@@ -49,7 +49,7 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=150, format="png")
 
 
-def _smoothed(points: list[tuple[int, float]], weight: float = 0.9) -> list[tuple[int, float]]:
+def smoothed(points: list[tuple[int, float]], weight: float = 0.9) -> list[tuple[int, float]]:
     """Exponential moving average without the bias towards its first value."""
     average, total, result = 0.0, 0.0, []
     for step, value in points:

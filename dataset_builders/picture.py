@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dataset_builders.stats import published_share
 from recipe.atomic import whole_file
 
 _OURS, _THEIRS, _GREY = "#1f5f8b", "#c0392b", "#9db4c8"
-# Bars for which the winners' share is known: (panel, bar) -> key of the published figures
-_KNOWN = {("type", "mc"): "multiple choice", ("type", "gen"): "generation", ("LLM", "without"): "LLM"}
 _TITLES = {"type": "task type", "source": "source", "track": "track", "LLM": "enhanced by an LLM, with an endpoint"}
 
 
@@ -30,13 +29,12 @@ def draw(path: Path, name: str, found: Mapping[str, Any]) -> None:
 
 
 def _bars(axes: Any, what: str, title: str, found: Mapping[str, Any]) -> None:
-    shares, published = found["shares"][what], found["published"]
+    shares = found["shares"][what]
     names = list(shares)[::-1]
     axes.barh(names, [100 * shares[name] for name in names], color=_OURS, height=0.6)
     for place, name in enumerate(names):
-        ours, theirs = 100 * shares[name], 0.0
-        if key := _KNOWN.get((what, name)):
-            theirs = 100 * (1 - published[key] if name == "without" else published[key])
+        ours, theirs = 100 * shares[name], 100 * (published_share(what, name) or 0.0)
+        if theirs:
             _mark(axes, theirs, place)
         label = (max(ours, theirs), place)  # beside the bar and the mark
         axes.annotate(f"{ours:.1f}%", label, xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)

@@ -34,6 +34,8 @@ REASONS = (
     "shown in a held-out row",
     "in another dataset",
 )
+# Bars of ``shares`` whose share is published: (what, bar) -> key of PUBLISHED
+_BARS = {("type", "mc"): "multiple choice", ("type", "gen"): "generation", ("LLM", "without"): "LLM"}
 _EDGES = 48  # bars of the length histogram
 Described = dict[str, Any]
 
@@ -99,6 +101,14 @@ def shares(datasets: Mapping[str, Described]) -> dict[str, dict[str, float]]:
         what: {name: number / total for name, number in sorted(counted.items(), key=lambda item: -item[1])}
         for what, counted in by.items()
     }
+
+
+def published_share(what: str, bar: str) -> float | None:
+    """The winners' share of the rows that a bar of ``shares`` stands for; None where they have not published it."""
+    key = _BARS.get((what, bar))
+    if key is None:
+        return None
+    return 1 - PUBLISHED[key] if bar == "without" else PUBLISHED[key]
 
 
 def beside_published(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -141,7 +141,7 @@ def _start(folder: str) -> None:
 def _join(address: str) -> None:
     import ray
 
-    way_out = f"run this on a node of the cluster, with {ADDRESS}=HEAD:6379 (docs/cluster.md)"
+    way_out = f"run this on a node of the cluster: {ADDRESS}=HEAD:6379, and RAY_AUTH_MODE=token where it has a token"
     try:
         if address != "auto":  # Ray itself would try for minutes
             host, _, port = address.rpartition(":")

@@ -24,7 +24,8 @@ from recipe.cluster import LOG, Room, cluster
 from recipe.errors import RecipeError
 from recipe.paths import shown
 
-_DEATHS = 3  # of a worker, after which it is not started again
+_DEATHS = 3  # of a worker, after which it is not started again; over a request, after which it is not asked again
+_DEADLY = b'{"error": {"message": "workers die over this request", "type": "BadRequestError", "code": 400}}'
 _OUT = 4096  # requests at a worker, at most; vLLM itself decides how many it computes at once
 _CLOSING_SECONDS = 1
 Message = MutableMapping[str, Any]
@@ -48,14 +49,27 @@ class Plan:
         )  # fmt: skip
 
 
+@dataclass(eq=False)
+class Loaded:
+    """A worker from when it is loaded until it dies; ``out``: requests that it has."""
+
+    actor: Any
+    out: int = 0
+
+
 @dataclass
 class Workers:
-    """Requests go to the worker that has the fewest; those of one that died go to another."""
+    """Requests go to the worker that has the fewest; those of one that died go to another.
+
+    Attributes:
+        actors: of ``Served``.
+        fault: why nothing can be answered any more.
+    """
 
     actors: list[Any]
-    fault: str = ""  # why nothing can be answered any more
-    _out: dict[Any, int] = field(default_factory=dict)  # requests at each worker that is loaded
-    _joining: set[asyncio.Task[None]] = field(default_factory=set)
+    fault: str = ""
+    _loaded: list[Loaded] = field(default_factory=list)
+    _loading: set[asyncio.Task[None]] = field(default_factory=set)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
@@ -69,7 +83,7 @@ class Workers:
         await self._least_busy()
 
     async def ask(self, method: str, path: str, body: bytes) -> Answered:
-        """One request, by whichever worker.
+        """One request, by whichever worker; one over which several died is refused.
 
         Raises:
             RecipeError: there is none any more.
@@ -77,44 +91,45 @@ class Workers:
         import ray
         from ray.exceptions import RayActorError
 
-        while True:
-            actor = await self._least_busy()
-            self._out[actor] += 1
-            reference = actor.ask.remote(method, path, body)
+        for _ in range(_DEATHS):
+            worker = await self._least_busy()
+            worker.out += 1
+            reference = worker.actor.ask.remote(method, path, body)
             try:
                 return Answered(*await reference)
             except RayActorError:
-                if self._out.pop(actor, None):  # the first to notice
+                if worker in self._loaded:  # the first to notice
+                    self._loaded.remove(worker)
                     print(f"a worker died; others take its requests ({shown(LOG)})", file=sys.stderr, flush=True)
-                    self._join(actor)
+                    self._join(worker.actor)
             except asyncio.CancelledError:  # whoever asked has gone
                 ray.cancel(reference)
                 raise
             finally:
-                if actor in self._out:
-                    self._out[actor] -= 1
+                worker.out -= 1
+        return Answered(400, {"content-type": "application/json"}, _DEADLY)
 
-    async def _least_busy(self) -> Any:
-        while not self._out and not self.fault:
+    async def _least_busy(self) -> Loaded:
+        while not self._loaded and not self.fault:
             self._changed.clear()
             await self._changed.wait()
         if self.fault:
             raise RecipeError(self.fault)
-        return min(self._out, key=self._out.__getitem__)
+        return min(self._loaded, key=lambda worker: worker.out)
 
     def _join(self, actor: Any) -> None:
-        task = asyncio.create_task(self._loaded(actor))
-        self._joining.add(task)
-        task.add_done_callback(self._joining.discard)
+        task = asyncio.create_task(self._load(actor))
+        self._loading.add(task)
+        task.add_done_callback(self._loading.discard)
 
-    async def _loaded(self, actor: Any) -> None:
+    async def _load(self, actor: Any) -> None:
         from ray.exceptions import RayActorError
 
         try:
             if fault := await actor.load.options(max_task_retries=-1).remote():
                 self.fault = self.fault or fault
             else:
-                self._out[actor] = 0
+                self._loaded.append(Loaded(actor))
         except RayActorError as error:  # for good
             print(f"a worker died, and again when started {_DEATHS} times more", file=sys.stderr, flush=True)
             self.actors.remove(actor)

@@ -5,6 +5,7 @@ What it answers to a request is what it would answer over HTTP. Only workers of 
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -32,7 +33,7 @@ class Served:
     """An actor of Ray."""
 
     def __init__(self, serving: Serving) -> None:
-        self._serving, self._stack = serving, AsyncExitStack()
+        self._serving, self._stack, self._lock = serving, AsyncExitStack(), asyncio.Lock()
         self._engine: Any = None
         self._client: Any = None
 
@@ -40,15 +41,18 @@ class Served:
         """Loads the model, once; says why it could not."""
         import ray
 
-        if self._client is None:
+        async with self._lock:
             try:
-                await self._load()
+                if self._client is None:
+                    await self._load()
             except Exception as error:
                 return f"a worker on {ray.util.get_node_ip_address()}: {_explained(error)}"
         return ""
 
     async def ask(self, method: str, path: str, body: bytes) -> Answered:
         """One request. A worker whose engine is dead dies too, so that Ray starts another."""
+        if fault := await self.load():  # one that died while nobody asked has to load again
+            raise RuntimeError(fault)
         found = await self._client.request(method, path, content=body, headers={"content-type": "application/json"})
         if self._engine.errored:
             os._exit(1)

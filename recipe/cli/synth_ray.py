@@ -18,9 +18,10 @@ from axolotl_configs.render import Resolved
 from inference.job import longest
 from inference.serving.ray import Plan
 from recipe.chat import ChatTokenizer
-from recipe.children import die_with_parent, stopped_with_us
-from recipe.cli.answering import answer_settings, cpu_settings, gpus_on_ray
+from recipe.children import CPU_MEMORY, die_with_parent, stopped_with_us
+from recipe.cli.answering import answer_settings, gpus_on_ray
 from recipe.environments import python, variables
+from recipe.hardware import this_machine
 from recipe.models import is_local, local_folder
 from recipe.paths import ROOT, shown
 from recipe.progress import timed
@@ -52,7 +53,8 @@ def endpoint_on_ray(plan: Plan) -> Iterator[tuple[str, int]]:
     Raises:
         Exit: it could not start, and has said why.
     """
-    environment = {**cpu_settings(), **variables("serve", offline=True)}
+    memory = {} if this_machine().gpu_names else CPU_MEMORY
+    environment = {**memory, **variables("serve", offline=True)}
     with (
         subprocess.Popen(
             [str(python("serve")), "-m", "inference.serving.ray"], cwd=ROOT, env=environment,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dataset_builders.stats import PUBLISHED
+from axolotl_configs.curve import smoothed
+from dataset_builders.stats import published_share
 from inference.compare import Difference, Verdict
 from recipe.cli.reporting import flow
 from recipe.cli.reporting.facts import Curve, Facts, Gains, Loss, Quality
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
 
 _VERDICTS = {Verdict.BETTER: ACCENT, Verdict.WORSE: WORSE, Verdict.NONE: GREY}
 _SHARES = {"source": "by source", "type": "by task type", "LLM": "by use of an LLM"}
-# Bars for which the winners' share is known: (panel, bar) -> key of the published figures
-_KNOWN = {("type", "mc"): "multiple choice", ("type", "gen"): "generation"}
 _NAMES = {"mc": "multiple choice", "gen": "generation", "ner": "NER"}
-_SMOOTH = 0.9
 _VERSIONS = {"4 bit": ACCENT, "plain rounding": GREY}
 
 
@@ -58,6 +56,7 @@ def _gain(axes: Any, found: Gains, names: Sequence[str]) -> None:
                 textcoords="offset points", ha="center", color=colour if row.verdict is not Verdict.NONE else MUTED,
             )  # fmt: skip
     axes.set_title(f"{found.b} beside {found.a}")
+    axes.margins(x=0.1)
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)
     axes.tick_params(length=0)
@@ -92,10 +91,7 @@ def _shares(
     for place, bar in enumerate(bars):
         mean = sum(shares.get(bar, 0.0) for shares in built.values()) / len(built)
         most = max(shares.get(bar, 0.0) for shares in built.values())
-        known = PUBLISHED[_KNOWN[what, bar]] if (what, bar) in _KNOWN else None
-        if what == "LLM" and bar == "without":
-            known = 1 - PUBLISHED["LLM"]
-        if known is not None:
+        if known := published_share(what, bar):
             axes.plot([100 * known] * 2, [place - 0.45, place + 0.45], color=INK, linewidth=1.8)
         axes.annotate(
             f"{mean:.0%}" if mean >= 0.1 else f"{mean:.1%}", (100 * max(most, known or 0), place), (4, 0), fontsize=7.5,
@@ -124,7 +120,7 @@ def loss(facts: Facts) -> Figure | None:
         axes.set_xlabel("step", fontsize=8)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
-        axes.legend(loc="upper right")
+        axes.legend()
     panels[0].set_ylabel("nats per answer token", fontsize=8)
     return made
 
@@ -133,18 +129,9 @@ def _loss(axes: Any, found: Loss, colour: str) -> None:
     ends = f", held out {found.held_out[0][1]:.2f} → {found.held_out[-1][1]:.2f}" if found.held_out else ""
     if found.training:
         axes.plot(*zip(*found.training, strict=True), color=colour, linewidth=0.6, alpha=0.35)
-        axes.plot(*zip(*_smoothed(found.training), strict=True), color=colour, linewidth=1.6, label=found.blend + ends)
+        axes.plot(*zip(*smoothed(found.training), strict=True), color=colour, linewidth=1.6, label=found.blend + ends)
     if found.held_out:
         axes.plot(*zip(*found.held_out, strict=True), color=colour, marker="o", markersize=5, linewidth=0.4)
-
-
-def _smoothed(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Exponential moving average without the bias towards its first value."""
-    average, total, made = 0.0, 0.0, []
-    for step, value in points:
-        average, total = _SMOOTH * average + (1 - _SMOOTH) * value, _SMOOTH * total + (1 - _SMOOTH)
-        made.append((step, average / total))
-    return made
 
 
 def wise_ft(facts: Facts) -> Figure | None:
@@ -199,7 +186,7 @@ def _kl(axes: Any, exports: Sequence[Quality]) -> None:
         values = [(one.kl, one.kl_rounded)[at] or 0.0 for one in exports]
         places = [place + (at - 0.5) * 0.36 for place in range(len(exports))]
         bars = axes.barh(places, values, 0.3, color=colour, label=label)
-        axes.bar_label(bars, [f"{value:.3f}" for value in values], padding=4, fontsize=7.5, color=MUTED)
+        axes.bar_label(bars, [f"{value:.3g}" for value in values], padding=4, fontsize=7.5, color=MUTED)
     axes.set_yticks(range(len(exports)), [one.name for one in exports])
     axes.set_ylim(len(exports) - 0.3, -0.7)
     axes.set_title("KL, nats per token")

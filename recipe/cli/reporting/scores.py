@@ -48,7 +48,7 @@ class Evaluations:
         """What the model of ``b`` for track 5 adds to that of ``a``: both are asked everything."""
         folders = a.folders.get(ALL_AROUND), b.folders.get(ALL_AROUND)
         if folders not in self._compared:
-            self._compared[folders] = self._compare(*map(self.answers, folders))
+            self._compared[folders] = self._compare(a, b, *map(self.answers, folders))
         return self._compared[folders]
 
     def all_compared(self) -> list[Comparison]:
@@ -59,7 +59,7 @@ class Evaluations:
         """What ``b`` adds to ``a`` on tracks 1 to 4, each of them answered by its own model."""
         if all(set(line.folders.values()) == {line.folders.get(ALL_AROUND)} for line in (a, b)):  # the same answers
             return self.overall(a, b)
-        return self._compare(self._on_tracks(a), self._on_tracks(b))
+        return self._compare(a, b, self._on_tracks(a), self._on_tracks(b))
 
     def _on_tracks(self, line: Line) -> list[Prediction]:
         return [
@@ -70,14 +70,16 @@ class Evaluations:
             if one.track == track
         ]
 
-    def _compare(self, a: Sequence[Prediction] | None, b: Sequence[Prediction] | None) -> Comparison | None:
+    def _compare(
+        self, a: Line, b: Line, of_a: Sequence[Prediction] | None, of_b: Sequence[Prediction] | None
+    ) -> Comparison | None:
         """On the questions that both have answered."""
-        if not a or not b:
+        if not of_a or not of_b:
             return None
         try:
-            return compare(matched(a, b, common=True), types=self.types)
+            return compare(matched(of_a, of_b, common=True), types=self.types)
         except RecipeError:
-            note = "some evaluations are of other questions than the first row's: their differences are not told"
+            note = f"{a.name} and {b.name} have answered no question in common: their difference is not told"
             self.reader.notes += [note] * (note not in self.reader.notes)
             return None
 
@@ -152,7 +154,10 @@ def sentence(found: Gains) -> str:
         told = f"{b} answers {found.overall.verdict.value} than {a}, at no single task type beyond luck"
     else:
         told = f"the data show no difference between {a} and {b}"
-    told += f"; overall {interval(found.overall)}" if found.overall else ""
+    if found.overall:
+        told += f"; overall {interval(found.overall)}"
+        if found.overall.verdict is Verdict.NONE and not found.overall.low <= 0 <= found.overall.high:
+            told += f", but p {found.overall.p:.2g}"  # a few questions make a narrow interval
     return told[0].upper() + told[1:] if told.startswith(("the ", "round ")) else told
 
 
