@@ -49,7 +49,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "RUNS", folder / "runs")
-        (copied_configs(folder, patch) / "tracks.yaml").write_text(TRACKS)
+        configs = copied_configs(folder, patch)
+        (configs / "tracks.yaml").write_text(TRACKS)
+        edit(configs / "profiles" / "cpu-fast.yaml", "weights: [0, 1]", "weights: [0, 0.5, 1]")
         World(Stages(WANTED)).do("questions", "data", "train", "sweep", "merge", "awq", "eval")
         yield of_recipe(WANTED)
 

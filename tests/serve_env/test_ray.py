@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -18,6 +19,8 @@ from inference.engines.ray import RayEngine
 from inference.engines.requests import Engine, Request, requests_of
 from inference.job import Job, Setup, in_a_worker, make_engine, opened
 from inference.rules import Mode, Rules
+from inference.serving.ray import Workers
+from inference.serving.ray_worker import Answered
 from recipe.cluster import ADDRESS, cluster
 from recipe.errors import RecipeError
 from tests.serve_env.test_engines import LENGTH, answers, questions
@@ -104,6 +107,37 @@ def test_a_question_that_kills_every_worker_ends_the_run_and_so_does_an_exceptio
         for _ in RayEngine(deadly, 2, 0, 1.0).generate(requests):
             kept += 1
     assert kept > len(requests)  # all shares but that one, twice
+
+
+class Fragile:
+    """An actor in the place of a server, which one request kills."""
+
+    async def load(self) -> str:
+        return ""
+
+    async def ask(self, method: str, path: str, body: bytes) -> Answered:
+        if body == b"deadly":
+            os._exit(1)
+        return Answered(200, {}, body)
+
+
+def test_a_request_that_kills_its_workers_is_refused_and_the_others_are_answered() -> None:
+    async def asked(restarts: int) -> None:
+        import ray
+
+        options = {"num_cpus": 1, "max_restarts": restarts, "max_concurrency": 64}
+        workers = Workers([ray.remote(Fragile).options(**options).remote() for _ in range(2)])
+        await workers.start()
+        for _ in range(2):
+            bodies = [str(number).encode() for number in range(40)]
+            found = await asyncio.gather(*(workers.ask("POST", "/", body) for body in bodies))
+            assert [one.content for one in found] == bodies
+            assert (await workers.ask("POST", "/", b"deadly")).status == 400
+
+    with cluster(2, 0):
+        asyncio.run(asked(restarts=10))
+        with pytest.raises(RecipeError, match="all workers of Ray died"):
+            asyncio.run(asked(restarts=0))
 
 
 def test_what_a_worker_does_not_find_is_told_with_its_node(model: Path, rules: Rules, tmp_path: Path) -> None:
