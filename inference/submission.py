@@ -5,7 +5,7 @@ In the kit's ``models/user_config.py``:
     from inference.submission import ShopBenchModel as UserModel
 
 It needs the serve environment's interpreter and can be imported from any folder. Answers are greedy, so that there is
-no seed to set. docs/evaluation.md explains the variables.
+no seed to set. docs/contest.md explains the variables.
 """
 
 from __future__ import annotations

@@ -73,5 +73,5 @@ def test_all_wrong_variables_are_named_at_once() -> None:
 
 
 def test_the_docs_explain_every_variable() -> None:
-    text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "contest.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in READERS)

@@ -1,0 +1,1 @@
+"""docs/ and README.md, held to what they say."""

@@ -1,0 +1,82 @@
+"""The files that docs/extending.md and docs/sources.md have a user write: in the house's style, and at work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from axolotl_configs.select import choose
+from recipe.hardware import Machine
+from recipe.paths import ROOT, VENVS
+from tests.docs.pages import files
+from tests.docs.world import type_in
+from tests.recipe.test_cli import recipe
+
+PYTHON = sorted(name for name in files() if name.endswith(".py"))
+
+
+def test_there_is_an_example_of_each() -> None:
+    folders = Counter(str(Path(name).parent) for name in files())
+    for folder in ("dataset_builders/tasks", "dataset_builders/sources", "axolotl_configs/blends", "prompts/tasks"):
+        assert folders[folder] >= 1
+    assert folders["axolotl_configs/profiles"] == 1
+    assert not [name for name in files() if (ROOT / name).exists()], "an example would overwrite a file"
+
+
+def test_every_task_has_its_prompt_file() -> None:
+    tasks = {Path(name).stem for name in files() if name.startswith("dataset_builders/tasks/")}
+    assert tasks == {Path(name).stem for name in files() if name.startswith("prompts/tasks/")} != set()
+
+
+def test_every_yaml_opens_with_the_commands_that_use_it() -> None:
+    for name, text in files().items():
+        if name.endswith(".yaml"):
+            assert f"-{Path(name).stem}" in text.splitlines()[1] or f"={Path(name).stem}" in text.splitlines()[1]
+
+
+@pytest.mark.parametrize("name", PYTHON)
+@pytest.mark.parametrize("check", [["check"], ["format", "--check"]], ids=lambda words: words[0])
+def test_python_is_in_the_house_style(name: str, check: list[str]) -> None:
+    ruff = Path(sys.executable).with_name("ruff")
+    done = subprocess.run(
+        [ruff, *check, "--stdin-filename", name, "-"], input=files()[name], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_profile_is_chosen_for_its_machine(at_desk: Path) -> None:
+    (profile,) = (Path(name).stem for name in files() if name.startswith("axolotl_configs/profiles/"))
+    assert choose(Machine(("H100",), (79.6,), 16, 256), None)[0] == profile
+    assert choose(Machine(("H200",), (140.0,), 16, 256), None)[0] == "1xh200"
+
+
+@pytest.mark.slow  # builds two blends
+@pytest.mark.parametrize(
+    ("blend", "task", "wordings", "more"),
+    [("v8-languages", "title_language", {"ask", "sort"}, ""), ("v8-faq", "faq_answer", {"plain"}, " DATA=data/mine")],
+)
+def test_the_blends_hold_rows_of_the_new_datasets(
+    blend: str, task: str, wordings: set[str], more: str, world: Path
+) -> None:
+    import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+
+    done = type_in(world, f"make data-{blend}{more}")
+    assert done.returncode == 0, done.stderr
+    read: list[dict[str, Any]] = pq.read_table(world / "runs" / "cpu" / blend / "data" / "train.parquet").to_pylist()
+    rows = [row for row in read if row["task"] == task]
+    assert len(rows) >= 5 and {row["wording"] for row in rows} == wordings
+    shown = type_in(world, f"make samples-{blend} TASK={task}{more}").stdout
+    assert f"{task} [" in shown and "‹<|im_end|>›" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any((VENVS / "train").glob(".installed-*")), reason="needs the training environment")
+def test_axolotl_accepts_the_profile(desk: Path) -> None:
+    done = recipe("check", "v8", "-p", "1x80gb", RECIPE_CONFIGS=str(desk / "axolotl_configs"))
+    assert done.returncode == 0, done.stderr
