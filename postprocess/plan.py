@@ -23,7 +23,7 @@ from recipe.manifest import digest, tree_digest
 from recipe.paths import ROOT, shown
 
 CHECKSUMS = "checksums.json"
-_CODE = ("arithmetic", "base", "four_bit", "gpu", "kernel", "merge", "operation", "pad", "plan", "stream")
+_CODE = ("arithmetic", "base", "four_bit", "gpu", "kernel", "merge", "operation", "outfile", "pad", "plan", "stream")
 # Everything of a model's folder that is no weight: tokenizer, chat template, generation config, cards and licences.
 _CARRIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.md", "LICENSE*", "NOTICE*", "tokenizer*")
 _NOT_CARRIED = {INDEX, "config.json", "manifest.json", CHECKSUMS, CONFIG, "trainer_state.json", "quality.json"}

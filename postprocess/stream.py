@@ -13,7 +13,9 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import xxhash
 from postprocess.arithmetic import Arithmetic, Cpu, Device, Files, as_bytes, by_rows, finite
 from postprocess.jobs import OnProgress, serve
 from postprocess.operation import LowRank, Operation
+from postprocess.outfile import WriteBehind, open_sized, write_at
 from postprocess.plan import CHECKSUMS, Job, Plan, Shard, make_plan, partial
 from recipe.atomic import disk_full_explained
 from recipe.checkpoint import INDEX, ITEM
@@ -51,6 +54,7 @@ class _Open:
 
     shard: Shard
     files: list[int]
+    behind: WriteBehind
     left: int
     seals: list[list[Seal]]
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -117,17 +121,25 @@ def _write_shards(
     total = sum(shard.nbytes for shard in shards) * len(folders)
     tell = _Teller(on_progress, total)
     threads = len(os.sched_getaffinity(0)) if plan.job.device == "cpu" else 4
-    with ThreadPoolExecutor(threads) as executor:
-        futures: list[Future[None]] = []
-        for shard in shards:
-            pieces = list(_pieces(shard))
-            opened = _begin(shard, folders, len(pieces))
-            futures += [executor.submit(_write, piece, plan, opened, folders, files, device, tell) for piece in pieces]
+    with closing(WriteBehind(total)) as behind, ThreadPoolExecutor(threads) as executor:
+        opened = [_begin(shard, folders, behind) for shard in shards]  # all of them: is there room for the last?
+        futures: list[Future[None]] = [
+            executor.submit(_write, piece, plan, one, folders, files, device, tell)
+            for one, piece in _in_turn(opened, threads)
+        ]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         executor.shutdown(wait=True, cancel_futures=True)
         for future in done:
             future.result()
     tell.last()
+
+
+def _in_turn(opened: list[_Open], threads: int) -> Iterator[tuple[_Open, _Piece]]:
+    """All pieces; those of as many shards as there are threads in turn, for two who write into one file wait."""
+    for start in range(0, len(opened), threads):
+        together = [[(one, piece) for piece in _pieces(one.shard)] for one in opened[start : start + threads]]
+        for row in zip_longest(*together):
+            yield from (work for work in row if work)
 
 
 def _pieces(shard: Shard) -> Iterator[_Piece]:
@@ -138,17 +150,16 @@ def _pieces(shard: Shard) -> Iterator[_Piece]:
             yield _Piece(operation, begin, start, min(rows, start + step))
 
 
-def _begin(shard: Shard, folders: list[Path], pieces: int) -> _Open:
+def _begin(shard: Shard, folders: list[Path], behind: WriteBehind) -> _Open:
     """Opens the shard's files at their full size, with their headers."""
     opened = []
     seal = (0, len(shard.header), xxhash.xxh3_64_hexdigest(shard.header))
     for folder in folders:
         _journal(folder, shard).unlink(missing_ok=True)
-        file = os.open(folder / shard.name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        os.ftruncate(file, shard.nbytes)
-        _write_all(file, memoryview(shard.header), 0)
+        file = open_sized(folder / shard.name, shard.nbytes)
+        write_at(file, memoryview(shard.header), 0)
         opened.append(file)
-    return _Open(shard, opened, pieces, [[seal] for _ in folders])
+    return _Open(shard, opened, behind, sum(1 for _ in _pieces(shard)), [[seal] for _ in folders])
 
 
 def _write(
@@ -163,22 +174,17 @@ def _write(
             result = results[number % len(results)]
             content = as_bytes(result)
             hashes[number].update(content)
-            _write_all(file, content, at)
+            write_at(file, content, at)
         at += len(content)
-    for seals, made in zip(opened.seals, hashes, strict=True):
+    for file, seals, made in zip(opened.files, opened.seals, hashes, strict=True):
         seals.append((begin, at - begin, made.hexdigest()))
+        opened.behind.wrote(file, begin, at - begin)
     tell((at - begin) * len(opened.files), opened.shard.name)
     with opened.lock:
         opened.left -= 1
         last = opened.left == 0
     if last:
         _finish(opened, folders)
-
-
-def _write_all(file: int, content: memoryview, at: int) -> None:
-    while content:
-        count = os.pwrite(file, content, at)
-        content, at = content[count:], at + count
 
 
 def _finish(opened: _Open, folders: list[Path]) -> None:

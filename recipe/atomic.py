@@ -12,7 +12,8 @@ from pathlib import Path
 from recipe.errors import RecipeError
 from recipe.paths import shown
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What a disk without room answers: none is left, none is left for this user, or a file may not be so large.
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def disk_full_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL:
             raise
         raise RecipeError(
             f"cannot write: {os.strerror(error.errno)} ({free_gib(path):.1f} GiB free)",

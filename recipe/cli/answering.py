@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from inference.rules import Mode
 from postprocess.produce import identity
 from recipe import manifest
 from recipe.checkpoint import read_json
-from recipe.children import CPU_MEMORY
+from recipe.children import CPU_MEMORY, die_with_parent, stopped_with_us
 from recipe.cli.common import RAY, profile_option, resolve_run, say, set_option, spread_options
 from recipe.cli.postprocessing import base_folder, default_alphas
 from recipe.cli.prepare import ensure_model
@@ -253,23 +254,28 @@ def _needs_vllm(target: Target, count: int) -> bool:
 
 
 def run_in_serve(module: str, text: str, model: Path) -> None:
-    """Runs a module of the serve environment with ``text`` on its stdin; what it says is for the user.
+    """Runs a module of the serve environment with ``text`` on its stdin; what it says is for the user. It ends when we
+    do, however that comes: nobody would read the answers of one that went on.
 
     Raises:
         RecipeError: it failed; its own message stands above.
     """
     environment = {**cpu_settings(), **variables("serve", offline=model.is_dir())}
-    done = subprocess.run(
-        [str(python("serve")), "-m", module], input=text, text=True, cwd=ROOT, env=environment, check=False
-    )
-    if done.returncode == 3:
+    child = subprocess.Popen(
+        [str(python("serve")), "-m", module], stdin=subprocess.PIPE, cwd=ROOT, env=environment,
+        start_new_session=True, preexec_fn=die_with_parent,
+    )  # fmt: skip
+    with stopped_with_us(child, signal.SIGINT):
+        child.communicate(text.encode())
+    code = child.returncode
+    if code == 3:
         raise click.exceptions.Exit(1)  # the child has explained it
-    if done.returncode == 130:
+    if code == 130:
         raise click.Abort
-    if done.returncode != 0:
-        killed = f" (killed by signal {-done.returncode}; out of memory?)" if done.returncode < 0 else ""
+    if code != 0:
+        killed = f" (killed by signal {-code}; out of memory?)" if code < 0 else ""
         raise RecipeError(
-            f"{module} ended with code {done.returncode}{killed}",
+            f"{module} ended with code {code}{killed}",
             way_out="the same command goes on after the last answer that was written",
         )
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from axolotl_configs.render import Resolved, parse_set, resolve
-from axolotl_configs.select import choose
-from dataset_builders.task import task_names
 from recipe.hardware import this_machine
+
+if TYPE_CHECKING:
+    from axolotl_configs.render import Resolved
 
 F = TypeVar("F", bound=Callable[..., Any])
 RAY = "ray"  # as an engine: the usual one, in workers of Ray
@@ -77,6 +77,11 @@ def spread_options(function: F) -> F:
 
 def resolve_run(blend: str, profile: str | None, overrides: str) -> Resolved:
     """Resolves a run and prints, as the first line, which profile it has and why."""
+    # Here, not above: building the schema takes a tenth of a second, which commands without a BLEND need not wait for.
+    from axolotl_configs.render import parse_set, resolve
+    from axolotl_configs.select import choose
+    from dataset_builders.task import task_names
+
     name, reason = choose(this_machine(), profile or None)
     click.echo(f"profile {name} ({reason})", err=True)
     return resolve(blend, name, parse_set(overrides), task_names())

@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from axolotl_configs.launch import is_whole
-from axolotl_configs.render import Resolved
-from axolotl_configs.schema import load_tracks
 from postprocess import produce
 from postprocess.plan import Job, Padding, Plan
 from recipe import manifest
@@ -23,6 +21,9 @@ from recipe.lock import locked
 from recipe.models import local_folder
 from recipe.paths import ROOT, shown
 from recipe.progress import Meter, clock
+
+if TYPE_CHECKING:
+    from axolotl_configs.render import Resolved
 
 _LARGEST = 2.0
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -85,6 +86,8 @@ def alphas_of(blend: str, text: str | None, *, beyond_one: bool = False) -> list
 
 def default_alphas(blend: str) -> list[float]:
     """The weights that tracks.yaml has for a blend; 1 where it has none."""
+    from axolotl_configs.schema import load_tracks  # see `common.resolve_run`
+
     tracks = load_tracks()
     found = {
         choice.alpha for rounds in (tracks.round1, tracks.round2) for choice in rounds.values() if choice.blend == blend
