@@ -61,10 +61,12 @@ def _rounds(folder: Path, *, cold: bool) -> dict[str, Cost]:
 
 def _beside_cp(where: str, found: Mapping[str, Cost]) -> list[Result]:
     copied, one, three = (found[name].wall for name in ("cp", "one", "three"))
+    rate = 3 * BYTES / 1e9 / three
     return [
         Result(f"merge + pad, 3 GB, {where}", one, "cp -r", copied, f"< {TIMES_CP} times", one < TIMES_CP * copied),
-        Result(f"three weights in one pass, {where}", three, "one", one, f"< {THREE} times", three < THREE * one),
-    ]
+        Result(f"three weights in one pass, {where}; {rate:.1f} GB/s are written", three, "one", one,
+               f"< {THREE} times", three < THREE * one),
+    ]  # fmt: skip
 
 
 def _forget() -> bool:
