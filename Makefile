@@ -224,7 +224,7 @@ lint: $(CORE)  ## ruff and mypy --strict
 	@$(VENVS)/core/bin/ruff format --check --quiet .
 	@$(VENVS)/core/bin/mypy
 
-bench: $(CORE) $(TRAIN)  ## ratios against real peers in the same run; writes benchmarks/results/ (ONLY=cli)
+bench: $(CORE) $(TRAIN) $(SERVE)  ## ratios against real peers in the same run; writes benchmarks/results/ (ONLY=cli)
 	@$(VENVS)/core/bin/python -m benchmarks $(ONLY)
 
 lock: $(CORE) $(TRAIN) $(QUANTIZE) $(AUTOAWQ) $(SERVE)  ## rewrite the pinned requirements (on a machine without a GPU)

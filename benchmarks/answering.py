@@ -19,6 +19,7 @@ from recipe.paths import ROOT, RUNS, VENVS
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 QUESTIONS = RUNS / "cpu" / "questions" / "test.parquet"
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+ASKED, SWEPT = 12, 3  # questions of each dataset: all that `recipe reproduce` asks, and fewer of each weight of a sweep
 TIMES_LOOP, NOT_SLOWER, TIMES_ONE = 6.0, 1.0, 5.2
 
 
@@ -59,7 +60,7 @@ def _serve(arguments: Sequence[str], text: str = "") -> Cost:
 
 def _peer(what: str, folder: Path) -> tuple[float, list[str]]:
     out = folder / f"{what}.json"
-    _serve(["-m", "benchmarks.answering_peer", what, str(MODEL), str(QUESTIONS), str(out)])
+    _serve(["-m", "benchmarks.answering_peer", what, str(MODEL), str(QUESTIONS), str(ASKED), str(out)])
     found = json.loads(out.read_text())
     return found["seconds"], found["answers"]
 
@@ -67,7 +68,7 @@ def _peer(what: str, folder: Path) -> tuple[float, list[str]]:
 def _job(folder: Path, engine: str, mode: str) -> Job:
     return Job(
         label="benchmark", folder=str(folder), questions=str(QUESTIONS), inputs={"answers": [engine, mode]},
-        model=str(MODEL), engine=engine, mode=mode,
+        model=str(MODEL), engine=engine, mode=mode, limit=ASKED,
     )  # fmt: skip
 
 
@@ -82,8 +83,8 @@ def _evaluated(folder: Path, engine: str, mode: str) -> tuple[float, list[str], 
 
 
 def _swept(folder: Path, weights: Sequence[float]) -> Cost:
-    """As ``recipe sweep`` runs it; one weight is one evaluation."""
-    plain = replace(_job(folder, "vllm", "exact"), adapter=str(folder / "adapter"))
+    """As ``recipe sweep`` runs it without a GPU; one weight is one evaluation."""
+    plain = replace(_job(folder, "transformers", "exact"), adapter=str(folder / "adapter"), limit=SWEPT)
     jobs = [
         replace(plain, folder=str(folder / f"sweep-{len(weights)}-{alpha}"), alpha=alpha, inputs={"answers": [alpha]})
         for alpha in weights

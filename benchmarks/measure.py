@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from recipe.children import die_with_parent
 from recipe.paths import ROOT
 
 
@@ -58,8 +59,9 @@ def cost(
         given.write(text)
         given.seek(0)
         process = subprocess.Popen(
-            command, cwd=folder, env=everything, stdin=given, stdout=output, stderr=subprocess.STDOUT
-        )
+            command, cwd=folder, env=everything, stdin=given, stdout=output, stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent,
+        )  # fmt: skip
         while memory and process.poll() is None:
             peak = max(peak, _resident(process.pid))
             time.sleep(0.5)
