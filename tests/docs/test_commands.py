@@ -36,6 +36,7 @@ ONLY_PARSED = {
     r"recipe verify .*--forward": "needs torch; tests/train_env/test_verify.py",
     r"recipe synth demo": "needs the training environment, and minutes with a real model",
     r"recipe synth run .*--engine ray": "needs the serve environment; tests/serve_env/test_ray_synthesis.py",
+    r"make bench\b": "minutes, and nothing else on the machine",
     r"recipe awq\b": "needs the quantize environment; tests/quantize_env",
     r"recipe (eval|sweep)\b": "needs the serve environment; tests/serve_env",
     r"recipe serve\b": "needs the serve environment, and runs until it is ended; tests/serve_env/test_server.py",
