@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from tests import pico
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # pico models gain nothing from more, and a busy machine loses much
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+# Ray reads these when it is imported, and vLLM, which other tests load into this very process, imports it.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 HERE = Path(__file__).parent
 EMBEDDED = ROOT / "models" / "SmolLM2-135M-Instruct"
 HAVE_SERVE = all(importlib.util.find_spec(name) for name in ("torch", "sacrebleu", "sentence_transformers"))
