@@ -19,7 +19,7 @@ from recipe.paths import ROOT, RUNS, VENVS
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 QUESTIONS = RUNS / "cpu" / "questions" / "test.parquet"
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-ASKED, SWEPT = 12, 3  # questions of each dataset: all that `recipe reproduce` asks, and fewer of each weight of a sweep
+SWEPT = 3  # questions of each dataset for every weight of a sweep; else all that `recipe reproduce` asks
 TIMES_LOOP, NOT_SLOWER, TIMES_ONE = 6.0, 1.0, 5.2
 
 
@@ -60,7 +60,7 @@ def _serve(arguments: Sequence[str], text: str = "") -> Cost:
 
 def _peer(what: str, folder: Path) -> tuple[float, list[str]]:
     out = folder / f"{what}.json"
-    _serve(["-m", "benchmarks.answering_peer", what, str(MODEL), str(QUESTIONS), str(ASKED), str(out)])
+    _serve(["-m", "benchmarks.answering_peer", what, str(MODEL), str(QUESTIONS), str(out)])
     found = json.loads(out.read_text())
     return found["seconds"], found["answers"]
 
@@ -68,7 +68,7 @@ def _peer(what: str, folder: Path) -> tuple[float, list[str]]:
 def _job(folder: Path, engine: str, mode: str) -> Job:
     return Job(
         label="benchmark", folder=str(folder), questions=str(QUESTIONS), inputs={"answers": [engine, mode]},
-        model=str(MODEL), engine=engine, mode=mode, limit=ASKED,
+        model=str(MODEL), engine=engine, mode=mode,
     )  # fmt: skip
 
 

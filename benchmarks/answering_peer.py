@@ -1,6 +1,6 @@
 """Answering as one writes it by hand, in the serve environment; the answers and the seconds go to OUT as JSON.
 
-Usage: python -m benchmarks.answering_peer loop|vllm MODEL QUESTIONS EACH OUT
+Usage: python -m benchmarks.answering_peer loop|vllm MODEL QUESTIONS OUT
        python -m benchmarks.answering_peer adapter MODEL OUT
 """
 
@@ -75,11 +75,11 @@ def _ready() -> None:
     _began = time.monotonic()
 
 
-def main(what: str, model: str, questions: str, each: str, out: str) -> None:
+def main(what: str, model: str, questions: str, out: str) -> None:
     """The prompts are those of ``recipe eval``; loading the model does not count."""
     chat = ChatTokenizer.load(model)
     mode = Mode.EXACT if what == "loop" else Mode.FREE
-    requests = requests_of(read_questions(Path(questions), limit=int(each)), Rules.of(model, chat), mode, LONGEST)
+    requests = requests_of(read_questions(Path(questions)), Rules.of(model, chat), mode, LONGEST)
     answers = {"loop": loop, "vllm": vllm}[what](model, requests, chat)
     found = {"seconds": time.monotonic() - _began, "answers": answers}
     Path(out).write_text(json.dumps(found), encoding="utf-8")
@@ -89,4 +89,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "adapter":
         adapter(*sys.argv[2:4])
     else:
-        main(*sys.argv[1:6])
+        main(*sys.argv[1:5])

@@ -93,19 +93,22 @@ def alternating(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str,
 
 
 def medians(measured: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
-    """Median costs over ``rounds``, taken in turn so that a busy moment hits all of them."""
-    return {
-        name: Cost(median(one.wall for one in costs), median(one.cpu for one in costs))
-        for name, costs in _in_turn(measured, rounds).items()
-    }
+    """Median costs over ``rounds``."""
+    return {name: middle(costs) for name, costs in in_turn(measured, rounds).items()}
 
 
-def fastest(measured: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
-    """Each one's quickest round, for what the machine disturbs far more than it differs itself."""
-    return {name: min(costs, key=lambda one: one.wall) for name, costs in _in_turn(measured, rounds).items()}
+def middle(costs: Sequence[Cost]) -> Cost:
+    """Their medians."""
+    return Cost(median(one.wall for one in costs), median(one.cpu for one in costs))
 
 
-def _in_turn(measured: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, list[Cost]]:
+def quickest(costs: Sequence[Cost]) -> Cost:
+    """For what the machine disturbs far more than it differs itself."""
+    return min(costs, key=lambda one: one.wall)
+
+
+def in_turn(measured: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, list[Cost]]:
+    """All costs over ``rounds``, taken in turn so that a busy moment hits all of them."""
     found: dict[str, list[Cost]] = {name: [] for name in measured}
     for _ in range(rounds):
         for name, measure in measured.items():

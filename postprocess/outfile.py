@@ -15,7 +15,7 @@ from recipe.atomic import FULL
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _BEGIN, _END = 2, 1 | 2 | 4  # of sync_file_range: have it written; wait until it is
 _BEHIND = 24  # parts on their way to the disk
-_SHARE = 4  # of the free memory, what may wait there to be written is a quarter
+_SHARE = 4  # of the available memory, what may wait there to be written is a quarter
 
 
 def open_sized(path: Path, nbytes: int) -> int:
@@ -59,8 +59,7 @@ class WriteBehind:
     """
 
     def __init__(self, total_bytes: int) -> None:
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") + _cached_bytes()
-        self._needed = total_bytes > free / _SHARE and hasattr(_LIBC, "sync_file_range")
+        self._needed = total_bytes > _available_bytes() / _SHARE and hasattr(_LIBC, "sync_file_range")
         self._parts: deque[tuple[int, int, int]] = deque()
 
     def wrote(self, file: int, begin: int, nbytes: int) -> None:
@@ -87,10 +86,10 @@ def _sync(file: int, begin: int, nbytes: int, how: int) -> None:
     _LIBC.sync_file_range(file, ctypes.c_int64(begin), ctypes.c_int64(nbytes), how)
 
 
-def _cached_bytes() -> int:
-    """Memory that holds pages of files, which the kernel gives to whoever asks."""
+def _available_bytes() -> int:
+    """Memory that nothing holds, or pages of files, which the kernel gives to whoever asks; 0 where it does not say."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Cached:"))
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)

@@ -50,14 +50,18 @@ class _Piece:
 
 @dataclass
 class _Open:
-    """A shard that is being written, to every result. ``left``: pieces still to come."""
+    """A shard that is being written, to every result. ``left``: of its pieces, still to come."""
 
     shard: Shard
+    pieces: list[_Piece]
     files: list[int]
     behind: WriteBehind
-    left: int
     seals: list[list[Seal]]
+    left: int = field(init=False)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.left = len(self.pieces)
 
 
 def execute(plan: Plan, on_progress: OnProgress) -> dict[str, Any]:
@@ -137,7 +141,7 @@ def _write_shards(
 def _in_turn(opened: list[_Open], threads: int) -> Iterator[tuple[_Open, _Piece]]:
     """All pieces; those of as many shards as there are threads in turn, for two who write into one file wait."""
     for start in range(0, len(opened), threads):
-        together = [[(one, piece) for piece in _pieces(one.shard)] for one in opened[start : start + threads]]
+        together = [[(one, piece) for piece in one.pieces] for one in opened[start : start + threads]]
         for row in zip_longest(*together):
             yield from (work for work in row if work)
 
@@ -159,7 +163,7 @@ def _begin(shard: Shard, folders: list[Path], behind: WriteBehind) -> _Open:
         file = open_sized(folder / shard.name, shard.nbytes)
         write_at(file, memoryview(shard.header), 0)
         opened.append(file)
-    return _Open(shard, opened, behind, sum(1 for _ in _pieces(shard)), [[seal] for _ in folders])
+    return _Open(shard, list(_pieces(shard)), opened, behind, [[seal] for _ in folders])
 
 
 def _write(
