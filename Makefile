@@ -144,6 +144,9 @@ report: $(CORE)  ## one page about it, also halfway: scores, flow, curves, examp
 report-%: $(CORE)  ## report-BLEND: the same page about one blend's run (QUESTIONS=file)
 	@$(RECIPE) report $*
 
+push-%: $(CORE)  ## push-BLEND: what would go to the Hugging Face hub, and its card (WHAT=awq-0.56 TO=user/name YES=1 PUBLIC=1 CARD=1)
+	@$(RECIPE) push $* $(if $(WHAT),--what $(WHAT)) $(if $(TO),--to $(TO)) $(if $(PUBLIC),--public) $(if $(CARD),--card) $(if $(YES),--yes)
+
 .PHONY: sample-data
 sample-data: $(CORE)  ## the invented sample shop as raw files in data/sample (SCALE=1)
 	@$(RECIPE) sample-data --scale $(or $(SCALE),1)

@@ -1,7 +1,7 @@
 """What is known of a source's published files: where they are, how large they are, what their licence asks for.
 
-Each module of ``dataset_builders/sources`` has one ``PUBLISHED``; ``recipe fetch`` reads nothing else. Where each
-fact comes from: docs/sources.md.
+Each module of ``dataset_builders/sources`` has one ``PUBLISHED``; ``recipe fetch`` reads nothing else, and ``recipe
+push`` takes every licence from there. Where each fact comes from: docs/sources.md.
 """
 
 from __future__ import annotations
@@ -10,16 +10,46 @@ from dataclasses import dataclass
 
 HUB = "https://huggingface.co"
 _UNITS = ("B", "kB", "MB", "GB", "TB")
+# Licences that let rows be passed on under their conditions, as the hub spells them in a card.
+_OPEN = {"apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "odc-by"}
+_OPEN |= {f"cc-{conditions}-4.0" for conditions in ("by", "by-sa", "by-nc", "by-nc-sa")}
+_CONDITIONS = {"by": "name its authors", "nc": "not for commercial use", "sa": "under the same licence only"}
 
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """``accept`` says that nothing is fetched before the user agrees to ``limits``."""
+    """``accept`` says that nothing is fetched before the user agrees to ``limits``.
+
+    What else it means for who publishes something made of the rows follows from its name: an open licence, a contest's
+    rules, or none.
+    """
 
     name: str
     url: str  # where to read it
     accept: bool = False
     limits: str = ""
+
+    @property
+    def hub(self) -> str:
+        """Its name on the Hugging Face hub; ``other`` for what the hub has no name for."""
+        return slug if (slug := self.name.lower().replace(" ", "-")) in _OPEN else "other"
+
+    @property
+    def passing_on(self) -> bool:
+        """Whether it lets rows be passed on. Open licences do; rules and the lack of a licence do not."""
+        return self.hub != "other"
+
+    @property
+    def commercial(self) -> bool:
+        """Whether it lets what is made of the rows be sold."""
+        return self.passing_on and "-nc" not in self.hub
+
+    @property
+    def asks(self) -> str:
+        """Its conditions in words; empty where it asks for no more than its notice."""
+        if self.limits or not self.passing_on:
+            return self.limits or "no open licence: read it before you pass anything on"
+        return ", ".join(_CONDITIONS[part] for part in self.hub.split("-") if part in _CONDITIONS)
 
 
 @dataclass(frozen=True, slots=True)

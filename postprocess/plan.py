@@ -27,7 +27,7 @@ _CODE = ("arithmetic", "base", "four_bit", "gpu", "kernel", "merge", "operation"
 # Everything of a model's folder that is no weight: tokenizer, chat template, generation config, cards and licences.
 _CARRIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.md", "LICENSE*", "NOTICE*", "tokenizer*")
 _NOT_CARRIED = {INDEX, "config.json", "manifest.json", CHECKSUMS, CONFIG, "trainer_state.json", "quality.json"}
-_TOKENIZER = (
+TOKENIZER = (
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -196,8 +196,8 @@ def _carried(base: Checkpoint, sources: Sequence[Source]) -> dict[str, Path]:
     found = _files(base.folder, _CARRIED)
     for source in sources:
         if isinstance(source, Adapter) and (source.folder / "tokenizer_config.json").exists():
-            found = {name: path for name, path in found.items() if name not in _files(base.folder, _TOKENIZER)}
-            found |= _files(source.folder, _TOKENIZER)
+            found = {name: path for name, path in found.items() if name not in _files(base.folder, TOKENIZER)}
+            found |= _files(source.folder, TOKENIZER)
     return found
 
 

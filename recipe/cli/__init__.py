@@ -35,6 +35,7 @@ _COMMANDS = {
     "compare": ("recipe.cli.compare", "Tell whether one of two evaluations is better, from stored predictions."),
     "report": ("recipe.cli.report", "Write one page about what was done: scores, flow, curves, examples."),
     "table": ("recipe.cli.table", "Lay the scores of several models side by side."),
+    "push": ("recipe.cli.push", "Show what would go to the Hugging Face hub, with its card; upload it with --yes."),
     "serve": ("recipe.cli.serve", "Serve a model as OpenAI's API does, with the recipe's prompts and rules."),
     "ask": ("recipe.cli.ask", "Ask a served model a question; show the probabilities of its options."),
 }

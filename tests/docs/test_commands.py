@@ -50,6 +50,7 @@ ONLY_PARSED = {
     r"axolotl (train|merge-lora)\b": "axolotl's own, which trains",
     r"\.venvs/train/bin/pip install mlflow": "needs the network",
     r"hf auth login": "needs an account",
+    r"recipe push\b": "what is pushed takes a training; tests/recipe/test_push.py, against a hub of its own",
 }
 TYPED = re.compile(
     r"recipe (list|show|diff|plan|data|samples|questions|sample-data|fetch|merge|pad|verify|inspect|reproduce|report|"
