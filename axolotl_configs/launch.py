@@ -18,7 +18,7 @@ from axolotl_configs.events import NAME as EVENTS
 from axolotl_configs.events import Event, Follower, read_events
 from recipe.adapter import CONFIG, WEIGHTS
 from recipe.atomic import disk_full_explained, write_text
-from recipe.children import CPU_MEMORY, die_with_parent, end_of_log, stopped_with_us, what_it_said
+from recipe.children import CPU_MEMORY, end_of_log, running, what_it_said
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
 from recipe.manifest import Step
@@ -141,13 +141,13 @@ def _watch(folder: Path, job: Job, on_event: OnEvent, lock: int) -> dict[str, st
             versions.update(event.get("versions", {}))
             on_event(event)
 
-    with (folder / LOG).open("ab") as log:
-        child = subprocess.Popen(
-            _command(folder, job), cwd=ROOT, env=environment,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            start_new_session=True, pass_fds=(lock,), preexec_fn=die_with_parent,
-        )  # fmt: skip
-    with stopped_with_us(child):
+    with (
+        (folder / LOG).open("ab") as log,
+        running(
+            _command(folder, job), cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+            stderr=subprocess.STDOUT, pass_fds=(lock,),
+        ) as child,
+    ):  # fmt: skip
         while child.poll() is None:
             pass_on()
             time.sleep(_POLL_SECONDS)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipe.children import CPU_MEMORY, die_with_parent, end_of_log, stopped_with_us, what_it_said
+from recipe.children import CPU_MEMORY, end_of_log, running, what_it_said
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
 from recipe.paths import shown
@@ -80,15 +80,11 @@ def run(
     # Libraries that leave folders in the temporary directory leave them in one that is removed.
     ours = {**CPU_MEMORY, "OPENBLAS_NUM_THREADS": "1"}  # numpy's: a job's own threads are its parallelism
     values = {**ours, **variables(environment, offline=True), "TMPDIR": str(folder)}
-    with log.open("ab") as sink:
-        child = subprocess.Popen(
-            [str(python(environment)), "-m", module, str(settings)], cwd=folder, env=values,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sink,
-            start_new_session=True, preexec_fn=die_with_parent,
-        )  # fmt: skip
+    command = [str(python(environment)), "-m", module, str(settings)]
     result: dict[str, Any] | None = None
-    assert child.stdout is not None
-    with stopped_with_us(child), child.stdout:
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+    with log.open("ab") as sink, running(command, cwd=folder, env=values, stderr=sink, **streams) as child:
+        assert child.stdout is not None
         for line in child.stdout:
             match _message(line):
                 case {"error": [what, where, way_out]}:

@@ -6,9 +6,10 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _GRACE_SECONDS = 20.0  # for a child asked to stop, before it is killed
 # torch gives every large buffer back to the kernel and takes it again zeroed, page by page: 14 steps on two cores took
@@ -24,6 +25,19 @@ CPU_MEMORY = {
 def die_with_parent() -> None:
     """In the child: SIGTERM when `recipe` is killed without a chance to say so (Linux: PR_SET_PDEATHSIG = 1)."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+@contextmanager
+def running(
+    command: Sequence[str], how: signal.Signals = signal.SIGTERM, **options: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A child that leads a group of its own and ends with us: see ``stopped_with_us``, and ``die_with_parent`` for when
+    we are killed. ``options``: of ``subprocess.Popen``."""
+    with (
+        subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent, **options) as child,
+        stopped_with_us(child, how),
+    ):
+        yield child
 
 
 @contextmanager

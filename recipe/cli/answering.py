@@ -19,7 +19,7 @@ from inference.rules import Mode
 from postprocess.produce import identity
 from recipe import manifest
 from recipe.checkpoint import read_json
-from recipe.children import CPU_MEMORY, die_with_parent, stopped_with_us
+from recipe.children import CPU_MEMORY, running
 from recipe.cli.common import RAY, profile_option, resolve_run, say, set_option, spread_options
 from recipe.cli.postprocessing import base_folder, default_alphas
 from recipe.cli.prepare import ensure_model
@@ -261,11 +261,8 @@ def run_in_serve(module: str, text: str, model: Path) -> None:
         RecipeError: it failed; its own message stands above.
     """
     environment = {**cpu_settings(), **variables("serve", offline=model.is_dir())}
-    child = subprocess.Popen(
-        [str(python("serve")), "-m", module], stdin=subprocess.PIPE, cwd=ROOT, env=environment,
-        start_new_session=True, preexec_fn=die_with_parent,
-    )  # fmt: skip
-    with stopped_with_us(child, signal.SIGINT):
+    command = [str(python("serve")), "-m", module]
+    with running(command, signal.SIGINT, stdin=subprocess.PIPE, cwd=ROOT, env=environment) as child:
         child.communicate(text.encode())
     code = child.returncode
     if code == 3:

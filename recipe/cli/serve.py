@@ -10,6 +10,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 import httpx
@@ -20,7 +21,7 @@ from inference.job import longest
 from inference.rules import Mode, Rules
 from inference.serving.command import BASE, Serving
 from recipe.chat import ChatTokenizer
-from recipe.children import die_with_parent, end_of_log, stopped_with_us, what_it_said
+from recipe.children import end_of_log, running, what_it_said
 from recipe.cli.answering import (
     Target,
     answer_settings,
@@ -122,12 +123,9 @@ def _serve(serving: Serving, log: Path) -> None:
         values.setdefault("TORCHINDUCTOR_CACHE_DIR", str(CACHE / "torchinductor"))
         adapter = stack.enter_context(scaled(serving.adapter)) if serving.adapter else None
         sink = stack.enter_context(log.open("wb"))
-        child = subprocess.Popen(
-            [str(python("serve")), *serving.arguments(adapter)], cwd=ROOT, env=values,
-            stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-            start_new_session=True, preexec_fn=die_with_parent,
-        )  # fmt: skip
-        stack.enter_context(stopped_with_us(child))
+        command = [str(python("serve")), *serving.arguments(adapter)]
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": sink, "stderr": subprocess.STDOUT}
+        child = stack.enter_context(running(command, cwd=ROOT, env=values, **streams))
         with timed(f"loading {shown(serving.model)} with vllm"):
             ready = _is_ready(child, serving)
         if ready:

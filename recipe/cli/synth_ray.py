@@ -18,7 +18,7 @@ from axolotl_configs.render import Resolved
 from inference.job import longest
 from inference.serving.ray import Plan
 from recipe.chat import ChatTokenizer
-from recipe.children import CPU_MEMORY, die_with_parent, stopped_with_us
+from recipe.children import CPU_MEMORY, running
 from recipe.cli.answering import answer_settings, gpus_on_ray
 from recipe.environments import python, variables
 from recipe.hardware import this_machine
@@ -55,13 +55,8 @@ def endpoint_on_ray(plan: Plan) -> Iterator[tuple[str, int]]:
     """
     memory = {} if this_machine().gpu_names else CPU_MEMORY
     environment = {**memory, **variables("serve", offline=True)}
-    with (
-        subprocess.Popen(
-            [str(python("serve")), "-m", "inference.serving.ray"], cwd=ROOT, env=environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, preexec_fn=die_with_parent,
-        ) as child,
-        stopped_with_us(child),
-    ):  # fmt: skip
+    command = [str(python("serve")), "-m", "inference.serving.ray"]
+    with running(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdin and child.stdout
         child.stdin.write(json.dumps(asdict(plan)).encode())
         child.stdin.close()
