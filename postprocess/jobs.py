@@ -78,7 +78,8 @@ def run(
     settings = folder / f"{module}.json"
     settings.write_text(json.dumps(asdict(job)), encoding="utf-8")
     # Libraries that leave folders in the temporary directory leave them in one that is removed.
-    ours = {**CPU_MEMORY, "OPENBLAS_NUM_THREADS": "1"}  # numpy's: a job's own threads are its parallelism
+    # numpy's: a job's own threads are its parallelism. And a log in order, to the last line before a crash.
+    ours = {**CPU_MEMORY, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     values = {**ours, **variables(environment, offline=True), "TMPDIR": str(folder)}
     command = [str(python(environment)), "-m", module, str(settings)]
     result: dict[str, Any] | None = None
