@@ -226,6 +226,13 @@ def writers(out: Path) -> list[int]:
     return found
 
 
+def seals(grown: Path) -> list[Path]:
+    """Of the finished shards; none where the folder takes its final name while one looks."""
+    with suppress(FileNotFoundError):
+        return list(grown.glob("*.done"))
+    return []
+
+
 def killed(root: Path, out: Path, when: Callable[[], bool], milliseconds: float) -> bool:
     """Starts a merge and kills it a little after ``when`` first holds; False if it ended before."""
     child = subprocess.Popen(
@@ -259,11 +266,11 @@ def test_kill_9_at_any_moment(large: Path) -> None:
     def finished() -> dict[str, tuple[int, int]]:
         if not (grown / "plan.key").exists():
             return {}
-        states = {path.stem: (grown / path.stem).stat() for path in grown.glob("*.done")}
+        states = {path.stem: (grown / path.stem).stat() for path in seals(grown)}
         return {name: (state.st_ino, state.st_mtime_ns) for name, state in states.items()}
 
     def shards(count: int) -> Callable[[], bool]:
-        return lambda: len(list(grown.glob("*.done"))) >= count
+        return lambda: len(seals(grown)) >= count
 
     def there(name: str) -> Callable[[], bool]:
         return (grown / name).exists
