@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import answering, blend, cli, merging, synthesis, training
+from benchmarks import answering, blend, cli, gain, merging, synthesis, training
 from benchmarks.measure import Result
 from recipe.hardware import this_machine
 
@@ -22,6 +22,7 @@ BENCHMARKS = {
     "training": training.run,
     "merging": merging.run,
     "answering": answering.run,
+    "gain": gain.run,
 }
 RESULTS = Path(__file__).parent / "results"
 

@@ -19,7 +19,7 @@ from recipe.paths import ROOT
 
 @dataclass(frozen=True)
 class Result:
-    """Seconds of ours and of a peer, medians; ``met``: whether the aim (in words) was reached."""
+    """Ours and a peer's, medians of seconds or in ``unit``; ``met``: whether the aim (in words) was reached."""
 
     what: str
     ours: float
@@ -27,12 +27,13 @@ class Result:
     peer: float
     aim: str
     met: bool
+    unit: str = " s"
 
     def cells(self) -> list[str]:
         """A table's row."""
-        peer = f"{self.peer:.2f} s  {self.peer_name}"
+        peer = f"{self.peer:.2f}{self.unit}  {self.peer_name}"
         ratio = f"{self.ours / self.peer:.3f}" if self.peer else "-"
-        return [self.what, f"{self.ours:.2f} s", peer, ratio, self.aim, "met" if self.met else "MISSED"]
+        return [self.what, f"{self.ours:.2f}{self.unit}", peer, ratio, self.aim, "met" if self.met else "MISSED"]
 
 
 @dataclass(frozen=True)

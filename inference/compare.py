@@ -12,7 +12,7 @@ tracks, with Holm's correction (Holm 1979): among all verdicts of a table, a fal
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -71,7 +71,7 @@ class TaskDifference(Difference):
 class Comparison:
     """``overall``: the mean of ``tracks``, None without any; ``left_out``: tasks whose metric could not be computed.
 
-    ``types``: each one the mean of its tasks, as a track is; none where the tasks' types are not told.
+    ``types``: each one the mean of its tasks, as a track is.
     """
 
     questions: int
@@ -131,15 +131,12 @@ def _keys(rows: Sequence[Prediction]) -> list[tuple[str, int]]:
     return keys
 
 
-def compare(
-    pairs: Sequence[Pair], *, draws: int = DRAWS, seed: int = 0, types: Mapping[str, TaskType] | None = None
-) -> Comparison:
-    """What differs, per task, per track (the mean of its tasks) and overall (the mean of the tracks).
+def compare(pairs: Sequence[Pair], *, draws: int = DRAWS, seed: int = 0) -> Comparison:
+    """What differs, per task, per task type and track (the mean of its tasks) and overall (the mean of the tracks).
 
     Args:
         pairs: of ``matched``: (answer of A, answer of B).
         draws: of new questions, and of swaps.
-        types: of the tasks, by name: what differs by type is told, too.
     """
     random = np.random.default_rng(seed)
     tasks: dict[str, list[Pair]] = {}
@@ -153,7 +150,7 @@ def compare(
         TaskDifference(**asdict(made), metric=heads[made.name].metric, track=heads[made.name].track)
         for made in _judged(sampled)
     ]
-    kinds = {kind: [sampled[row.name] for row in rows if types and types.get(row.name) is kind] for kind in TaskType}
+    kinds = {kind: [sampled[row.name] for row in rows if heads[row.name].type is kind] for kind in TaskType}
     by_type = {kind.value: _mean(parts) for kind, parts in kinds.items() if parts}
     numbers = sorted({row.track for row in rows if row.track is not None})
     tracks = {f"track {n}": _mean([sampled[row.name] for row in rows if row.track == n]) for n in numbers}
@@ -230,13 +227,7 @@ def _difference(name: str, part: _Sampled, p: float) -> Difference:
 def sentences(found: Comparison, a: str, b: str) -> list[str]:
     """What the numbers say, in words; ``a`` and ``b``: the models' names."""
     lines = [_sentence(row, a, b) for row in ([found.overall] if found.overall else []) + found.tracks]
-    named = {
-        verdict: ", ".join(f"{row.name} ({row.difference:+.3f})" for row in found.tasks if row.verdict is verdict)
-        for verdict in (Verdict.BETTER, Verdict.WORSE)
-    }
-    differ = "; ".join(f"{b} is {verdict.value} at {names}" for verdict, names in named.items() if names)
-    rest = sum(row.verdict is Verdict.NONE for row in found.tasks)
-    lines.append("tasks: " + (f"{differ}; no difference at {rest}" if differ else f"no difference at any of {rest}"))
+    lines += [f"{what}: {_verdicts(rows, b)}" for what, rows in (("task types", found.types), ("tasks", found.tasks))]
     if len(found.tasks) > 1:
         outside = sum(not row.low <= 0 <= row.high for row in found.tasks)
         chance = LEVEL * len(found.tasks)
@@ -245,6 +236,17 @@ def sentences(found: Comparison, a: str, b: str) -> list[str]:
             f"where swapping the two answers at random differs as much in under {LEVEL:.0%} of cases, after Holm"
         )
     return lines
+
+
+def _verdicts(rows: Sequence[Difference], b: str) -> str:
+    """At which of them the model ``b`` is better, at which worse."""
+    named = {
+        verdict: ", ".join(f"{row.name} ({row.difference:+.3f})" for row in rows if row.verdict is verdict)
+        for verdict in (Verdict.BETTER, Verdict.WORSE)
+    }
+    differ = "; ".join(f"{b} is {verdict.value} at {names}" for verdict, names in named.items() if names)
+    rest = sum(row.verdict is Verdict.NONE for row in rows)
+    return f"{differ}; no difference at {rest}" if differ else f"no difference at any of {rest}"
 
 
 def few_questions(found: Comparison) -> list[str]:

@@ -43,8 +43,8 @@ def draw(path: Path, found: Comparison, a: str, b: str) -> None:
 
 
 def _rows(found: Comparison) -> list[Difference]:
-    """Overall, then each track with its tasks below it, then the tasks of no track."""
-    rows: list[Difference] = [found.overall] if found.overall else []
+    """Overall, task types, then each track with its tasks below it, then the tasks of no track."""
+    rows: list[Difference] = [*([found.overall] if found.overall else []), *found.types]
     for track in found.tracks:
         rows += [track, *(task for task in found.tasks if f"track {task.track}" == track.name)]
     return rows + [task for task in found.tasks if task.track is None]

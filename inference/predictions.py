@@ -16,6 +16,7 @@ from recipe.errors import RecipeError
 from recipe.json_rows import json_rows
 from recipe.manifest import digest
 from recipe.paths import shown
+from recipe.task_types import TaskType
 
 PREDICTIONS = "predictions.jsonl"
 _KEY_LETTERS = 16
@@ -27,6 +28,7 @@ class Prediction:
 
     Attributes:
         question: the question's name, ``key``.
+        type: as the file of questions has it.
         score: 0 to 1; None where the metric could not be computed.
         counts: right, wrong and missed phrases, for micro F1, which is pooled over a task's questions.
         answer: as the model wrote it.
@@ -35,6 +37,7 @@ class Prediction:
     question: str
     task: str
     track: int | None
+    type: TaskType
     metric: str
     score: float | None
     counts: tuple[int, int, int] | None
@@ -56,6 +59,7 @@ def as_row(index: int, item: Answered) -> dict[str, Any]:
         "question": key(question),
         "task": question.task,
         "track": question.track,
+        "type": question.type,
         "metric": question.metric,
         "score": item.score,
         **counted,
@@ -84,7 +88,7 @@ def _prediction(path: Path, number: int, found: Any) -> Prediction:
     try:
         counts = found.get("counts")
         made = Prediction(
-            str(found["question"]), str(found["task"]), found["track"], found["metric"],
+            str(found["question"]), str(found["task"]), found["track"], TaskType(found["type"]), found["metric"],
             None if found["score"] is None else float(found["score"]),
             None if counts is None else (int(counts[0]), int(counts[1]), int(counts[2])),
             str(found["answer"]),

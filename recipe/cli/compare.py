@@ -153,6 +153,9 @@ def _table(found: Comparison) -> Table:
     for task in found.tasks:
         _add(made, task, task.metric, str(task.track or "-"))
     made.add_section()
+    for kind in found.types:
+        _add(made, kind, "", "")
+    made.add_section()
     for row in (*found.tracks, *([found.overall] if found.overall else [])):
         _add(made, row, "", "")
     return made

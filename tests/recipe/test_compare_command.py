@@ -130,7 +130,8 @@ def test_what_is_not_a_finished_evaluation_is_refused(both: tuple[Path, Path], t
     assert "predictions.jsonl:1: the answer stands there without its score" in str(run(strong, strong).exception)
     for line in (
         '{"question": 1}',
-        '{"question": "q", "task": "a", "metric": "micro f1", "score": 1, "track": 1}',
+        '{"question": "q", "task": "a", "type": "retrieval", "metric": "micro f1", "score": 1, "track": 1}',
+        '{"question": "q", "task": "a", "type": "riddle", "metric": "accuracy", "score": 1, "track": 1, "answer": ""}',
         "3",
         "{",
     ):

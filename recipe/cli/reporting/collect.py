@@ -50,7 +50,7 @@ def collect(subject: Subject) -> Facts:
         )
     reader = Reader()
     questions = _questions(subject, reader)
-    found = Evaluations(subject, reader, {question.task: question.type for question in reversed(questions)})
+    found = Evaluations(subject, reader)
     rows, gains = table(found)
     told = [sentence(one) for one in gains]
     manifests = [known for stage in subject.stages for folder in stage.outputs if (known := manifest.read(folder))]

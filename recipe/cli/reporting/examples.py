@@ -28,7 +28,7 @@ def examples(found: Evaluations, questions: Sequence[Question], most: int = MOST
     for names in tasks.values():
         worst_first = sorted(_striking(names, answered, each), key=lambda name: _last(answered[name]))
         chosen += [(_last(answered[name]), at, name) for at, name in enumerate(worst_first)]  # of each task in turn
-    return [_example(known.get(name), answered[name], found) for _, _, name in sorted(chosen)]
+    return [_example(known.get(name), answered[name]) for _, _, name in sorted(chosen)]
 
 
 def _answers(found: Evaluations) -> dict[str, Answers]:
@@ -59,17 +59,14 @@ def _last(answers: Answers) -> float:
     return answers[next(reversed(answers))][1].score or 0.0
 
 
-def _example(question: Question | None, answers: Answers, found: Evaluations) -> Example:
+def _example(question: Question | None, answers: Answers) -> Example:
     given = [
         Answer(row, model, shortened(one.answer, _ANSWER), one.score or 0.0) for row, (model, one) in answers.items()
     ]
     truth = "" if question is None or question.truth is None else answer_text(question.type, question.truth)
     prompt = shortened(question.prompt if question else "", _PROMPT)
     first = next(iter(answers.values()))[1]
-    kind = found.types.get(first.task)
-    return Example(
-        first.task, kind.value if kind else "", first.track, first.metric, prompt, shortened(truth, _ANSWER), given
-    )
+    return Example(first.task, first.type, first.track, first.metric, prompt, shortened(truth, _ANSWER), given)
 
 
 def shortened(text: str, letters: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,14 @@ from recipe.cli.reproducing.story import ALL_AROUND
 from recipe.cli.table import read_scores, remarks
 from recipe.errors import RecipeError
 from recipe.progress import Meter
-from recipe.task_types import TaskType
 
 
 @dataclass
 class Evaluations:
-    """Scores and answers of the subject's lines, each folder read once. ``types``: of tasks, by name."""
+    """Scores and answers of the subject's lines, each folder read once."""
 
     subject: Subject
     reader: Reader
-    types: Mapping[str, TaskType]
     _answers: dict[Path, list[Prediction] | None] = field(default_factory=dict)
     _scores: dict[Path, dict[str, Any] | None] = field(default_factory=dict)
     _compared: dict[tuple[Path | None, Path | None], Comparison | None] = field(default_factory=dict)
@@ -77,7 +75,7 @@ class Evaluations:
         if not of_a or not of_b:
             return None
         try:
-            return compare(matched(of_a, of_b, common=True), types=self.types)
+            return compare(matched(of_a, of_b, common=True))
         except RecipeError:
             note = f"{a.name} and {b.name} have answered no question in common: their difference is not told"
             self.reader.notes += [note] * (note not in self.reader.notes)
