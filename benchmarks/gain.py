@@ -40,7 +40,8 @@ def run() -> list[Result]:
         (folder / "configs" / "blends" / "v8-ours.yaml").write_text(BLEND.format(path=folder / "ours.jsonl"))
         places = {"RECIPE_CONFIGS": str(folder / "configs"), "RECIPE_RUNS": str(folder / "runs")}
         held_out, settings = str(folder / "held-out"), ("v8-ours", "-p", "cpu", "--set", f"rows={ROWS}")
-        _recipe(places, "train", *settings, "--decontaminate", held_out)
+        asked = [word for file in sorted((folder / "held-out").iterdir()) for word in ("--decontaminate", str(file))]
+        _recipe(places, "train", *settings, *asked)
         _recipe(places, "eval", *settings, "--alpha", "1", "--questions", held_out)
         _recipe(places, "eval", *settings, "--model", "base", "--questions", held_out)
         (evaluations,) = (folder / "runs").glob("*/*/eval")

@@ -49,7 +49,8 @@ def _card(name: str, why: str, pools: Sequence[Pool], found: Mapping[str, Any], 
     totals = found["totals"]
     evaluation = ", ".join(f"`{shown(path)}`" for path in pools[0].evaluation) or "none was given"
     parts = [
-        f"# Blend {name}\n\n{why[0].upper() + why[1:]}.\n",
+        f"# Blend {name}\n",
+        *([f"{why[0].upper() + why[1:]}.\n"] if why else []),
         "![what the blend is made of](blend.png)\n",
         f"{totals['kept']:,} training rows of {totals['wanted']:,} wanted, {totals['held_out']:,} held out; "
         f"{totals['tokens']:,} tokens, of which {totals['trained_tokens']:,} carry loss. Built from raw files in the "

@@ -11,7 +11,8 @@ from recipe.cli.common import console, examples, say
 from recipe.cli.reproducing.asking import wanted as asked
 from recipe.cli.reproducing.asking import wanted_options
 from recipe.cli.reproducing.graph import RECORD, Record, Stage, plan, walk
-from recipe.cli.reproducing.stages import Stages, Wanted
+from recipe.cli.reproducing.stages import Stages
+from recipe.cli.reproducing.wanted import Wanted
 from recipe.lock import locked
 from recipe.paths import shown
 from recipe.progress import clock

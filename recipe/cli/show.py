@@ -42,7 +42,7 @@ def command(blend: str, profile: str | None, overrides: str, only_yaml: bool) ->
 def blend_table(resolved: Resolved) -> Table:
     """The blend as a table: what each dataset is, how many rows, why."""
     total = sum(portion.rows for portion in resolved.portions)
-    title = f"blend {resolved.blend.name}: {resolved.blend.why}"
+    title = ": ".join(part for part in (f"blend {resolved.blend.name}", resolved.blend.why) if part)
     columns = ("dataset", "type", "source", "track", "LLM", "rows", "share", "why")
     shown = table(title, *columns, right=("rows", "share"))
     for portion in resolved.portions:

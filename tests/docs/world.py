@@ -12,7 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recipe.cli.reproducing.stages import Stages, Wanted
+from recipe.cli.reproducing.stages import Stages
+from recipe.cli.reproducing.wanted import Wanted
 from recipe.manifest import Step
 from recipe.paths import ROOT
 from tests.conftest import edit

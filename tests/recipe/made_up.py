@@ -108,7 +108,7 @@ class World:
         Step(stage.outputs[0], "sweep", {}).finish(["sweep.json"])
 
     def _eval(self, stage: Stage, stages: Stages) -> None:
-        _, blend, weight = (*stage.name.split(), "0")[:3]
+        _, blend, weight = (*stage.name.removesuffix(" free").split(), "0")[:3]
         model = "SmolLM2-135M-Instruct (base)" if blend == "base" else f"{blend}, {weight}"
         self.answer(stage.outputs[0], model, stages.test, blend, float(weight.rpartition("-")[2]))
 

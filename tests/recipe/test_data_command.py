@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from recipe.paths import CONFIGS
 from tests.recipe.test_cli import recipe
 
 
@@ -57,6 +59,17 @@ def test_a_changed_weight_builds_nothing_anew(built: Path, place: dict[str, str]
     pools = set(cache.glob("*/*"))
     done = recipe("data", "v8", **{**place, "SET": place["SET"].replace("rows=150", "rows=120")})
     assert done.returncode == 0 and set(cache.glob("*/*")) == pools
+
+
+def test_a_blend_need_not_say_why_there_is_one(built: Path, place: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(CONFIGS, tmp_path / "configs", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "configs" / "blends" / "bare.yaml").write_text("include: v8\n")
+    bare = {**place, "RECIPE_CONFIGS": str(tmp_path / "configs")}
+    done = recipe("data", "bare", **bare)
+    assert done.returncode == 0, done.stderr
+    (card,) = Path(place["RECIPE_RUNS"]).glob("cpu/bare*/data/card.md")
+    assert card.read_text().startswith("# Blend bare\n\n![")
+    assert "blend bare:" not in recipe("show", "bare", **bare).stdout
 
 
 def test_samples_show_the_prompt_and_mark_what_carries_loss(built: Path, place: dict[str, str]) -> None:

@@ -10,7 +10,8 @@ import pytest
 from recipe.cli.reproducing.estimates import Estimate, estimates, total
 from recipe.cli.reproducing.graph import Record, Stage
 from recipe.cli.reproducing.running import _environment, _require_room
-from recipe.cli.reproducing.stages import Stages, Wanted
+from recipe.cli.reproducing.stages import Stages
+from recipe.cli.reproducing.wanted import Wanted
 from recipe.errors import RecipeError
 from recipe.manifest import NAME, Step
 

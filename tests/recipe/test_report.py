@@ -29,7 +29,8 @@ from recipe.cli.reporting.facts import DONE, NOT_RUN, OUTDATED, Answer, Example,
 from recipe.cli.reporting.one_run import of_run
 from recipe.cli.reporting.page import page, table
 from recipe.cli.reporting.subject import Subject, of_recipe
-from recipe.cli.reproducing.stages import Stages, Wanted
+from recipe.cli.reproducing.stages import Stages
+from recipe.cli.reproducing.wanted import Wanted
 from recipe.errors import RecipeError
 from recipe.paths import ROOT
 from tests.conftest import copied_configs, edit
@@ -75,7 +76,7 @@ def folder(subject: Subject, row: str, track: int) -> Path:
 def test_the_table_is_that_of_the_slides(whole: Subject, facts: Facts) -> None:
     rows = {row.name: row for row in facts.rows}
     assert list(rows) == ["base", "round 1", "round 1, swept weights", "round 2", "round 2, swept weights",
-                          "AWQ of round 2"]  # fmt: skip
+                          "AWQ of round 2", "base, without rules", "round 1, without rules"]  # fmt: skip
     assert set(rows["round 1"].cells) == {"1", "2", "5"} and not rows["round 1"].waiting
     assert rows["round 1"].cells["2"].model == "v7, 1" and rows["round 1"].cells["5"].model == "v8, 0.56"
     assert set(rows["AWQ of round 2"].cells) == {"3", "5"}  # what the profile exports
@@ -97,9 +98,22 @@ def test_what_a_step_brought_is_what_the_comparison_finds(whole: Subject, facts:
     assert {row.name: row.difference for row in first.types} == {name: row.difference for name, row in by_task.items()}
     cell = next(row for row in facts.rows if row.name == "round 1").cells["5"]
     assert cell.beside_base == first.overall
-    assert [(one.a, one.b) for one in facts.gains[1:]] == [("round 1", "round 2"), ("round 2", "AWQ of round 2")]
+    assert [(one.a, one.b) for one in facts.gains[1:]] == [
+        ("round 1", "round 2"), ("round 2", "AWQ of round 2"), ("base, without rules", "round 1, without rules")
+    ]  # fmt: skip
     assert re.match(r"Round 1 answers .* the base.*; overall \+0\.\d\d \[", facts.headline)
     assert facts.verdicts[1].startswith("The data show no difference between round 2 and AWQ of round 2; overall +0.00")
+    assert facts.verdicts[2].startswith("Without decoding rules, round 1 answers better than the base")
+
+
+def test_rows_without_rules_are_compared_with_the_base_without_rules(whole: Subject, facts: Facts) -> None:
+    sides = [
+        read_predictions(folder(whole, f"{row}, without rules", 5) / "predictions.jsonl") for row in ("base", "round 1")
+    ]
+    assert all(",free" in str(folder(whole, f"{row}, without rules", 5)) for row in ("base", "round 1"))
+    cells = {row.name: row.cells["5"] for row in facts.rows}
+    assert cells["round 1, without rules"].beside_base == compare(matched(*sides)).overall
+    assert cells["base, without rules"].beside_base is None
 
 
 def test_the_rest_of_what_was_done(facts: Facts) -> None:
@@ -229,8 +243,9 @@ def test_what_changed_since_is_out_of_date_and_what_is_damaged_left_out(configs:
     predictions.write_text(predictions.read_text().replace('"score": 1.0', '"score": 0.0', 1))
     found = collect(subject)
     assert any("predictions.jsonl is left out: it is not as it was written" in note for note in found.notes)
-    assert "out of date (the flow tells why): eval base, train v8, eval v8 0.5" in found.notes
-    assert not found.gains and "5" in found.rows[0].cells  # its scores are whole
+    assert "out of date (the flow tells why): eval base, train v8, eval v8 0.5, eval v8 0.5 free" in found.notes
+    assert [one.a for one in found.gains] == ["base, without rules"]
+    assert "5" in found.rows[0].cells  # its scores are whole
 
 
 def test_one_blend_alone(small: Path) -> None:

@@ -13,7 +13,8 @@ from recipe import runs
 from recipe.cli.reporting.collect import collect
 from recipe.cli.reporting.page import write
 from recipe.cli.reporting.subject import of_recipe
-from recipe.cli.reproducing.stages import Stages, Wanted
+from recipe.cli.reproducing.stages import Stages
+from recipe.cli.reproducing.wanted import Wanted
 from tests.browser import CHROMIUM, Browser
 from tests.recipe import made_up
 from tests.recipe.made_up import World

@@ -18,8 +18,9 @@ from axolotl_configs.schema import TrackChoice, Tracks
 from recipe.cli import root
 from recipe.cli.reproducing import story
 from recipe.cli.reproducing.graph import Stage
-from recipe.cli.reproducing.stages import Stages, Wanted
+from recipe.cli.reproducing.stages import Stages
 from recipe.cli.reproducing.story import ALL_AROUND, BASE, Model
+from recipe.cli.reproducing.wanted import Wanted
 from recipe.errors import RecipeError
 from recipe.manifest import Step
 from recipe.paths import ROOT
@@ -94,6 +95,12 @@ def test_another_tracks_file_is_another_graph(configs: Path, runs_folder: Path) 
         graph()
 
 
+def test_a_second_round_may_be_shorter_but_not_where_rows_are_typed(runs_folder: Path) -> None:
+    found, typed = graph(), graph(overrides="rows=880")
+    assert found["train v8"].work == found["train v7"].work == 4 * found["train v9b"].work > 0
+    assert typed["train v8"].work == typed["train v9b"].work == 220
+
+
 def test_settings_hold_for_both_rounds(runs_folder: Path) -> None:
     found = graph(overrides="rows=44")
     assert found["train v8"].outputs[0].parent.name == "v8+rows=44"
@@ -146,16 +153,17 @@ SWEPT = st.dictionaries(
 )
 
 
-@given(CHOICES, CHOICES, SWEPT, st.sets(st.integers(1, 5)), st.sets(st.integers(1, 4)))
+@given(CHOICES, CHOICES, SWEPT, st.sets(st.integers(1, 5)), st.sets(st.integers(1, 4)), st.booleans())
 def test_every_row_has_all_its_answers(
     first: dict[str, TrackChoice],
     second: dict[str, TrackChoice],
     best: dict[str, dict[int, float]],
     exports: set[int],
     there: set[int],
+    unbound: bool,
 ) -> None:
     tracks = Tracks(round1=first, round2=second)
-    rows = story.rows(tracks, best, exports)
+    rows = story.rows(tracks, best, exports, unbound=unbound)
     asked = story.asked(rows, there)
     for row in rows:
         for track, model in row.models.items():
@@ -164,7 +172,8 @@ def test_every_row_has_all_its_answers(
             elif track in there:
                 assert asked[model] == () or track in asked[model]
     assert all(set(of) <= there for of in asked.values())
-    assert all(model.export or model.alpha or model == BASE for model in asked)  # the base goes by one name
+    assert all(model.export or model.alpha or not model.blend for model in asked)  # the base goes by one name
+    assert any(model.unbound for model in asked) == unbound
     assert {model for row in rows for model in row.models.values() if model.export} == set(
         story.exported(tracks, exports)
     )
@@ -202,7 +211,8 @@ def test_working_out_what_is_stale_imports_nothing_heavy(tmp_path: Path) -> None
     step.folder.mkdir(parents=True)
     step.finish([], datasets={"validation": {"next_query": 1}, "test": {"next_query": 1}}, tracks={"next_query": 3})
     code = (
-        "import sys; from recipe.cli import reproduce; from recipe.cli.reproducing.stages import Stages, Wanted\n"
+        "import sys; from recipe.cli import reproduce\n"
+        "from recipe.cli.reproducing.stages import Stages; from recipe.cli.reproducing.wanted import Wanted\n"
         "assert 'eval base' in [stage.name for stage in Stages(Wanted('cpu')).all()]\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )

@@ -14,7 +14,7 @@ from inference.predictions import PREDICTIONS, Prediction, read_predictions
 from recipe.cli.reporting.facts import Cell, Gains, Row
 from recipe.cli.reporting.reading import Reader
 from recipe.cli.reporting.subject import Line, Subject
-from recipe.cli.reproducing.story import ALL_AROUND
+from recipe.cli.reproducing.story import ALL_AROUND, UNBOUND
 from recipe.cli.table import read_scores, remarks
 from recipe.errors import RecipeError
 from recipe.progress import Meter
@@ -98,7 +98,8 @@ def table(found: Evaluations) -> tuple[list[Row], list[Gains]]:
 
 
 def _row(found: Evaluations, line: Line) -> Row:
-    first = found.subject.lines[0]
+    lines = {one.name: one for one in found.subject.lines}
+    first = lines.get(line.beside, found.subject.lines[0])
     beside: dict[str, Difference] = {}
     if line is not first:
         tracks, overall = found.by_track(first, line), found.overall(first, line)
@@ -141,7 +142,8 @@ def remarks_of(found: Evaluations) -> list[str]:
 
 def sentence(found: Gains) -> str:
     """What a step brought, in words."""
-    a, b = ("the base" if name == "base" else name for name in (found.a, found.b))
+    a, b = (name.removesuffix(UNBOUND) for name in (found.a, found.b))
+    a, b = ("the base" if name == "base" else name for name in (a, b))
     counted = {verdict: sum(row.verdict is verdict for row in found.types) for verdict in Verdict}
     better, worse, kinds = counted[Verdict.BETTER], counted[Verdict.WORSE], f"of {len(found.types)} task types"
     if better:
@@ -156,7 +158,9 @@ def sentence(found: Gains) -> str:
         told += f"; overall {interval(found.overall)}"
         if found.overall.verdict is Verdict.NONE and not found.overall.low <= 0 <= found.overall.high:
             told += f", but p {found.overall.p:.2g}"  # a few questions make a narrow interval
-    return told[0].upper() + told[1:] if told.startswith(("the ", "round ")) else told
+    if found.b.endswith(UNBOUND):
+        told = f"without decoding rules, {told}"
+    return told[0].upper() + told[1:] if told.startswith(("the ", "round ", "without ")) else told
 
 
 def interval(found: Difference) -> str:

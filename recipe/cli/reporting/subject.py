@@ -13,19 +13,24 @@ from recipe import manifest
 from recipe.cli.reporting.facts import DONE, NOT_RUN, OUTDATED, StepFact
 from recipe.cli.reproducing import story
 from recipe.cli.reproducing.graph import RECORD, Record, Stage
-from recipe.cli.reproducing.stages import Stages, Wanted
-from recipe.cli.reproducing.story import ALL_AROUND, BASE, Model
+from recipe.cli.reproducing.stages import Stages
+from recipe.cli.reproducing.story import ALL_AROUND, UNBOUND, Model
+from recipe.cli.reproducing.wanted import Wanted
 
 NAME = "report"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table: by track, the folder of the evaluation that answers it, and what its model is called."""
+    """A row of the table: by track, the folder of the evaluation that answers it, and what its model is called.
+
+    ``beside``: the line that it is compared with, if not with the first.
+    """
 
     name: str
     folders: Mapping[int, Path]
     models: Mapping[int, str]
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Subject:
     """What is reported on.
 
     Attributes:
-        lines: the rows of the table; the first is what the others are compared with.
+        lines: the rows of the table.
         pairs: (a, b): names of lines whose difference is told by task type.
         chosen: of each track, the rounds' blends and wise-ft weights.
         questions: what all of them were asked: a file or folder.
@@ -93,7 +98,8 @@ def of_recipe(wanted: Wanted) -> Subject:
     stages = Stages(wanted)
     rounds = [story.chosen(choices) for choices in (stages.tracks.round1, stages.tracks.round2)]
     *before, report = stages.all()
-    plain = [row.name for row in stages.rows if "swept" not in row.name]
+    plain = [row.name for row in stages.rows if "swept" not in row.name and not row.name.endswith(UNBOUND)]
+    unbound = [row.name for row in stages.rows if row.name.endswith(UNBOUND)]
     return Subject(
         title="the whole recipe",
         folder=wanted.report_folder,
@@ -101,7 +107,7 @@ def of_recipe(wanted: Wanted) -> Subject:
         blends=_children_last(stages.blends),
         stages=before,
         lines=[_line(row, stages) for row in stages.rows],
-        pairs=list(pairwise(plain)),
+        pairs=[*pairwise(plain), *pairwise(unbound)],
         chosen={
             track: [(found[track].blend, found[track].alpha) for found in rounds if track in found]
             for track in range(1, ALL_AROUND + 1)
@@ -118,11 +124,12 @@ def _line(row: story.Row, stages: Stages) -> Line:
     models = {track: model for track, model in row.models.items() if track in stages.there or track == ALL_AROUND}
     folders = {track: stages.evaluation(model) for track, model in models.items()}
     base = stages.profile.base_model.rpartition("/")[2]
-    return Line(row.name, folders, {track: _called(model, base) for track, model in models.items()})
+    beside = f"base{UNBOUND}" if row.name.endswith(UNBOUND) else ""
+    return Line(row.name, folders, {track: _called(model, base) for track, model in models.items()}, beside)
 
 
 def _called(model: Model, base: str) -> str:
-    return base if model == BASE else f"{model.blend}, {model.alpha:g}"
+    return f"{model.blend}, {model.alpha:g}" if model.blend else base
 
 
 def _children_last(blends: Mapping[str, Resolved]) -> dict[str, Resolved]:

@@ -11,7 +11,7 @@ import click
 from axolotl_configs.schema import names
 from axolotl_configs.select import choose
 from recipe.cli.common import data_options, profile_option, say, set_option
-from recipe.cli.reproducing.stages import Wanted
+from recipe.cli.reproducing.wanted import Wanted
 from recipe.errors import RecipeError
 from recipe.hardware import this_machine
 

@@ -56,7 +56,7 @@ def of_rows(resolved: Resolved, code: Code, raw: Path | None, evaluation: tuple[
     return {
         f"blend {blend.name}": {**datasets, "seed": resolved.seed},
         f"profile {resolved.run.profile}": {
-            "rows": profile.rows,
+            "rows": sum(part.rows for part in resolved.portions),
             "val_rows": profile.val_rows,
             "max_dropped": profile.max_dropped,
             **_of_pools(resolved),

@@ -8,57 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from axolotl_configs.estimate import steps
-from axolotl_configs.render import Resolved, parse_set, resolve
-from axolotl_configs.schema import Tracks, load_tracks
-from dataset_builders.task import task_names
+from axolotl_configs.render import Resolved
+from axolotl_configs.schema import load_tracks
 from recipe import manifest
 from recipe.cli.reproducing import counts, inputs, story
 from recipe.cli.reproducing.counts import Counts
 from recipe.cli.reproducing.graph import Stage
-from recipe.cli.reproducing.story import ALL_AROUND, BASE, Model, Row
+from recipe.cli.reproducing.story import ALL_AROUND, Model, Row
+from recipe.cli.reproducing.wanted import Wanted, blends_of, settings_of
 from recipe.cli.results import BEST, SWEEP, adapter_name, model_name, results_folder
 from recipe.errors import RecipeError
 from recipe.paths import EMBEDDED, ROOT, SAMPLE, shown
-from recipe.runs import Run
 
-
-@dataclass(frozen=True)
-class Wanted:
-    """What was asked for.
-
-    Attributes:
-        overrides: of SET, as typed.
-        data: the folder of raw files; None: the sample shop.
-        evaluation: files whose questions may not be trained on.
-        questions: a file or folder of questions to compare the models on, instead of held-out ones.
-    """
-
-    profile: str
-    overrides: str = ""
-    data: Path | None = None
-    evaluation: tuple[Path, ...] = ()
-    questions: Path | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Where the walk keeps its record."""
-        return self._run("reproduce").folder
-
-    @property
-    def questions_folder(self) -> Path:
-        return self._run("questions").folder
-
-    @property
-    def report_folder(self) -> Path:
-        return self._run(f"report@{self.questions.stem}" if self.questions else "report").folder
-
-    def _run(self, name: str) -> Run:
-        return Run.of(self.profile, name, parse_set(self.overrides))
+_UNBOUND = "free"  # the mode of answers without decoding rules
 
 
 class Stages:
@@ -70,7 +36,7 @@ class Stages:
             RecipeError: a mistake in tracks.yaml, a blend or the profile.
         """
         self.wanted, self.tracks = wanted, load_tracks()
-        self.blends = _blends(wanted, self.tracks)
+        self.blends = blends_of(wanted, self.tracks)
         self.first = next(iter(self.blends.values()))
         self.profile = self.first.profile
         self.validation = wanted.questions_folder / "validation.parquet"
@@ -90,7 +56,9 @@ class Stages:
     def rows(self) -> list[Row]:
         """The rows of the table that all this is for."""
         swept = {name: self._swept(name) for name in self.blends}
-        return story.rows(self.tracks, swept, self.profile.reproduce.exports)
+        wanted = self.profile.reproduce
+        unbound = wanted.without_rules and self.profile.answer.mode != _UNBOUND
+        return story.rows(self.tracks, swept, wanted.exports, unbound=unbound)
 
     @cached_property
     def asked(self) -> dict[Model, tuple[int, ...]]:
@@ -116,7 +84,7 @@ class Stages:
     def _all(self) -> Iterator[Stage]:
         yield from self._ground()
         yield self._questions()
-        yield self._evaluation(BASE)
+        yield from (self._evaluation(model) for model in self.asked if not model.blend)
         for name, resolved in self.blends.items():
             yield self._data(resolved)
             yield self._training(resolved)
@@ -210,14 +178,17 @@ class Stages:
 
     def evaluation(self, model: Model) -> Path:
         """The folder of a model's answers and scores."""
-        target = "base" if model == BASE else self.export_name(model) if model.export else adapter_name(model.alpha)
-        resolved = self.first if model == BASE else self.blends[model.blend]
-        return self._results(resolved, model_name(target), self.test, tracks=self.asked[model])
+        target = self.export_name(model) if model.export else adapter_name(model.alpha) if model.blend else "base"
+        return self._results(self._resolved_of(model), model_name(target), self.test, self.asked[model], model.unbound)
+
+    def _resolved_of(self, model: Model) -> Resolved:
+        """The base lies in the first blend's folder."""
+        return self.blends[model.blend] if model.blend else self.first
 
     def _evaluation(self, model: Model) -> Stage:
-        resolved = self.first if model == BASE else self.blends[model.blend]
+        resolved = self._resolved_of(model)
         name = resolved.blend.name
-        if model == BASE:
+        if not model.blend:
             what, title, needs = ("--model", "base"), "eval base", self._model
         elif model.export:
             folder = self.export_name(model)
@@ -225,8 +196,10 @@ class Stages:
         else:  # behind the sweep, which may ask the same weight for more tracks
             what, title = ("--alpha", f"{model.alpha:g}"), f"eval {name} {model.alpha:g}"
             needs = (f"train {name}", f"{SWEEP} {name}")
+        mode = ("--mode", _UNBOUND) if model.unbound else ()
+        title += f" {_UNBOUND}" * model.unbound
         tracks = [word for track in self.asked[model] for word in ("--track", str(track))]
-        command = ("recipe", "eval", name, *self._run(resolved), *what, "--questions", shown(self.test), *tracks)
+        command = ("recipe", "eval", name, *self._run(resolved), *what, "--questions", shown(self.test), *mode, *tracks)
         own = self.wanted.questions
         needs = needs if own else (*needs, "questions")
         found = inputs.of_answers(resolved, self._code, own)
@@ -240,8 +213,11 @@ class Stages:
         command = ("recipe", "report", *self._profile(self.wanted.overrides), *self._data_options(), *questions)
         return Stage("report", command, (self.wanted.report_folder,), tuple(needs), inputs.of_report(self._code))
 
-    def _results(self, resolved: Resolved, target: str, questions: Path, tracks: tuple[int, ...] = ()) -> Path:
-        return results_folder(resolved.run.folder, target, questions, mode=self.profile.answer.mode, tracks=tracks)
+    def _results(
+        self, resolved: Resolved, target: str, questions: Path, tracks: tuple[int, ...] = (), unbound: bool = False
+    ) -> Path:
+        mode = _UNBOUND if unbound else self.profile.answer.mode
+        return results_folder(resolved.run.folder, target, questions, mode=mode, tracks=tracks)
 
     def _swept(self, blend: str) -> dict[int, float]:
         """What the sweep found best, by track; nothing before it is done."""
@@ -252,7 +228,7 @@ class Stages:
         return {ALL_AROUND if row["track"] == "overall" else int(row["track"]): row["alpha"] for row in best}
 
     def _run(self, resolved: Resolved) -> tuple[str, ...]:
-        return self._profile(_settings(self.wanted.overrides, resolved.blend.parent))
+        return self._profile(settings_of(self.wanted.overrides, resolved.blend.parent))
 
     def _profile(self, overrides: str) -> tuple[str, ...]:
         return ("-p", self.wanted.profile, *(("--set", overrides) if overrides else ()))
@@ -260,38 +236,3 @@ class Stages:
     def _data_options(self) -> tuple[str, ...]:
         raw = () if self.wanted.data is None else ("--data", str(self.wanted.data))
         return (*raw, *(word for file in self.wanted.evaluation for word in ("--decontaminate", str(file))))
-
-
-def _settings(overrides: str, parent: str | None) -> str:
-    """A second round with changed settings goes on from a first round with the same."""
-    return f"{overrides} parent=same" if overrides and parent else overrides
-
-
-def _blends(wanted: Wanted, tracks: Tracks) -> dict[str, Resolved]:
-    """The blends that are trained, each behind its parent.
-
-    Raises:
-        RecipeError: what ``resolve`` refuses; parents in a circle.
-    """
-    found: dict[str, Resolved] = {}
-
-    def add(name: str, children: tuple[str, ...] = ()) -> None:
-        if name in children:
-            raise RecipeError(f"circular parents: {' -> '.join([*children, name])}", where=f"blend {name}")
-        if name in found:
-            return
-        resolved = _resolved(wanted, name)
-        if resolved.blend.parent:
-            add(resolved.blend.parent, (*children, name))
-        found[name] = resolved
-
-    for choices in (tracks.round1, tracks.round2):
-        for choice in story.chosen(choices).values():
-            add(choice.blend)
-    return found
-
-
-def _resolved(wanted: Wanted, name: str) -> Resolved:
-    plain = resolve(name, wanted.profile, parse_set(wanted.overrides), task_names())
-    settings = _settings(wanted.overrides, plain.blend.parent)
-    return plain if settings == wanted.overrides else resolve(name, wanted.profile, parse_set(settings), task_names())

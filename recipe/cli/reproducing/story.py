@@ -6,13 +6,14 @@ Track 5 is the mean of the other tracks, all of them answered by track 5's own m
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from axolotl_configs.schema import TrackChoice, Tracks
 from recipe.errors import RecipeError
 from recipe.paths import CONFIGS, shown
 
 ALL_AROUND = 5
+UNBOUND = ", without rules"  # ends the names of rows whose models may write what they like
 _TRACKS = range(1, ALL_AROUND + 1)
 # The best weight on the validation questions, by blend and track.
 Swept = Mapping[str, Mapping[int, float]]
@@ -20,11 +21,15 @@ Swept = Mapping[str, Mapping[int, float]]
 
 @dataclass(frozen=True, order=True)
 class Model:
-    """A blend's adapter at a wise-ft weight, or (``export``) merged and quantised to 4 bit."""
+    """A blend's adapter at a wise-ft weight, or (``export``) merged and quantised to 4 bit; no blend: the base.
+
+    ``unbound``: it answers without decoding rules.
+    """
 
     blend: str
     alpha: float
     export: bool = False
+    unbound: bool = False
 
 
 BASE = Model("", 0.0)
@@ -38,14 +43,16 @@ class Row:
     models: Mapping[int, Model]
 
 
-def rows(tracks: Tracks, swept: Swept, exports: Collection[int]) -> list[Row]:
+def rows(tracks: Tracks, swept: Swept, exports: Collection[int], *, unbound: bool = False) -> list[Row]:
     """The story in its order. A round at the swept weights has a row where these differ from ``tracks.yaml``'s.
 
     Args:
         exports: the tracks whose last model is exported.
+        unbound: the base and round 1 have rows without decoding rules, too.
     """
     rounds = {"round 1": chosen(tracks.round1), "round 2": chosen(tracks.round2)}
-    found = [Row("base", {track: BASE for track in _TRACKS})]
+    base = Row("base", {track: BASE for track in _TRACKS})
+    found = [base]
     for name, choices in rounds.items():
         plain = {track: model(choice.blend, choice.alpha) for track, choice in choices.items()}
         best = {track: _best(choice, track, swept) for track, choice in choices.items()}
@@ -54,7 +61,14 @@ def rows(tracks: Tracks, swept: Swept, exports: Collection[int]) -> list[Row]:
     last = rounds["round 2"]
     pairs = exported(tracks, exports)
     found.append(Row("AWQ of round 2", {track: one for track, c in last.items() if (one := _export(c)) in pairs}))
+    first = Row("round 1", {track: model(one.blend, one.alpha) for track, one in chosen(tracks.round1).items()})
+    found += [_unbound(row) for row in (base, first)] if unbound else []
     return [row for row in found if row.models]
+
+
+def _unbound(row: Row) -> Row:
+    models = {track: replace(one, unbound=True) for track, one in row.models.items()}
+    return Row(f"{row.name}{UNBOUND}", models)
 
 
 def chosen(choices: Mapping[str, TrackChoice]) -> dict[int, TrackChoice]:
