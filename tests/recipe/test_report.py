@@ -28,6 +28,7 @@ from recipe.cli.reporting.examples import shortened
 from recipe.cli.reporting.facts import DONE, NOT_RUN, OUTDATED, Answer, Example, Facts
 from recipe.cli.reporting.one_run import of_run
 from recipe.cli.reporting.page import page, table
+from recipe.cli.reporting.scores import interval
 from recipe.cli.reporting.subject import Subject, of_recipe
 from recipe.cli.reproducing.stages import Stages
 from recipe.cli.reproducing.wanted import Wanted
@@ -291,3 +292,11 @@ def test_shortened_text_keeps_both_ends(text: str, letters: int) -> None:
 def test_the_winners_scores_are_five_to_a_row() -> None:
     assert {tuple(row) for row in published_scores().values()} == {("1", "2", "3", "4", "5")}
     assert set(published_scores()) == {"base", "round 1", "round 2", "AWQ of round 2"}
+
+
+def test_the_table_for_a_readme_has_scores_and_gains(facts: Facts) -> None:
+    scores, gains = (part.splitlines() for part in table(facts).split("\n\n")[:2])
+    assert [line.split(" | ")[0] for line in scores[2:4]] == ["| base", "| published, 72B"]
+    assert gains[0].startswith("| what each step adds, 95% interval | multiple choice |")
+    assert {line.count("|") for line in gains} == {gains[0].count("|")} and len(gains) == 2 + len(facts.gains)
+    assert gains[2].startswith("| round 1 beside base | +") and interval(facts.gains[0].types[0]) in gains[2]
