@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,10 @@ def run() -> list[Result]:
         (evaluations,) = (folder / "runs").glob("*/*/eval")
         sides = [str(evaluations / f"{model}@held-out") for model in ("base", "adapter-1")]
         _recipe(places, "compare", *sides, "--json", str(folder / "compare.json"))
-        return [_result(task) for task in json.loads((folder / "compare.json").read_text())["tasks"]]
+        scored = json.loads((evaluations / "base@held-out" / "scores.json").read_text())["tasks"]
+        constants = {task["name"]: task["constant"] for task in scored}
+        tasks = json.loads((folder / "compare.json").read_text())["tasks"]
+        return [_result(task, constants[task["name"]]) for task in tasks]
 
 
 def _divide(source: Path, folder: Path) -> None:
@@ -66,10 +68,7 @@ def _recipe(places: dict[str, str], *arguments: str) -> None:
     cost([str(VENVS / "core" / "bin" / "recipe"), *arguments], places)
 
 
-def _result(task: dict[str, Any]) -> Result:
-    interval: Sequence[float] = task["low"], task["high"]
+def _result(task: dict[str, Any], constant: float) -> Result:
     what = f"{task['name']}, {task['questions']} held-out questions, {task['metric']}: gains {task['difference']:.3f} "
-    return Result(
-        f"{what}[{interval[0]:.3f}, {interval[1]:.3f}]", task["b"], "untrained", task["a"], "interval above 0",
-        interval[0] > 0, unit="",
-    )  # fmt: skip
+    what += f"[{task['low']:.3f}, {task['high']:.3f}]; the constant answer has {constant:.2f}"
+    return Result(what, task["b"], "untrained", task["a"], "interval above 0", task["low"] > 0, unit="")

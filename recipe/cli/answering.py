@@ -37,9 +37,9 @@ _INFERENCE = ROOT / "inference"
 _ANSWERING = ("task_type", "decoding", "rules", "processors", "vllm_rules", "adapter", "engines", "questions")
 _ANSWERING_PATHS = tuple(_INFERENCE / name if name == "engines" else _INFERENCE / f"{name}.py" for name in _ANSWERING)
 _TIMING = (_INFERENCE / "answerer.py", _INFERENCE / "contest.py")
-# SmolLM2-135M on two idle cores: 17 s and 0.065 s a question with vLLM, 6.5 s and 0.18 s with transformers. With an
-# adapter, on one core, a question took vLLM 2.4 s and transformers 0.6 s.
-_WORTH_LOADING_VLLM = 90
+# SmolLM2-135M on two idle cores (`make bench ONLY=answering`): 20 s and 0.054 s a question with vLLM, 7 s and 0.176 s
+# with transformers. With an adapter, on one core, a question took vLLM 2.4 s and transformers 0.6 s.
+_WORTH_LOADING_VLLM = 100
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 F = TypeVar("F", bound=Callable[..., Any])
 
