@@ -67,7 +67,7 @@ def test_a_job_is_asked_as_the_profile_says(
     made = job(target, resolved, count=1_000)
     assert (made.engine, made.mode, made.max_length, made.gpus) == ("transformers", "winners", 1024, 0)
     assert Path(made.folder).name == "m@q,winners" and Path(made.folder).is_relative_to(resolved.run.folder)
-    assert [job(target, None, count=count).engine for count in (89, 90)] == ["transformers", "vllm"]
+    assert [job(target, None, count=count).engine for count in (99, 100)] == ["transformers", "vllm"]
     with_gpus(2, monkeypatch)
     assert job(target, None).engine == "vllm" and job(target, None).gpus == 2
 
