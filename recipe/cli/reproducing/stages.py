@@ -84,9 +84,9 @@ class Stages:
     def _all(self) -> Iterator[Stage]:
         yield from self._ground()
         yield self._questions()
+        yield from map(self._data, self.blends.values())  # what a training will lack is known before the first one
         yield from (self._evaluation(model) for model in self.asked if not model.blend)
         for name, resolved in self.blends.items():
-            yield self._data(resolved)
             yield self._training(resolved)
             yield self._sweep(resolved)
             yield from (self._evaluation(model) for model in self.asked if model.blend == name and not model.export)
