@@ -31,7 +31,7 @@ def gains(facts: Facts) -> Figure | None:
     if not facts.gains:
         return None
     names = [*dict.fromkeys(row.name for one in facts.gains for row in one.types), "overall"]
-    made = figure(0.95 + 0.27 * len(names))
+    made = figure(1.1 + 0.27 * len(names))
     panels = made.subplots(1, len(facts.gains), sharex=True, sharey=True, squeeze=False)[0]
     for axes, one in zip(panels, facts.gains, strict=True):
         _gain(axes, one, names)
@@ -55,7 +55,7 @@ def _gain(axes: Any, found: Gains, names: Sequence[str]) -> None:
                 f"{row.difference:+.2f}".replace("-", "−"), (row.difference, height), (0, 5), fontsize=7,
                 textcoords="offset points", ha="center", color=colour if row.verdict is not Verdict.NONE else MUTED,
             )  # fmt: skip
-    axes.set_title(f"{found.b} beside {found.a}")
+    axes.set_title(f"{found.b}\nbeside {found.a}")
     axes.margins(x=0.1)
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)
