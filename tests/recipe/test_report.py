@@ -300,3 +300,6 @@ def test_the_table_for_a_readme_has_scores_and_gains(facts: Facts) -> None:
     assert gains[0].startswith("| what each step adds, 95% interval | multiple choice |")
     assert {line.count("|") for line in gains} == {gains[0].count("|")} and len(gains) == 2 + len(facts.gains)
     assert gains[2].startswith("| round 1 beside base | +") and interval(facts.gains[0].types[0]) in gains[2]
+    last = replace(facts.gains[-1], types=facts.gains[-1].types[1:], overall=None)  # tracks that hold not every type
+    line = table(replace(facts, gains=[*facts.gains[:-1], last])).split("\n\n")[1].splitlines()[-1]
+    assert line.split(" | ")[1] == "-" and line.endswith(" - |") and line.count("|") == gains[0].count("|")
