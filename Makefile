@@ -211,7 +211,7 @@ $(SERVE):
 
 ##@ Working on the repository
 .PHONY: test test-fast lint bench lock axolotl-schema clean clean-envs
-test: lint $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about 11 min once installed
+test: lint $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about 18 min once installed
 	@$(RECIPE) model
 	@$(VENVS)/core/bin/python -m pytest
 	@$(VENVS)/train/bin/python -m pytest tests/train_env
