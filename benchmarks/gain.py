@@ -32,6 +32,8 @@ def run() -> list[Result]:
     if not DATA:
         print("gain: skipped, SHOPBENCH_DATA names no folder")
         return []
+    if not (Path(DATA) / "ec-guide").is_dir():
+        raise SystemExit(f"gain: SHOPBENCH_DATA={DATA} holds no ec-guide/")
     with tempfile.TemporaryDirectory(dir=ROOT / "data") as name:
         folder = Path(name)
         _divide(Path(DATA) / "ec-guide", folder)

@@ -91,15 +91,14 @@ def table(found: Evaluations) -> tuple[list[Row], list[Gains]]:
     with Meter("comparing", "model") as meter:
         for at, line in enumerate(lines.values()):
             meter.update(at, len(lines), line.name)
-            rows.append(_row(found, line))
+            rows.append(_row(found, line, lines.get(line.beside, found.subject.lines[0])))
         gains = [_gains(found, lines[a], lines[b]) for a, b in found.subject.pairs]
         meter.update(len(lines), len(lines))
     return rows, [one for one in gains if one]
 
 
-def _row(found: Evaluations, line: Line) -> Row:
-    lines = {one.name: one for one in found.subject.lines}
-    first = lines.get(line.beside, found.subject.lines[0])
+def _row(found: Evaluations, line: Line, first: Line) -> Row:
+    """``first``: the line that it is compared with; itself has no difference."""
     beside: dict[str, Difference] = {}
     if line is not first:
         tracks, overall = found.by_track(first, line), found.overall(first, line)

@@ -98,8 +98,8 @@ def of_recipe(wanted: Wanted) -> Subject:
     stages = Stages(wanted)
     rounds = [story.chosen(choices) for choices in (stages.tracks.round1, stages.tracks.round2)]
     *before, report = stages.all()
-    plain = [row.name for row in stages.rows if "swept" not in row.name and not row.name.endswith(UNBOUND)]
-    unbound = [row.name for row in stages.rows if row.name.endswith(UNBOUND)]
+    plain = [row.name for row in stages.rows if "swept" not in row.name and not row.unbound]
+    unbound = [row.name for row in stages.rows if row.unbound]
     return Subject(
         title="the whole recipe",
         folder=wanted.report_folder,
@@ -124,7 +124,7 @@ def _line(row: story.Row, stages: Stages) -> Line:
     models = {track: model for track, model in row.models.items() if track in stages.there or track == ALL_AROUND}
     folders = {track: stages.evaluation(model) for track, model in models.items()}
     base = stages.profile.base_model.rpartition("/")[2]
-    beside = f"base{UNBOUND}" if row.name.endswith(UNBOUND) else ""
+    beside = f"base{UNBOUND}" if row.unbound else ""
     return Line(row.name, folders, {track: _called(model, base) for track, model in models.items()}, beside)
 
 

@@ -42,6 +42,11 @@ class Row:
     name: str
     models: Mapping[int, Model]
 
+    @property
+    def unbound(self) -> bool:
+        """Whether its models answer without decoding rules."""
+        return all(model.unbound for model in self.models.values())
+
 
 def rows(tracks: Tracks, swept: Swept, exports: Collection[int], *, unbound: bool = False) -> list[Row]:
     """The story in its order. A round at the swept weights has a row where these differ from ``tracks.yaml``'s.
