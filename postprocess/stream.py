@@ -124,7 +124,8 @@ def _write_shards(
 ) -> None:
     total = sum(shard.nbytes for shard in shards) * len(folders)
     tell = _Teller(on_progress, total)
-    threads = len(os.sched_getaffinity(0)) if plan.job.device == "cpu" else 4
+    cores = len(os.sched_getaffinity(0))
+    threads = cores + 1 if plan.job.device == "cpu" else 4  # one more than compute: some wait for the disk
     with closing(WriteBehind(total)) as behind, ThreadPoolExecutor(threads) as executor:
         opened = [_begin(shard, folders, behind) for shard in shards]  # all of them: is there room for the last?
         futures: list[Future[None]] = [
