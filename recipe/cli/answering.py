@@ -38,7 +38,7 @@ _ANSWERING = ("task_type", "decoding", "rules", "processors", "vllm_rules", "ada
 _ANSWERING_PATHS = tuple(_INFERENCE / name if name == "engines" else _INFERENCE / f"{name}.py" for name in _ANSWERING)
 _TIMING = (_INFERENCE / "answerer.py", _INFERENCE / "contest.py")
 # SmolLM2-135M on two idle cores (`make bench ONLY=answering`): 20 s and 0.054 s a question with vLLM, 7 s and 0.176 s
-# with transformers. With an adapter, on one core, a question took vLLM 2.4 s and transformers 0.6 s.
+# with transformers.
 _WORTH_LOADING_VLLM = 100
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -210,8 +210,11 @@ def make_job(
     target: Target, questions: Path, resolved: Resolved | None, *, engine: str | None, mode: str | None, dtype: str,
     max_length: int | None, count: int, workers: int | None = None, tensor_parallel: int | None = None,
     limit: int | None = None, tasks: tuple[str, ...] = (), tracks: tuple[int, ...] = (), contest: bool = False,
+    mergeable: bool = False,
 ) -> Job:  # fmt: skip
     """The evaluation of ``target`` on ``count`` chosen questions of a file or folder, in a folder named after both.
+
+    ``mergeable``: an adapter is merged before vLLM loads it where that is faster (``eval.merged``).
 
     Where it is answered, here or on Ray, is no part of what the answers depend on: one may go on where the other was.
     """
@@ -220,7 +223,7 @@ def make_job(
     if on_ray and contest:
         raise click.UsageError("--contest asks 16 questions at a time, on the clock: there is nothing for Ray to share")
     gpus, mode = gpus_on_ray(chosen) if on_ray else gpus_for(chosen), str(chosen.mode)
-    auto = "vllm" if gpus != 0 or _needs_vllm(target, count) else "transformers"
+    auto = "vllm" if gpus != 0 or _needs_vllm(target, count, mergeable and not on_ray) else "transformers"
     engine = auto if chosen.engine == "auto" else chosen.engine
     length = longest(str(target.model), max_length)
     answers = {
@@ -246,11 +249,14 @@ def make_job(
     )  # fmt: skip
 
 
-def _needs_vllm(target: Target, count: int) -> bool:
+def _needs_vllm(target: Target, count: int, mergeable: bool) -> bool:
     """Without a GPU: for models in 4 bit, which transformers does not read there, and for many questions."""
-    if "quantization_config" in read_json(model_files(str(target.model), ["config.json"])["config.json"]):
-        return True
-    return target.adapter is None and count >= _WORTH_LOADING_VLLM
+    return is_quantised(target.model) or (count >= _WORTH_LOADING_VLLM and (mergeable or target.adapter is None))
+
+
+def is_quantised(model: Path) -> bool:
+    """Whether its weights are stored in 4 or 8 bit."""
+    return "quantization_config" in read_json(model_files(str(model), ["config.json"])["config.json"])
 
 
 def run_in_serve(module: str, text: str, model: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,8 +14,18 @@ import click
 from axolotl_configs.render import Resolved
 from inference.job import Job
 from inference.questions import read_questions
-from recipe.cli.answering import chosen_target, engine_options, held_out, make_job, run_in_serve, target_options
+from postprocess.plan import Job as MergeJob
+from recipe.cli.answering import (
+    chosen_target,
+    engine_options,
+    held_out,
+    is_quantised,
+    make_job,
+    run_in_serve,
+    target_options,
+)
 from recipe.cli.common import console, examples, say
+from recipe.cli.postprocessing import ensure_produced
 from recipe.cli.table import contest_tables, read_scores, remarks, tasks_table, tracks_table
 from recipe.lock import locked
 from recipe.paths import shown
@@ -71,7 +85,7 @@ def command(
     job = make_job(
         target, file, resolved,
         engine=engine, workers=workers, tensor_parallel=tensor_parallel, mode=mode, dtype=dtype,
-        max_length=max_length, count=count, limit=limit, tasks=tasks, tracks=tracks, contest=contest,
+        max_length=max_length, count=count, limit=limit, tasks=tasks, tracks=tracks, contest=contest, mergeable=True,
     )  # fmt: skip
     ensure_evaluated(job)
     show_scores(Path(job.folder))
@@ -85,7 +99,34 @@ def ensure_evaluated(job: Job) -> None:
         if job.step.is_done():
             say(f"eval: {shown(folder)} is done and up to date")
             return
-        run_in_serve("inference.job", job.to_json(), Path(job.model))
+        with merged(job) as ready:
+            run_in_serve("inference.job", ready.to_json(), Path(ready.model))
+
+
+@contextmanager
+def merged(job: Job) -> Iterator[Job]:
+    """The job; where vLLM answers on a CPU, its adapter is merged into the base for as long as it is asked.
+
+    SmolLM2-135M's takes a second, and saves vLLM's LoRA, which takes many times as long for an answer there.
+
+    Raises:
+        RecipeError: what ``postprocess.produce`` refuses.
+    """
+    if job.engine != "vllm" or job.gpus != 0 or job.workers is not None or not job.adapter:
+        yield job
+    elif not job.alpha:
+        yield replace(job, adapter=None)
+    elif is_quantised(Path(job.model)):
+        yield job
+    else:
+        folder = Path(job.folder) / ".merged"
+        shutil.rmtree(folder, ignore_errors=True)  # a killed attempt's
+        out = folder / f"merged-{job.alpha:g}"
+        try:
+            ensure_produced(MergeJob(job.model, [str(out)], [job.adapter], [[job.alpha]]))
+            yield replace(job, model=str(out), adapter=None)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def show_scores(folder: Path) -> None:

@@ -1,0 +1,75 @@
+"""On a CPU vLLM is given a merged model in the place of an adapter, for as long as it answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from inference.job import Job
+from recipe.checkpoint import SINGLE
+from recipe.cli import root
+from recipe.cli.answering import Target, make_job
+from recipe.cli.common import RAY
+from recipe.cli.eval import merged
+from tests.postprocess.checkpoints import write_adapter, write_model
+from tests.recipe.test_answering import with_gpus
+
+
+@pytest.fixture
+def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
+    with_gpus(0, monkeypatch)
+    write_model(tmp_path / "base", max_position_embeddings=1024)
+    write_adapter(tmp_path / "adapter")
+    (tmp_path / "questions.json").write_text("[]")
+    return Target("adapter-0.5", "v8, 0.5", tmp_path / "base", tmp_path / "adapter", 0.5)
+
+
+def job(target: Target, *, count: int = 100, mergeable: bool = True, engine: str | None = None) -> Job:
+    made = make_job(
+        target, target.model.parent / "questions.json", None,
+        engine=engine, mode=None, dtype="auto", max_length=None, count=count, mergeable=mergeable,
+    )  # fmt: skip
+    return replace(made, folder=str(target.model.parent / "results"))
+
+
+def test_many_questions_are_worth_a_merge(target: Target) -> None:
+    assert [job(target, count=count).engine for count in (99, 100)] == ["transformers", "vllm"]
+    assert job(target, mergeable=False).engine == "transformers"
+    assert job(target, engine=RAY).engine == "transformers"  # a worker has no folder of ours to merge in
+
+
+def test_the_merged_model_is_there_for_as_long_as_it_is_asked(target: Target) -> None:
+    base, folder = target.model, target.model.parent
+    command = ["merge", "--base", str(base), "--add", str(target.adapter), "--alpha", "0.5", "--out", str(folder / "m")]
+    assert CliRunner(env={"ALPHA": ""}).invoke(root, command).exit_code == 0
+    (folder / "results" / ".merged" / "half").mkdir(parents=True)  # a killed attempt's
+    with pytest.raises(KeyboardInterrupt), merged(job(target)) as ready:
+        assert ready.adapter is None and Path(ready.model).is_relative_to(ready.folder)
+        written = (Path(ready.model) / SINGLE).read_bytes()
+        assert written == (folder / "m" / SINGLE).read_bytes() != (base / SINGLE).read_bytes()
+        raise KeyboardInterrupt
+    assert list((folder / "results").iterdir()) == []
+
+
+@pytest.mark.parametrize("how", [{"gpus": 1}, {"workers": 2}, {"engine": "transformers"}, {"adapter": None}])
+def test_other_engines_take_the_adapter_itself(target: Target, how: dict[str, object]) -> None:
+    given = replace(job(target), **how)  # type: ignore[arg-type]
+    with merged(given) as ready:
+        assert ready is given
+
+
+def test_the_base_needs_no_merge(target: Target) -> None:
+    given = job(replace(target, alpha=0.0))
+    with merged(given) as ready:
+        assert ready == replace(given, adapter=None)
+
+
+def test_a_base_in_4_bit_keeps_its_adapter_beside_it(target: Target) -> None:
+    stated = target.model / "config.json"
+    stated.write_text(stated.read_text().replace("{", '{"quantization_config": {}, ', 1))
+    given = job(target, count=1)
+    with merged(given) as ready:
+        assert given.engine == "vllm" and ready is given
