@@ -148,8 +148,8 @@ push-%: $(CORE)  ## push-BLEND: what would go to the Hugging Face hub, and its c
 	@$(RECIPE) push $* $(if $(WHAT),--what $(WHAT)) $(if $(TO),--to $(TO)) $(if $(PUBLIC),--public) $(if $(CARD),--card) $(if $(YES),--yes)
 
 .PHONY: sample-data
-sample-data: $(CORE)  ## the invented sample shop as raw files in data/sample (SCALE=1)
-	@$(RECIPE) sample-data --scale $(or $(SCALE),1)
+sample-data: $(CORE)  ## the invented sample shop as raw files in data/sample (SCALE=4)
+	@$(RECIPE) sample-data $(if $(SCALE),--scale $(SCALE))
 
 ##@ Environments (made when first needed; reinstalled only when the content of their requirements changes)
 .PHONY: env-core env-train

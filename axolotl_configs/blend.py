@@ -74,7 +74,10 @@ def scaled(portions: Sequence[Portion], rows: int | None) -> tuple[Portion, ...]
     if rows is None or total <= rows:
         return tuple(portions)
     if rows < len(portions):
-        raise RecipeError(f"rows={rows} is less than one row for each of the {len(portions)} datasets")
+        raise RecipeError(
+            f"{rows} rows are fewer than one for each of the {len(portions)} datasets",
+            way_out="raise `rows`, and of a blend with a parent `second_round_rows`, in the profile or in SET",
+        )
     counts = apportion([portion.rows for portion in portions], rows)
     return tuple(replace(portion, rows=count) for portion, count in zip(portions, counts, strict=True))
 

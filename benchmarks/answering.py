@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from benchmarks.answering_peer import ASKED
 from benchmarks.measure import Cost, Result, cost
 from inference.job import Job
 from inference.predictions import PREDICTIONS
@@ -19,7 +20,7 @@ from recipe.paths import ROOT, RUNS, VENVS
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 QUESTIONS = RUNS / "cpu" / "questions" / "test.parquet"
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-SWEPT = 3  # questions of each dataset for every weight of a sweep; else all that `recipe reproduce` asks
+SWEPT = 3  # questions of each dataset for every weight of a sweep; else ASKED
 TIMES_LOOP, NOT_SLOWER, TIMES_ONE = 6.0, 1.0, 5.2
 
 
@@ -68,7 +69,7 @@ def _peer(what: str, folder: Path) -> tuple[float, list[str]]:
 def _job(folder: Path, engine: str, mode: str) -> Job:
     return Job(
         label="benchmark", folder=str(folder), questions=str(QUESTIONS), inputs={"answers": [engine, mode]},
-        model=str(MODEL), engine=engine, mode=mode,
+        model=str(MODEL), engine=engine, mode=mode, limit=ASKED,
     )  # fmt: skip
 
 

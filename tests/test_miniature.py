@@ -40,7 +40,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(CONFIGS, folder / "configs", ignore=shutil.ignore_patterns("__pycache__"))
     profile = folder / "configs" / "profiles" / "cpu.yaml"
     text = profile.read_text().replace("models/SmolLM2-135M-Instruct", str(folder / "pico"))
-    text = text.replace("embedded: true ", "embedded: false ").replace("rows: 800 ", f"rows: {4 * STEPS} ")
+    text = text.replace("embedded: true ", "embedded: false ").replace("rows: 1200 ", f"rows: {4 * STEPS} ")
     text = text.replace("val_rows: 65", "val_rows: 39").replace("save_steps: 0.2", "save_steps: 4")
     profile.write_text(text)
     return folder

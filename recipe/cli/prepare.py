@@ -33,6 +33,7 @@ from recipe.paths import CACHE, EMBEDDED, ROOT, SAMPLE, SYNTHESIS, shown
 from recipe.progress import Meter, timed
 from recipe.runs import Run
 
+SCALE, SEED = 4.0, 2024  # of the sample shop: 40 held-out questions of most datasets
 _TRIES = 3
 _BUILDERS = ROOT / "dataset_builders"
 
@@ -67,11 +68,11 @@ def ensure_raw(data: Path | None) -> Path:
         return data
     say("no DATA=/folder given: using the invented sample shop (not the published files)")
     with locked(SAMPLE.parent, wait=True):
-        write_sample(SAMPLE, scale=1.0, seed=2024)
+        write_sample(SAMPLE)
     return SAMPLE
 
 
-def write_sample(folder: Path, *, scale: float, seed: int) -> None:
+def write_sample(folder: Path, *, scale: float = SCALE, seed: int = SEED) -> None:
     """The sample shop at ``folder``, unless these very files are there."""
     from dataset_builders import sample_shop
 

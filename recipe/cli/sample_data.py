@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from recipe.cli.common import examples
-from recipe.cli.prepare import write_sample
+from recipe.cli.prepare import SCALE, SEED, write_sample
 from recipe.lock import locked
 from recipe.paths import SAMPLE, shown
 
@@ -18,12 +18,12 @@ from recipe.paths import SAMPLE, shown
 )
 @click.option(
     "--scale",
-    default=1.0,
+    default=SCALE,
     show_default=True,
     type=click.FloatRange(min=0.01),
     help="Size; 1 is thousands of rows.",
 )
-@click.option("--seed", default=2024, show_default=True, help="Another seed, another shop.")
+@click.option("--seed", default=SEED, show_default=True, help="Another seed, another shop.")
 @click.option("--out", default=SAMPLE, show_default="data/sample", type=click.Path(path_type=Path), help="Folder.")
 def command(scale: float, seed: int, out: Path) -> None:
     """Write a coherent invented shop in the raw formats in which the seven sources are published."""
