@@ -150,7 +150,7 @@ def test_all_mistakes_of_a_file_are_reported_at_once(configs: Path) -> None:
 def test_scaling_keeps_every_dataset_and_hits_the_total(rows: list[int], total: int) -> None:
     portions = [Portion(str(i), n, "", "") for i, n in enumerate(rows)]
     if total < len(portions) and total < sum(rows):
-        with pytest.raises(RecipeError, match="less than one row"):
+        with pytest.raises(RecipeError, match="fewer than one for each"):
             scaled(portions, total)
         return
     found = [portion.rows for portion in scaled(portions, total)]
