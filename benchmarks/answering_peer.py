@@ -18,6 +18,8 @@ from inference.questions import read_questions
 from inference.rules import Mode, Rules
 from recipe.chat import ChatTokenizer
 
+ASKED = 12  # questions of each dataset: one at a time, all of them would take seven minutes
+
 
 def loop(model: str, requests: list[Request], chat: ChatTokenizer) -> list[str]:
     """``model.generate``, one question at a time, with the decoding rules."""
@@ -67,7 +69,6 @@ def adapter(model: str, out: str) -> None:
     get_peft_model(AutoModelForCausalLM.from_pretrained(model), shape).save_pretrained(out)
 
 
-ASKED = 12  # questions of each dataset: one at a time, all of them would take seven minutes
 _began = 0.0
 
 
