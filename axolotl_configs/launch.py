@@ -88,9 +88,8 @@ def prepare_folder(step: Step) -> None:
     Nothing that took hours is ever deleted: a folder trained with other inputs is renamed ``train.1``, ``train.2``.
     """
     folder = step.folder
-    started = _read_json(folder / "started.json")
     trained = (folder / WEIGHTS).exists() or any(folder.glob("checkpoint-*"))
-    if trained and (started is None or started.get("key") != step.key):
+    if trained and not goes_on(step):
         number = 1
         while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
             number += 1
@@ -101,6 +100,11 @@ def prepare_folder(step: Step) -> None:
         if not is_whole(checkpoint):
             print(f"removing {shown(checkpoint)}: it was cut off while being written", flush=True)
             shutil.rmtree(checkpoint)
+
+
+def goes_on(step: Step) -> bool:
+    """Whether what lies in the step's folder was begun with the same inputs."""
+    return (_read_json(step.folder / "started.json") or {}).get("key") == step.key
 
 
 def is_whole(checkpoint: Path) -> bool:

@@ -1,7 +1,7 @@
 """Template + profile + blend + SET -> one axolotl YAML, in which every changed key says who changed it.
 
 Layers, last word wins: ``recipe.yaml.j2``, the profile's ``axolotl:``, the blend's ``axolotl:``, SET.
-Setting a key to null removes it.
+Setting a key to null removes it. On another number of GPUs than the profile's its rows a step are split anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from ruamel.yaml.comments import CommentedMap
 
 from axolotl_configs.blend import Portion, ResolvedBlend, resolve_blend, scaled
 from axolotl_configs.check import check_combinations, check_keys, known_keys
-from axolotl_configs.schema import Profile, load, load_profile
+from axolotl_configs.estimate import rows_a_step
+from axolotl_configs.schema import Hardware, Profile, load, load_profile
 from recipe.errors import RecipeError, did_you_mean
 from recipe.jinja import environment, explained
 from recipe.paths import CONFIGS, ROOT, shown
@@ -36,10 +37,13 @@ class Resolved:
     """All that decides a run, before anything has run.
 
     Attributes:
+        profile: as its files and SET say, but ``hardware.gpus`` is the number that the run takes.
         blend: as its files say, at full size.
         portions: the blend's datasets with the rows this profile takes.
         parent: the run whose adapter a second round starts from.
+        processes: of the training, one a GPU, or on CPUs.
         axolotl: the settings, plain.
+        lasting: the same on the profile's own number of GPUs: what a run is known by, which goes on on more or fewer.
         yaml: the same as text, with comments.
         changed: for every key that is not the template's, the ``file:line`` that set it.
     """
@@ -49,7 +53,9 @@ class Resolved:
     blend: ResolvedBlend
     portions: tuple[Portion, ...]
     seed: int
+    processes: int
     axolotl: dict[str, Any]
+    lasting: dict[str, Any]
     yaml: str
     changed: dict[str, str]
     parent: Run | None
@@ -76,13 +82,19 @@ def parse_set(text: str) -> dict[str, Any]:
 
 
 def resolve(
-    blend_name: str, profile_name: str, overrides: Mapping[str, Any], known_datasets: Collection[str]
+    blend_name: str,
+    profile_name: str,
+    overrides: Mapping[str, Any],
+    known_datasets: Collection[str],
+    there: int | None = None,
 ) -> Resolved:
     """Everything from names to one checked axolotl YAML, in well under a second.
 
     Args:
         overrides: from ``parse_set``.
         known_datasets: the names the builders provide.
+        there: GPUs, or processes that a launcher starts, if not as many as the profile says; of them are taken as many
+            as divide the profile's rows a step.
 
     Raises:
         RecipeError: anything wrong in any of the files, with file, line and way out.
@@ -94,18 +106,26 @@ def resolve(
     seed = overrides.get("seed", blend.seed)
     portions = scaled(blend.portions, _most_rows(profile, blend))
     parent = _parent(blend, run, overrides, known_datasets)
+    layers = _layers(blend, profile, profile_file, overrides)
     document = _render(profile, run, parent, seed)
     lines = dict(document.lc.data)
-    changed = _overlay(document, _layers(blend, profile, profile_file, overrides))
+    changed = _overlay(document, layers)
 
     def where(key: str) -> str:
         template_line = lines.get(key, [0])[0] + 1
         return changed.get(key, f"{shown(CONFIGS / TEMPLATE)} (rendered line {template_line})")
 
-    settings = plain(document)
-    check_keys(settings, where, also_known=_OURS)
-    check_combinations(settings, profile.hardware.gpus, where)
-    return Resolved(run, profile, blend, portions, seed, settings, _text(document, changed), changed, parent)
+    lasting = plain(document)
+    check_keys(lasting, where, also_known=_OURS)
+    check_combinations(lasting, profile.hardware.gpus, where)
+    processes = max(1, profile.hardware.gpus)
+    if there and there != processes:
+        processes, layer = _split(lasting, profile.hardware, there)
+        profile = _on(profile, processes)
+        document = _render(profile, run, parent, seed)  # anew: DeepSpeed is a matter of how many there are
+        changed = _overlay(document, [*layers, layer])
+    settings, text = plain(document), _text(document, changed)
+    return Resolved(run, profile, blend, portions, seed, processes, settings, lasting, text, changed, parent)
 
 
 def relative(path: Path) -> str:
@@ -125,6 +145,11 @@ def _with_overrides(profile: Profile, file: YamlFile, overrides: Mapping[str, An
         return load(Profile, file, {**file.data, **ours})
     except RecipeError as error:
         raise RecipeError(error.what, where="SET") from error
+
+
+def _on(profile: Profile, processes: int) -> Profile:
+    gpus = processes if profile.hardware.gpus else 0
+    return profile.model_copy(update={"hardware": profile.hardware.model_copy(update={"gpus": gpus})})
 
 
 def _most_rows(profile: Profile, blend: ResolvedBlend) -> int | None:
@@ -177,13 +202,31 @@ def _render(profile: Profile, run: Run, parent: Run | None, seed: int) -> Commen
 
 @dataclass(frozen=True)
 class _Layer:
-    """Settings that override what came before, and where each of them is written."""
+    """Settings that override what came before, and where each of them is written: in a file, or in words."""
 
     settings: Mapping[str, Any]
-    file: YamlFile | None  # None: SET
+    file: YamlFile | None = None
+    words: str = "SET"
 
     def where(self, key: str) -> str:
-        return self.file.where("axolotl", key) if self.file else "SET"
+        return self.file.where("axolotl", key) if self.file else self.words
+
+
+def _split(settings: Mapping[str, Any], hardware: Hardware, there: int) -> tuple[int, _Layer]:
+    """A profile's rows a step over the most processes, ``there`` at most, that share them evenly.
+
+    Each takes as many rows at once as the profile says, or fewer, and the rest one after another. A step sees the same
+    rows on any number of GPUs: the learning rate stays right, and a run may go on on more or fewer.
+    """
+    made = max(1, hardware.gpus)
+    rows = rows_a_step(settings, made)
+    processes = max(count for count in range(1, there + 1) if rows % count == 0)
+    each, micro = rows // processes, settings.get("micro_batch_size", 1)
+    micro = max(size for size in range(1, micro + 1) if each % size == 0)
+    wanted = {"micro_batch_size": micro, "gradient_accumulation_steps": each // micro}
+    changed = {key: value for key, value in wanted.items() if settings.get(key, 1) != value}
+    what = "GPUs" if hardware.gpus else "processes"
+    return processes, _Layer(changed, words=f"{what}: {processes} instead of {made}, still {rows} rows a step")
 
 
 def _layers(
@@ -191,7 +234,7 @@ def _layers(
 ) -> list[_Layer]:
     from_blends = [_Layer(file.data.get("axolotl", {}), file) for file in reversed(blend.files)]
     from_set = {key: value for key, value in overrides.items() if key not in _OURS | {"parent"}}
-    return [_Layer(profile.axolotl, profile_file), *from_blends, _Layer(from_set, None)]
+    return [_Layer(profile.axolotl, profile_file), *from_blends, _Layer(from_set)]
 
 
 def _overlay(document: CommentedMap, layers: list[_Layer]) -> dict[str, str]:

@@ -46,10 +46,11 @@ class Blend(_Strict):
 
 
 class Hardware(_Strict):
-    """The least a machine must have for a profile to be chosen for it."""
+    """The least a machine must have for a profile to be chosen for it; asked for by name, it takes fewer GPUs, too."""
 
-    gpus: Annotated[int, Field(ge=0)]
+    gpus: Annotated[int, Field(ge=0)]  # that its rows a step are counted for; render.py splits them over what is there
     gpu_memory_gib: Annotated[float, Field(ge=0)] = 0
+    capability: Annotated[float, Field(ge=0)] = 8.0  # NVIDIA's compute capability: bf16 begins with 8.0
     card: str | None = None  # a name of known/gpus.yaml, for `recipe plan` alone
 
 

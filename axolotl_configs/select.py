@@ -1,42 +1,120 @@
-"""Which profile a machine gets when nobody names one."""
+"""Which profile a machine gets when nobody names one, what it lacks for one that is named, and its GPUs to train on."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from axolotl_configs.schema import Hardware, find, load_profile, names
 from recipe.errors import RecipeError
-from recipe.hardware import Machine
+from recipe.hardware import Device, Machine
+
+# What PyPI's torch 2.13 is built for: CUDA 13.0, which has dropped the GPUs before Turing (capability 7.5) and needs
+# driver 580 (NVIDIA, release notes of CUDA Toolkit 13.0).
+CUDA, DRIVER, OLDEST = 13.0, 580, 7.5
 
 
 def choose(machine: Machine, wanted: str | None) -> tuple[str, str]:
-    """The profile's name and, in words, why it: the one asked for, or the most demanding one that fits."""
+    """The profile's name and, in words, why it: the one asked for, or the most demanding one that fits.
+
+    Raises:
+        RecipeError: no such profile; or none was asked for, and the GPUs are large enough for one, but too old.
+    """
     if wanted:
         find("profiles", wanted, "PROFILE")
         return wanted, "asked for"
-    profiles = [(name, load_profile(name)[0]) for name in names("profiles")]
-    fitting = [(name, profile) for name, profile in profiles if fits(machine, profile.hardware)]
-    # Of equals, the one that includes no other: a variant is taken only where it is asked for.
-    rank = {name: (p.hardware.gpus, p.hardware.gpu_memory_gib, p.include is None) for name, p in fitting}
+    profiles = {name: load_profile(name)[0] for name in names("profiles")}
+    # The larger card first: it takes the larger model, on however many of them. Of equals, the profile that includes no
+    # other: a variant is taken only where it is asked for.
+    rank = {
+        name: (p.hardware.gpu_memory_gib, p.hardware.capability, p.hardware.gpus, p.include is None)
+        for name, p in profiles.items()
+        if fits(machine, p.hardware)
+    }
     name = max(rank, key=lambda known: rank[known])
-    return name, f"chosen for this machine: {machine}; PROFILE=... overrides"
+    why = f"chosen for this machine: {machine}"
+    if machine.gpus and not profiles[name].hardware.gpus:
+        smallest = min(p.hardware.gpu_memory_gib for p in profiles.values() if p.hardware.gpus)
+        _require_young(machine, smallest, f"PROFILE={name} trains on the CPU")
+        why += ", whose GPUs are for no profile of `recipe list`"
+    return name, f"{why}; PROFILE=... overrides"
 
 
 def require_gpus(machine: Machine, name: str, needed: Hardware) -> None:
-    """Refuses to train on a machine without what the profile cannot do without.
+    """Refuses to train on a machine without what the profile cannot do without; one message, with the way out.
 
-    Fewer or smaller GPUs than the profile names are the user's to try; none at all cannot work.
+    Fewer GPUs than the profile names are enough: each takes more rows then (``render.resolve``).
 
     Raises:
-        RecipeError: the profile needs GPUs, and there is none.
+        RecipeError: no GPU, a driver or GPUs that are too old, or GPUs that are too small.
     """
-    if needed.gpus and not machine.gpu_names:
+    if not needed.gpus:
+        return
+    wanted = f"profile {name} trains on {needed.gpus} GPU(s) of {needed.gpu_memory_gib:g} GiB"
+    leave_out = "leave PROFILE out to get the profile that fits, or run it on such a machine"
+    if not machine.gpus:
+        raise RecipeError(f"{wanted}; here: {machine}", where="PROFILE", way_out=leave_out)
+    _require_driver(machine)
+    _require_young(machine, 0, "PROFILE=cpu trains a small model on the CPU")
+    if fitting(machine, needed):
+        return
+    if all(gpu.memory_gib < needed.gpu_memory_gib for gpu in machine.gpus):
+        raise RecipeError(f"{wanted}; the GPUs here are smaller: {machine}", where="PROFILE", way_out=leave_out)
+    best = max(gpu.capability for gpu in machine.gpus)
+    raise RecipeError(
+        f"profile {name} needs GPUs of compute capability {needed.capability} (bf16 begins with 8.0), these have "
+        f"{best}: {machine}",
+        where="PROFILE",
+        way_out=leave_out,
+    )
+
+
+def _require_driver(machine: Machine) -> None:
+    """What the driver's library runs decides; where it does not say, the driver's version."""
+    major = re.match(r"\d+", machine.driver)
+    too_old = machine.cuda < CUDA if machine.cuda is not None else major is not None and int(major[0]) < DRIVER
+    if too_old:
+        runs = f" (it runs CUDA {machine.cuda})" if machine.cuda is not None else ""
         raise RecipeError(
-            f"profile {name} trains on {needed.gpus} GPU(s) of {needed.gpu_memory_gib:.0f} GiB; here: {machine}",
-            where="PROFILE",
-            way_out="leave PROFILE out to get the profile that fits, or run it on such a machine",
+            f"the NVIDIA driver {machine.driver} is too old{runs}: torch is built for CUDA {CUDA}",
+            where="nvidia-smi",
+            way_out=f"install driver {DRIVER} or newer, or on a data-centre GPU NVIDIA's package cuda-compat-13-0",
         )
+
+
+def _require_young(machine: Machine, memory_gib: float, way_out: str) -> None:
+    """Refuses GPUs of at least ``memory_gib`` that torch has no code for."""
+    large = [gpu for gpu in machine.gpus if gpu.memory_gib >= memory_gib]
+    if large and all(gpu.capability < OLDEST for gpu in large):
+        raise RecipeError(
+            f"the GPUs here are too old: {machine}; torch for CUDA {CUDA} has code for compute capability {OLDEST} and "
+            f"newer, these have {max(gpu.capability for gpu in large)}",
+            where="nvidia-smi",
+            way_out=way_out,
+        )
+
+
+def fitting(machine: Machine, needed: Hardware) -> list[Device]:
+    """The GPUs that are as large and as new as a profile asks for; none for a profile without."""
+    if not needed.gpus:
+        return []
+    return [
+        gpu for gpu in machine.gpus if gpu.memory_gib >= needed.gpu_memory_gib and gpu.capability >= needed.capability
+    ]
 
 
 def fits(machine: Machine, needed: Hardware) -> bool:
     """Whether the machine has at least what a profile asks for."""
-    big_enough = [memory for memory in machine.gpu_memory_gib if memory >= needed.gpu_memory_gib]
-    return len(big_enough) >= needed.gpus
+    return len(fitting(machine, needed)) >= needed.gpus
+
+
+def launched(arguments: Sequence[str]) -> int | None:
+    """Processes that the user's own launcher starts on all machines, from its arguments; None where they do not say."""
+    text = " ".join(arguments)
+    each, nodes, together = (
+        re.search(rf"--{name}[= ](\d+)(?:\s|$)", text)
+        for name in ("nproc[-_]per[-_]node", "nnodes", "num[-_]processes")
+    )
+    if each:
+        return int(each[1]) * (int(nodes[1]) if nodes else 1)
+    return int(together[1]) if together else None

@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from recipe.errors import RecipeError
 from recipe.hardware import this_machine
 
 if TYPE_CHECKING:
@@ -75,16 +76,49 @@ def spread_options(function: F) -> F:
     return options[0](options[1](function))
 
 
-def resolve_run(blend: str, profile: str | None, overrides: str) -> Resolved:
-    """Resolves a run and prints, as the first line, which profile it has and why."""
+def resolve_run(blend: str, profile: str | None, overrides: str, launch: Sequence[str] | None = None) -> Resolved:
+    """Resolves a run and prints, as the first line, which profile it has and why.
+
+    A profile that is asked for is shown and planned as it is, on any machine. One that this machine gets is resolved
+    for the GPUs that are here, and so is any that is trained.
+
+    Args:
+        launch: of a training, its launcher's arguments; None for all else.
+
+    Raises:
+        RecipeError: see ``choose`` and ``resolve``; or the launcher's processes do not divide the rows of a step.
+    """
     # Here, not above: building the schema takes a tenth of a second, which commands without a BLEND need not wait for.
     from axolotl_configs.render import parse_set, resolve
-    from axolotl_configs.select import choose
+    from axolotl_configs.schema import load_profile
+    from axolotl_configs.select import choose, fitting, launched
     from dataset_builders.task import task_names
 
-    name, reason = choose(this_machine(), profile or None)
+    machine = this_machine()
+    name, reason = choose(machine, profile or None)
     click.echo(f"profile {name} ({reason})", err=True)
-    return resolve(blend, name, parse_set(overrides), task_names())
+    asked = launched(launch or ())
+    here = not profile or launch is not None
+    there = asked or (len(fitting(machine, load_profile(name)[0].hardware)) if here else 0)
+    resolved = resolve(blend, name, parse_set(overrides), task_names(), there or None)
+    _say_how_many(resolved, there, asked)
+    return resolved
+
+
+def _say_how_many(resolved: Resolved, there: int, asked: int | None) -> None:
+    """Where not all GPUs can be taken, or the launcher's processes do not share a step evenly."""
+    from axolotl_configs.estimate import rows_a_step
+
+    if not there or resolved.processes == there:
+        return
+    rows = rows_a_step(resolved.axolotl, resolved.processes)
+    if asked:
+        raise RecipeError(
+            f"{asked} processes do not divide the {rows} rows of a step",
+            where="LAUNCH",
+            way_out=f'start {resolved.processes} of them, or SET="gradient_accumulation_steps=..."',
+        )
+    say(f"trains on {resolved.processes} of the {there} GPUs: {there} do not divide the {rows} rows of a step")
 
 
 def say(line: str) -> None:

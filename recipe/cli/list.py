@@ -9,21 +9,26 @@ from axolotl_configs.schema import load_profile, load_tracks, names
 from axolotl_configs.select import choose
 from dataset_builders.task import load_task, task_names
 from recipe.cli.common import console, examples, table
+from recipe.errors import RecipeError
 from recipe.hardware import this_machine
 
 
 @click.command("list", epilog=examples("recipe list"))
 def command() -> None:
     """List the blends, profiles and datasets there are, and the winners' choice per track."""
-    chosen, reason = choose(this_machine(), None)
+    try:
+        chosen = "{} is {}".format(*choose(this_machine(), None))
+    except RecipeError as error:
+        chosen = str(error.what)  # the GPUs are too old for any
     blends = table("blends", "blend", "datasets", "rows", "starts from", "why", right=("datasets", "rows"))
     for name in names("blends"):
         blend = resolve_blend(name, task_names())
         blends.add_row(name, str(len(blend.portions)), f"{blend.rows:,}", blend.parent or "the base", blend.why)
-    profiles = table(f"profiles ({chosen} is {reason})", "profile", "model", "GPUs", "why")
+    profiles = table(f"profiles ({chosen})", "profile", "model", "GPUs, capability", "why")
     for name in names("profiles"):
         profile, _ = load_profile(name)
-        gpus = f"{profile.hardware.gpus} x {profile.hardware.gpu_memory_gib:.0f} GiB" if profile.hardware.gpus else "-"
+        needed = profile.hardware
+        gpus = f"{needed.gpus} x {needed.gpu_memory_gib:g} GiB, {needed.capability}" if needed.gpus else "-"
         profiles.add_row(name, profile.base_model, gpus, profile.why)
     datasets = table("datasets", "dataset", "type", "source", "track", "what")
     for name in task_names():

@@ -5,6 +5,7 @@ The only place that knows both how a run is configured and how its data are buil
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from axolotl_configs import launch
 from axolotl_configs.architecture import Architecture, model_config
 from axolotl_configs.estimate import check_fits, training_bytes
 from axolotl_configs.render import Resolved
-from axolotl_configs.select import require_gpus
+from axolotl_configs.select import fitting, require_gpus
 from recipe import manifest
 from recipe.adapter import CONFIG
 from recipe.atomic import require_free
@@ -23,7 +24,7 @@ from recipe.cli.common import say
 from recipe.cli.prepare import DataFrom, ensure_data
 from recipe.environments import python
 from recipe.errors import RecipeError
-from recipe.hardware import this_machine
+from recipe.hardware import Machine, this_machine
 from recipe.lock import locked
 from recipe.manifest import Step
 from recipe.models import is_local
@@ -34,7 +35,8 @@ from recipe.runs import Run
 
 def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str]) -> launch.Trained:
     """The whole of ``recipe train``: model, data, preflight, axolotl; skipped when it is done already."""
-    require_gpus(this_machine(), resolved.run.profile, resolved.profile.hardware)
+    machine = this_machine()
+    require_gpus(machine, resolved.run.profile, resolved.profile.hardware)
     with locked(resolved.run.folder) as lock:
         folder = ensure_data(resolved, data)
         step = Step(resolved.run.train, "train", _train_inputs(resolved, folder))
@@ -42,9 +44,11 @@ def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str
             say(f"train: {shown(step.folder)} is done and up to date, nothing to do")
             return launch.read_result(step.folder)
         python("train")  # says how to install it, before anything else is tried
-        _preflight(resolved)
+        _preflight(resolved, step)
         progress = TrainingProgress()
         with progress.meter:
+            if machine.gpus:
+                os.environ["CUDA_VISIBLE_DEVICES"] = visible(machine, resolved, launch_args)
             gpus, offline = resolved.profile.hardware.gpus, is_local(resolved.profile.base_model)
             job = launch.Job(resolved.yaml, gpus, launch_args, offline)
             return launch.train(step, job, progress.on_event, lock)
@@ -64,7 +68,7 @@ def _train_inputs(resolved: Resolved, data: Path) -> dict[str, Any]:
             way_out=" ".join([f"make train-{parent.blend}", *_set(parent)]),
         )
     return {
-        "axolotl": resolved.axolotl,
+        "axolotl": resolved.lasting,
         "data": {name: known["outputs"][name]["sha256"] for name in ("train.parquet", "val.parquet")},
         "base": base_manifest["outputs"] if base_manifest else resolved.profile.base_model,
         "parent": parent_manifest["outputs"] if parent_manifest else None,
@@ -77,12 +81,47 @@ def _set(run: Run) -> list[str]:
     return [f"SET={shlex.quote(' '.join(f'{key}={value}' for key, value in run.overrides))}"] if run.overrides else []
 
 
-def _preflight(resolved: Resolved) -> None:
-    """What would fail after minutes or hours, asked before: the disk, the model's length, the parent's shape."""
+def visible(machine: Machine, resolved: Resolved, launch_args: Sequence[str]) -> str:
+    """The GPUs that axolotl may see, for CUDA_VISIBLE_DEVICES: those of the run, no display's card, not one too many.
+
+    A CPU profile sees none: axolotl would put the model on the first. A launcher of the user's chooses among all that
+    fit.
+    """
+    fit = fitting(machine, resolved.profile.hardware)
+    return ",".join(gpu.uuid for gpu in (fit if launch_args else fit[: resolved.processes]))
+
+
+def require_same_split(resolved: Resolved, step: Step) -> None:
+    """ZeRO saves the optimiser's state in as many parts as there are GPUs, and loads it on as many only.
+
+    DeepSpeed 0.18 says so after the model is loaded ("a DP world size of 8 but the current world size is 4"); without
+    DeepSpeed transformers begins with an empty optimiser, without a word.
+
+    Raises:
+        RecipeError: the last checkpoint was saved in another number of parts.
+    """
+    whole = filter(launch.is_whole, step.folder.glob("checkpoint-*"))
+    checkpoint = max(whole, key=lambda path: path.stat().st_mtime, default=None)
+    if checkpoint is None or not launch.goes_on(step):
+        return
+    saved = len(list(checkpoint.glob("global_step*/*zero_pp_rank_*_optim_states.pt")))
+    now = resolved.processes if resolved.axolotl.get("deepspeed") else 0
+    if saved != now:
+        begun, going = (f"on {parts} GPUs with DeepSpeed" if parts else "without DeepSpeed" for parts in (saved, now))
+        raise RecipeError(
+            f"this training was begun {begun}, its optimiser's state cannot go on {going}",
+            where=shown(checkpoint),
+            way_out=f"show it as many GPUs again (CUDA_VISIBLE_DEVICES); to begin anew: mv {shown(step.folder)} aside",
+        )
+
+
+def _preflight(resolved: Resolved, step: Step) -> None:
+    """What would fail after minutes or hours, asked before: disk, length, checkpoints, the parent's shape."""
     config = model_config(resolved.profile.base_model)
     check_fits(resolved.axolotl, config)
     needed = training_bytes(resolved.axolotl, Architecture.of(config))
     require_free(resolved.run.folder, needed, "training (adapter and checkpoints)")
+    require_same_split(resolved, step)
     if not resolved.parent:
         return
     trained = read_json(resolved.parent.train / CONFIG)

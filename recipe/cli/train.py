@@ -41,7 +41,7 @@ def command(
     finished, it says so and does nothing. What stands after -- goes to `axolotl train`.
     """
     began = time.monotonic()
-    resolved = resolve_run(blend, profile, overrides)
+    resolved = resolve_run(blend, profile, overrides, axolotl_args)
     try:
         trained = ensure_trained(resolved, DataFrom(data, decontaminate), axolotl_args)
     except KeyboardInterrupt:

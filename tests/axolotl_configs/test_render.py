@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from axolotl_configs.estimate import rows_a_step
 from axolotl_configs.render import Resolved, parse_set, resolve
 from axolotl_configs.schema import load_tracks, names
 from dataset_builders.task import task_names
@@ -48,6 +49,30 @@ def test_the_recipe_is_the_published_one() -> None:
         "gradient_accumulation_steps": 4, "train_on_inputs": False,
     }  # fmt: skip
     assert {key: settings[key] for key in published} == published
+
+
+@pytest.mark.parametrize("profile", names("profiles"))
+@pytest.mark.parametrize("there", [1, 2, 3, 4, 6, 8, 16])
+def test_any_number_of_gpus_keeps_the_rows_of_a_step(profile: str, there: int) -> None:
+    made, split = run("v8", profile), resolve("v8", profile, {}, task_names(), there)
+    assert rows_a_step(split.axolotl, split.processes) == rows_a_step(made.axolotl, made.processes)
+    rows = rows_a_step(made.axolotl, made.processes)
+    assert split.processes == max(count for count in (1, 2, 4, 8, 16) if count <= min(there, rows))
+    assert (
+        split.lasting == made.axolotl == made.lasting and split.run == made.run
+    )  # the same run, however many there are
+    assert split.axolotl["micro_batch_size"] <= made.axolotl["micro_batch_size"]
+    assert yaml.safe_load(split.yaml) == split.axolotl
+    assert split.profile.hardware.gpus == (split.processes if made.profile.hardware.gpus else 0)
+
+
+def test_the_yaml_says_for_how_many_gpus_it_is() -> None:
+    four, one = (resolve("v8", "8xa100", parse_set("lora_r=8"), task_names(), there) for there in (4, 1))
+    line = "gradient_accumulation_steps: 8  # <- GPUs: 4 instead of 8, still 32 rows a step"
+    assert line in four.yaml and four.axolotl["deepspeed"] and "deepspeed" not in one.axolotl
+    assert four.axolotl["lora_r"] == 8 and four.changed["lora_r"] == "SET"
+    wider = resolve("v8", "8xa100", parse_set("micro_batch_size=3"), task_names(), 6)
+    assert (wider.processes, rows_a_step(wider.axolotl, 6)) == (6, 96)
 
 
 def test_tracks_name_blends_that_exist() -> None:

@@ -19,12 +19,12 @@ from recipe.cli.answering import Target, answer_settings, gpus_for, make_job
 from recipe.cli.common import RAY
 from recipe.cluster import ADDRESS
 from recipe.errors import RecipeError
-from recipe.hardware import Machine
+from recipe.hardware import Device, Machine
 from tests.conftest import edit
 
 
 def with_gpus(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(("a card",) * count, (80.0,) * count, 8, 64.0)
+    machine = Machine((Device("a card", 80.0),) * count, 8, 64.0)
     monkeypatch.setattr(answering, "this_machine", lambda: machine)
 
 
