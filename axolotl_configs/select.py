@@ -50,23 +50,20 @@ def require_gpus(machine: Machine, name: str, needed: Hardware) -> None:
     """
     if not needed.gpus:
         return
-    wanted = f"profile {name} trains on {needed.gpus} GPU(s) of {needed.gpu_memory_gib:g} GiB"
-    leave_out = "leave PROFILE out to get the profile that fits, or run it on such a machine"
-    if not machine.gpus:
-        raise RecipeError(f"{wanted}; here: {machine}", where="PROFILE", way_out=leave_out)
-    _require_driver(machine)
-    _require_young(machine, 0, "PROFILE=cpu trains a small model on the CPU")
-    if fitting(machine, needed):
-        return
-    if all(gpu.memory_gib < needed.gpu_memory_gib for gpu in machine.gpus):
-        raise RecipeError(f"{wanted}; the GPUs here are smaller: {machine}", where="PROFILE", way_out=leave_out)
-    best = max(gpu.capability for gpu in machine.gpus)
-    raise RecipeError(
-        f"profile {name} needs GPUs of compute capability {needed.capability} (bf16 begins with 8.0), these have "
-        f"{best}: {machine}",
-        where="PROFILE",
-        way_out=leave_out,
-    )
+    if machine.gpus:
+        _require_driver(machine)
+        _require_young(machine, 0, "PROFILE=cpu trains a small model on the CPU")
+        if fitting(machine, needed):
+            return
+    large = [gpu for gpu in machine.gpus if gpu.memory_gib >= needed.gpu_memory_gib]
+    if large:
+        best = max(gpu.capability for gpu in large)
+        what = f"profile {name} needs GPUs of compute capability {needed.capability}, these have {best}: {machine}"
+    else:
+        but = "the GPUs here are smaller" if machine.gpus else "here"
+        what = f"profile {name} trains on {needed.gpus} GPU(s) of {needed.gpu_memory_gib:g} GiB; {but}: {machine}"
+    way_out = "leave PROFILE out to get the profile that fits, or run it on such a machine"
+    raise RecipeError(what, where="PROFILE", way_out=way_out)
 
 
 def _require_driver(machine: Machine) -> None:

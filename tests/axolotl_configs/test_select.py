@@ -22,19 +22,20 @@ from recipe.cli.plan import asked_of
 from recipe.errors import RecipeError
 from recipe.hardware import Device, Machine
 
-# As nvidia-smi reports them: MiB and compute capability.
+# As nvidia-smi reports them, MiB and compute capability; by the names of known/gpus.yaml.
 CARDS = {
     "H200": Device("NVIDIA H200", 143771 / 1024, 9.0),
     "H100": Device("NVIDIA H100 80GB HBM3", 81559 / 1024, 9.0),
-    "A100-80": Device("NVIDIA A100-SXM4-80GB", 81920 / 1024, 8.0),
-    "A6000": Device("NVIDIA RTX A6000", 49140 / 1024, 8.6),
-    "A100-40": Device("NVIDIA A100-SXM4-40GB", 40960 / 1024, 8.0),
+    "A100-80GB": Device("NVIDIA A100-SXM4-80GB", 81920 / 1024, 8.0),
+    "L40S": Device("NVIDIA L40S", 46068 / 1024, 8.9),
+    "RTX-A6000": Device("NVIDIA RTX A6000", 49140 / 1024, 8.6),
+    "A100-40GB": Device("NVIDIA A100-SXM4-40GB", 40960 / 1024, 8.0),
     "V100": Device("Tesla V100-SXM2-32GB", 32768 / 1024, 7.0),
-    "RTX 4090": Device("NVIDIA GeForce RTX 4090", 24564 / 1024, 8.9),
+    "RTX-4090": Device("NVIDIA GeForce RTX 4090", 24564 / 1024, 8.9),
     "A10G": Device("NVIDIA A10G", 23028 / 1024, 8.6),
     "L4": Device("NVIDIA L4", 23034 / 1024, 8.9),
     "T4": Device("Tesla T4", 15360 / 1024, 7.5),
-    "RTX 3070": Device("NVIDIA GeForce RTX 3070", 8192 / 1024, 8.6),
+    "RTX-3070": Device("NVIDIA GeForce RTX 3070", 8192 / 1024, 8.6),
     "RTX 2080": Device("NVIDIA GeForce RTX 2080", 8192 / 1024, 7.5),
     "GT 710": Device("NVIDIA GeForce GT 710", 2048 / 1024, 3.5),
 }
@@ -58,10 +59,10 @@ def chosen(of: Machine) -> Resolved:
 @pytest.mark.parametrize(
     ("count", "card", "profile", "gpus", "model"),
     [
-        (8, "A100-80", "8xa100", 8, "72B"),
-        (4, "A100-80", "4xa100", 4, "72B"),
-        (2, "A100-80", "1xa100", 2, "72B"),
-        (1, "A100-80", "1xa100", 1, "72B"),
+        (8, "A100-80GB", "8xa100", 8, "72B"),
+        (4, "A100-80GB", "4xa100", 4, "72B"),
+        (2, "A100-80GB", "1xa100", 2, "72B"),
+        (1, "A100-80GB", "1xa100", 1, "72B"),
         (8, "H100", "8xh100", 8, "72B"),
         (4, "H100", "2xh100", 4, "72B"),
         (2, "H100", "2xh100", 2, "72B"),
@@ -69,16 +70,16 @@ def chosen(of: Machine) -> Resolved:
         (1, "H200", "1xh200", 1, "72B"),
         (8, "H200", "1xh200", 8, "72B"),
         (16, "H200", "1xh200", 16, "72B"),
-        (8, "A100-40", "8x40gb", 8, "32B"),
-        (1, "A100-40", "1x40gb", 1, "32B"),
-        (2, "A6000", "1x40gb", 2, "32B"),
+        (8, "A100-40GB", "8x40gb", 8, "32B"),
+        (1, "A100-40GB", "1x40gb", 1, "32B"),
+        (2, "RTX-A6000", "1x40gb", 2, "32B"),
         (8, "A10G", "8x24gb", 8, "7B"),
         (4, "L4", "1x24gb", 4, "7B"),
         (3, "L4", "1x24gb", 2, "7B"),
-        (1, "RTX 4090", "1x24gb", 1, "7B"),
+        (1, "RTX-4090", "1x24gb", 1, "7B"),
         (4, "T4", "4xt4", 4, "7B"),
         (1, "T4", "1xt4", 1, "7B"),
-        (1, "RTX 3070", "1x8gb", 1, "1.5B"),
+        (1, "RTX-3070", "1x8gb", 1, "1.5B"),
         (1, "RTX 2080", "cpu", 0, "135M"),
         (1, "GT 710", "cpu", 0, "135M"),
     ],
@@ -118,7 +119,7 @@ def test_no_gpu_is_the_cpu_profile_and_one_that_is_too_small_is_told_so() -> Non
 
 
 def test_a_card_beside_others_counts_for_itself() -> None:
-    mixed = Machine((CARDS["GT 710"], CARDS["RTX 4090"], CARDS["RTX 4090"]), 16, 128)
+    mixed = Machine((CARDS["GT 710"], CARDS["RTX-4090"], CARDS["RTX-4090"]), 16, 128)
     assert chosen(mixed).profile.hardware.gpus == 2
     assert str(mixed).startswith("1 x NVIDIA GeForce GT 710 2 GiB and 2 x NVIDIA GeForce RTX 4090 24 GiB, 16 cores")
 
@@ -141,10 +142,14 @@ def test_a_wanted_profile_is_taken_whatever_the_machine() -> None:
     ("here", "profile", "what"),
     [
         (NONE, "8xa100", r"profile 8xa100 trains on 8 GPU\(s\) of 75 GiB; here: no NVIDIA GPU"),
-        (machine(8, "A100-40"), "8xa100", "the GPUs here are smaller: 8 x NVIDIA A100-SXM4-40GB 40 GiB"),
+        (machine(8, "A100-40GB"), "8xa100", "the GPUs here are smaller: 8 x NVIDIA A100-SXM4-40GB 40 GiB"),
         (machine(4, "T4"), "1x24gb", "of 22 GiB; the GPUs here are smaller"),
-        (Machine((Device("Titan RTX", 24, 7.5),), 16, 128), "1x24gb", r"capability 8.0 \(bf16 .*, these have 7.5"),
-        (machine(8, "A100-80", "570.124.06"), "8xa100", "the NVIDIA driver 570.124.06 is too old: torch .* CUDA 13.0"),
+        (Machine((Device("Titan RTX", 24, 7.5),), 16, 128), "1x24gb", "capability 8.0, these have 7.5"),
+        (
+            machine(8, "A100-80GB", "570.124.06"),
+            "8xa100",
+            "the NVIDIA driver 570.124.06 is too old: torch .* CUDA 13.0",
+        ),
     ],
 )
 def test_what_a_machine_lacks_is_one_message_with_the_way_out(here: Machine, profile: str, what: str) -> None:
@@ -154,16 +159,16 @@ def test_what_a_machine_lacks_is_one_message_with_the_way_out(here: Machine, pro
 
 
 def test_fewer_gpus_than_the_profiles_are_enough() -> None:
-    require_gpus(machine(1, "A100-80"), "8xa100", load_profile("8xa100")[0].hardware)
+    require_gpus(machine(1, "A100-80GB"), "8xa100", load_profile("8xa100")[0].hardware)
     require_gpus(NONE, "cpu", Hardware(gpus=0))
 
 
 def test_the_drivers_library_decides_where_it_says_what_it_runs() -> None:
     """NVIDIA's cuda-compat packages let an older driver run a newer CUDA."""
     needed = load_profile("8xa100")[0].hardware
-    require_gpus(replace(machine(8, "A100-80", "570.124.06"), cuda=13.0), "8xa100", needed)
+    require_gpus(replace(machine(8, "A100-80GB", "570.124.06"), cuda=13.0), "8xa100", needed)
     with pytest.raises(RecipeError, match=r"580.65.06 is too old \(it runs CUDA 12.8\)"):
-        require_gpus(replace(machine(8, "A100-80"), cuda=12.8), "8xa100", needed)
+        require_gpus(replace(machine(8, "A100-80GB"), cuda=12.8), "8xa100", needed)
 
 
 def test_a_variant_is_taken_only_where_it_is_asked_for(configs: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from axolotl_configs.select import choose
-from recipe.hardware import Machine
 from recipe.paths import ROOT, VENVS
+from tests.axolotl_configs.test_select import machine
 from tests.docs.pages import files
 from tests.docs.world import type_in
 from tests.recipe.test_cli import recipe
@@ -52,8 +52,8 @@ def test_python_is_in_the_house_style(name: str, check: list[str]) -> None:
 
 def test_the_profile_is_chosen_for_its_machine(at_desk: Path) -> None:
     (profile,) = (Path(name).stem for name in files() if name.startswith("axolotl_configs/profiles/"))
-    assert choose(Machine(("H100",), (79.6,), 16, 256), None)[0] == profile
-    assert choose(Machine(("H200",), (140.0,), 16, 256), None)[0] == "1xh200"
+    assert choose(machine(1, "L40S"), None)[0] == profile
+    assert choose(machine(1, "A100-40GB"), None)[0] == "1x40gb"
 
 
 @pytest.mark.slow  # builds two blends
@@ -78,5 +78,5 @@ def test_the_blends_hold_rows_of_the_new_datasets(
 @pytest.mark.slow
 @pytest.mark.skipif(not any((VENVS / "train").glob(".installed-*")), reason="needs the training environment")
 def test_axolotl_accepts_the_profile(desk: Path) -> None:
-    done = recipe("check", "v8", "-p", "1x80gb", RECIPE_CONFIGS=str(desk / "axolotl_configs"))
+    done = recipe("check", "v8", "-p", "1xl40s", RECIPE_CONFIGS=str(desk / "axolotl_configs"))
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,7 @@ _LICENCES = {
     "HuggingFaceTB/SmolLM2-": ("Apache-2.0", ""),
     "Qwen/Qwen2-72B": ("tongyi-qianwen", "/blob/main/LICENSE"),
     "Qwen/Qwen2-": ("Apache-2.0", ""),
+    "Qwen/Qwen2.5-32B": ("Apache-2.0", ""),
 }
 
 
