@@ -49,6 +49,7 @@ ONLY_PARSED = {
     r"curl http://127.0.0.1:8000/v1/": "needs a server; tests/serve_env/test_server.py asks one",
     r"axolotl (train|merge-lora)\b": "axolotl's own, which trains",
     r"\.venvs/train/bin/pip install mlflow": "needs the network",
+    r"(\.venvs/serve|\.venvs/t4)/bin/python -m pip install|python3\.11 -m venv \.venvs/t4": "needs the network",
     r"hf auth login": "needs an account",
     r"recipe push\b": "what is pushed takes a training; tests/recipe/test_push.py, against a hub of its own",
 }

@@ -11,12 +11,14 @@ import pytest
 
 from inference.adapter import Adapter, open_adapter, scaled
 from inference.decoding import rule_from_json
+from inference.engines import settings
 from inference.engines.requests import Engine, Request, requests_of
 from inference.parsers import parse
 from inference.questions import Question
 from inference.rules import Mode, Rules
 from inference.task_type import asked
 from recipe.errors import RecipeError
+from recipe.hardware import Device, Machine
 from recipe.task_types import TaskType
 from tests.serve_env.conftest import EMBEDDED
 
@@ -174,3 +176,27 @@ def test_both_engines_write_the_same_tokens(vllm: Engine, plain: Engine, with_ad
         with_adapter.scale(alpha)  # type: ignore[attr-defined]
         expected = answers(with_adapter if alpha else plain, requests)
         assert answers(vllm, requests) == expected, (mode, alpha)
+
+
+def test_on_gpus_vllm_takes_the_model_runner_that_our_rules_are_for(
+    monkeypatch: pytest.MonkeyPatch, model: Path
+) -> None:
+    from vllm import envs
+    from vllm.config import vllm as config
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.v1.worker.gpu.sample.logits_processor import build_custom_logits_processors_params_validator
+
+    from inference.vllm_rules import VllmRules
+
+    for name, value in settings.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(config, "HAS_TRITON", True)  # as with a GPU
+    monkeypatch.setattr(settings, "this_machine", lambda: Machine((Device("Tesla T4", 14.6, 7.5),), 8, 64))
+    ours = settings.vllm_settings(max_length=LENGTH, dtype="auto", gpus=1, lora_rank=8)
+    made = EngineArgs(model=str(model), logits_processors=[VllmRules], **ours).create_engine_config()
+    assert made.attention_config.backend.name == "TRITON_ATTN" and str(made.model_config.dtype) == "torch.float16"
+    assert not made.use_v2_model_runner
+    monkeypatch.setitem(vars(envs), "VLLM_USE_V2_MODEL_RUNNER", None)  # vLLM reads the environment once
+    assert made.use_v2_model_runner
+    with pytest.raises(ValueError, match="VllmRules is not a subclass"):
+        build_custom_logits_processors_params_validator([VllmRules])

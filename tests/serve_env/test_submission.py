@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -33,6 +34,8 @@ for kind, group in itertools.groupby(sorted(rows, key=lambda row: row["task_type
         found.update(zip(prompts, answers))
 json.dump(found, open("answers.json", "w"))
 """
+# Of its local_evaluation.py and metrics.py; beside these they import `evaluate`, which docs/contest.md installs.
+KIT_IMPORTS = ("loguru", "numpy", "pandas", "rouge_score", "sacrebleu", "sentence_transformers", "torch", "tqdm")
 WORDS = ["oak", "bread", "board", "juice", "groove", "solid", "warm", "kettle", "lamp", "blue", "40", "cm", "oiled"]
 
 
@@ -108,6 +111,10 @@ def test_the_starter_kit_gets_the_answers_that_an_evaluation_gets(job: Job, tmp_
     expected = answers(replace(job, questions=str(kit / "development.json")))
     assert [found[row["input_field"]] for row in rows()] == expected
     assert len(set(expected)) > 5
+
+
+def test_what_the_starter_kit_imports_is_here_but_for_evaluate() -> None:
+    assert [name for name in KIT_IMPORTS if not importlib.util.find_spec(name)] == []
 
 
 @pytest.mark.slow  # vLLM loads for a minute
