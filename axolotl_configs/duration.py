@@ -1,4 +1,4 @@
-"""Hours of a training, from shapes, lengths and two shares of what a GPU can do. Sources: docs/planning.md.
+"""Hours of a training, from shapes, lengths and two shares of what a GPU can do. Sources: docs/formulae.md.
 
 A micro batch goes through the model two or three times: forward, backward, and with checkpointing forward once more.
 Each pass multiplies (its tokens' FLOPs) and unpacks the 4-bit weights (bytes, however few tokens there are): with
@@ -7,13 +7,13 @@ short rows and one row at a time the second is the larger part.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from axolotl_configs.architecture import Architecture
-from axolotl_configs.estimate import steps
+from axolotl_configs.batches import held_out_batches, training_batches
+from axolotl_configs.lengths import Lengths
 from axolotl_configs.memory import NF4, zero_stage
 
 # Share of the peak FLOPs that a further token reaches: from the published speeds of Qwen-72B's Q-LoRA on one A100,
@@ -36,20 +36,6 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Lengths:
-    """``mean`` tokens of a row; ``spread``: mean lengths, over the mean, of equally many rows from short to long."""
-
-    mean: float
-    spread: Sequence[float]
-
-    def longest_of(self, count: int) -> float:
-        """Of ``count`` rows that meet in a batch the longest, on average: the others are padded to it."""
-        parts = len(self.spread)
-        chance = [((at + 1) / parts) ** count - (at / parts) ** count for at in range(parts)]
-        return self.mean * sum(length * part for length, part in zip(self.spread, chance, strict=True))
-
-
-@dataclass(frozen=True)
 class Duration:
     """Of one training.
 
@@ -57,6 +43,7 @@ class Duration:
         steps: of the optimiser.
         tokens: of all rows, once for each epoch; ``padded``: with padding.
         micro_batches: one after another, on each GPU.
+        rows_a_step: on average, over all GPUs.
         seconds: ``computing`` + ``moving`` + ``looking`` (at the held-out rows).
         computing, moving: of multiplying and of unpacking weights, in training's micro batches.
     """
@@ -65,6 +52,7 @@ class Duration:
     tokens: float
     padded: float
     micro_batches: int
+    rows_a_step: float
     computing: float
     moving: float
     looking: float
@@ -79,21 +67,16 @@ def duration(
     gpu: Gpu | None,
 ) -> Duration:  # fmt: skip
     """Of a training on ``gpus`` of ``gpu``; without any, on a CPU."""
-    micro, packed = settings.get("micro_batch_size", 1), settings.get("sample_packing")
-    count = steps(settings, gpus, rows)
-    micro_batches = count * settings.get("gradient_accumulation_steps", 1)
-    seen = min(micro_batches * micro * max(1, gpus), rows * settings.get("num_epochs", 1))
-    tokens, slot = seen * lengths.mean, lengths.longest_of(micro)
-    if packed:  # a slot holds as many rows as fit
-        slot = settings["sequence_len"]
-        micro_batches = math.ceil(tokens / (slot * micro * max(1, gpus)))
-        count = math.ceil(micro_batches / settings.get("gradient_accumulation_steps", 1))
-    computing, moving = _seconds(settings, model, micro * slot, slot / 2, gpus, gpu)
-    held_out = math.ceil(val_rows / (micro * max(1, gpus))) * _looks(settings, count)
-    forward = _seconds(settings, model, micro * slot, slot / 2, gpus, gpu, training=False)
+    count, batches = training_batches(settings, rows, lengths, gpus)
+    seen = min(batches.micro_batches * batches.rows * max(1, gpus), rows * settings.get("num_epochs", 1))
+    computing, moving = _seconds(settings, model, batches.tokens, batches.context, gpus, gpu)
+    look = held_out_batches(settings, val_rows, lengths, gpus)
+    forward = _seconds(settings, model, look.tokens, look.context, gpus, gpu, training=False)
     return Duration(
-        count, tokens, micro_batches * micro * slot * max(1, gpus), micro_batches,
-        micro_batches * computing, micro_batches * moving, held_out * sum(forward),
+        count, seen * lengths.mean, batches.micro_batches * batches.tokens * max(1, gpus), batches.micro_batches,
+        batches.rows * settings.get("gradient_accumulation_steps", 1) * max(1, gpus),
+        batches.micro_batches * computing, batches.micro_batches * moving,
+        look.micro_batches * _looks(settings, count) * sum(forward),
     )  # fmt: skip
 
 

@@ -35,9 +35,15 @@ def check_fits(settings: Mapping[str, Any], config: Mapping[str, Any]) -> None:
 
 
 def rows_a_step(settings: Mapping[str, Any], gpus: int) -> int:
-    """Rows that one optimiser step sees, over all GPUs."""
+    """Rows that one optimiser step sees, over all GPUs; with sample_packing bins of rows."""
     micro, accumulation = settings.get("micro_batch_size", 1), settings.get("gradient_accumulation_steps", 1)
     return int(micro * accumulation * max(1, gpus))
+
+
+def batch_in_words(settings: Mapping[str, Any], gpus: int) -> str:
+    """What one optimiser step sees: rows, or with sample_packing bins that hold several of them."""
+    batch = rows_a_step(settings, gpus)
+    return f"{batch} bins of {settings['sequence_len']:,} tokens" if settings.get("sample_packing") else f"{batch} rows"
 
 
 def steps(settings: Mapping[str, Any], gpus: int, rows: int) -> int:

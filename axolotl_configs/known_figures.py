@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from axolotl_configs.blend import Portion
-from axolotl_configs.duration import Gpu, Lengths
+from axolotl_configs.duration import Gpu
+from axolotl_configs.lengths import Lengths
 from recipe.errors import RecipeError, did_you_mean
 from recipe.paths import CONFIGS
 from recipe.yamlfile import read_yaml
@@ -35,6 +37,49 @@ def gpu(name: str | None, where: str) -> Gpu:
         return Gpu(name, float(facts["tflops"]) * 1e12, float(facts["bandwidth"]) * 1e9, float(facts["link"]) * 1e9)
     except (KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"'{name}' needs tflops, bandwidth and link ({error!r})", where=file.where(name)) from error
+
+
+def usual_memory(name: str) -> float | None:
+    """GiB that a machine has for each of its GPUs of this name, where ``known/gpus.yaml`` says so."""
+    host = read_yaml(CONFIGS / "known" / "gpus.yaml").data[name].get("host")
+    return None if host is None else float(host)
+
+
+@dataclass(frozen=True)
+class Environments:
+    """What must be there and what is fetched (``known/environments.yaml``).
+
+    Attributes:
+        torch, cuda: versions.
+        driver: NVIDIA's oldest that runs it; ``capability``: of the oldest GPU.
+        sizes: GB to fetch and GB installed, of each environment.
+    """
+
+    torch: str
+    cuda: str
+    driver: int
+    capability: float
+    sizes: dict[str, tuple[float, float]]
+
+
+def environments(*, gpu: bool) -> Environments:
+    """Those of a machine with an NVIDIA GPU, or without.
+
+    Raises:
+        RecipeError: the file is not as it should be.
+    """
+    file = read_yaml(CONFIGS / "known" / "environments.yaml")
+    kind = "gpu" if gpu else "cpu"
+    try:
+        sizes = {name: (float(fetched), float(there)) for name, (fetched, there) in file.data[kind].items()}
+        found = file.data
+        return Environments(
+            str(found["torch"]), str(found["cuda"]), int(found["driver"]), float(found["capability"]), sizes
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecipeError(
+            f"needs torch, cuda, driver, capability and sizes ({error!r})", where=file.where(kind)
+        ) from error
 
 
 def expected_lengths(portions: Iterable[Portion], vocabulary: int) -> Lengths:

@@ -1,4 +1,4 @@
-"""GPU memory of a training, part by part, from shapes alone. Every formula with its source: docs/planning.md.
+"""GPU memory of a training, part by part, from shapes alone. Every formula with its source: docs/formulae.md.
 
 Bytes are of the worst moment on one GPU: a micro batch whose rows are all ``sequence_len`` long. They are checked
 against what PyTorch allocates in one step of the same model (tests/train_env/test_memory.py).

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from axolotl_configs.architecture import FAMILIES, Architecture
-from axolotl_configs.duration import Duration, Gpu, Lengths, duration
+from axolotl_configs.duration import Duration, Gpu, duration
 from axolotl_configs.estimate import training_bytes
+from axolotl_configs.host_memory import Machine, Work, host_parts
+from axolotl_configs.lengths import Lengths
 from axolotl_configs.memory import Part, cpu_parts, gpu_parts, loading_bytes, zero_stage
 from recipe.errors import RecipeError
 
@@ -30,6 +32,8 @@ class Asked:
         alphas: wise-ft weights, each of which becomes a model.
         padded: the MLPs' width after padding; None: they are not padded.
         group: of the 4-bit export; ``scratch``: disk it takes while it is made, of the merged model's size.
+        backend: that makes the export; ``serving``: GPUs that an answering model is split over.
+        machine: whose memory all this shares.
     """
 
     settings: Mapping[str, Any]
@@ -44,6 +48,9 @@ class Asked:
     padded: int | None
     group: int
     scratch: float
+    backend: str
+    serving: int
+    machine: Machine
 
 
 @dataclass(frozen=True)
@@ -58,13 +65,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """``parts``: of the memory while training; ``scratch``: bytes that only lie on the disk during a step."""
+    """What a run takes.
+
+    Attributes:
+        parts: of a GPU's memory while training, or of the machine's where there is none.
+        host: of the machine's memory, by step; they do not add up, one step follows another.
+        scratch: bytes that only lie on the disk during a step.
+    """
 
     asked: Asked
     parts: list[Part]
     loading: float
     training: Duration
     steps: list[Step]
+    host: list[Part]
     scratch: float
 
     @property
@@ -88,6 +102,18 @@ class Plan:
             if size > there * GIB
         ]
 
+    def short_of_memory(self) -> list[str]:
+        """The steps for which the machine's own memory is too small, as far as it is known."""
+        there = self.asked.machine.memory_gib
+        if there is None:
+            return []
+        steps = self.host if self.asked.gpus else self.host[1:]  # a CPU's training is among ``faults``
+        return [
+            f"{part.name} needs {part.nbytes / GIB:.1f} GiB of the machine's memory, there are {there:,.0f}"
+            for part in steps
+            if part.nbytes > there * GIB
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """Bytes, seconds and tokens as numbers."""
         return {
@@ -98,7 +124,10 @@ class Plan:
             "training": {**asdict(self.training), "seconds": self.training.seconds},
             "steps": [asdict(step) for step in self.steps],
             "disk_bytes": self.disk,
+            "host_memory": [asdict(part) for part in self.host],
+            "host_memory_bytes": max(part.nbytes for part in self.host),
             "faults": self.faults(),
+            "short_of_memory": self.short_of_memory(),
         }
 
 
@@ -115,7 +144,10 @@ def make_plan(asked: Asked) -> Plan:
         parts = cpu_parts(s, model)
         loading = 0.0  # less than what is in use later, on a CPU
     training = duration(s, model, asked.rows, asked.val_rows, asked.lengths, asked.gpus, asked.gpu)
-    return Plan(asked, parts, loading, training, list(_steps(asked, training)), asked.scratch * 2 * model.parameters)
+    work = Work(asked.gpus, asked.backend, asked.serving)
+    host = list(host_parts(work, model, sum(part.nbytes for part in parts)))
+    scratch = asked.scratch * 2 * model.parameters
+    return Plan(asked, parts, loading, training, list(_steps(asked, training)), host, scratch)
 
 
 def require_known(config: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from rich.table import Table
 
-from axolotl_configs.estimate import rows_a_step, steps
+from axolotl_configs.estimate import batch_in_words, steps
 from axolotl_configs.render import Resolved, relative
 from dataset_builders.own_questions import own_task
 from dataset_builders.task import load_task
@@ -61,7 +61,7 @@ def what_would_run(resolved: Resolved) -> list[str]:
     """The steps of ``recipe train`` with the folders they fill."""
     profile, settings = resolved.profile, resolved.axolotl
     rows = sum(portion.rows for portion in resolved.portions)
-    batch = rows_a_step(settings, profile.hardware.gpus)
+    batch = batch_in_words(settings, profile.hardware.gpus)
     most = steps(settings, profile.hardware.gpus, rows)
     lines = ["what would run:"]
     if profile.embedded:
@@ -69,5 +69,5 @@ def what_would_run(resolved: Resolved) -> list[str]:
     if resolved.parent:
         lines.append(f"  parent {relative(resolved.parent.train)}  (make train-{resolved.parent.blend})")
     lines.append(f"  data   {relative(resolved.run.data)}  ({rows:,} rows to train on, {profile.val_rows:,} held out)")
-    lines.append(f"  train  {relative(resolved.run.train)}  (at most {most:,} steps of {batch} rows)")
+    lines.append(f"  train  {relative(resolved.run.train)}  (at most {most:,} steps of {batch})")
     return lines

@@ -8,20 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axolotl_configs.architecture import Architecture, model_config
-from axolotl_configs.duration import COMPUTE_SHARE, Gpu, Lengths, duration, token_flops
-from axolotl_configs.known_figures import expected_lengths, gpu, measured_lengths
+from axolotl_configs.batches import first_fit, held_out_batches, training_batches
+from axolotl_configs.duration import COMPUTE_SHARE, Gpu, duration, token_flops
+from axolotl_configs.host_memory import Machine
+from axolotl_configs.known_figures import environments, expected_lengths, gpu, measured_lengths, usual_memory
+from axolotl_configs.lengths import Lengths
 from axolotl_configs.memory import NF4, cpu_parts, gpu_parts, loading_bytes
 from axolotl_configs.planning import GIB, Asked, four_bit_bytes, make_plan, require_known, ways_out
 from axolotl_configs.render import resolve
 from axolotl_configs.schema import load_profile, names
+from axolotl_configs.select import CUDA, DRIVER, OLDEST
 from dataset_builders.task import task_names
 from recipe.errors import RecipeError
-from recipe.paths import CONFIGS
+from recipe.paths import CONFIGS, ROOT
 
 BIG = Architecture.of(model_config("Qwen/Qwen2-72B-Instruct"))
 SMALL = Architecture.of(model_config("Qwen/Qwen2-0.5B-Instruct"))
@@ -45,7 +50,7 @@ def asked(changes: dict[str, Any] | None = None, **more: Any) -> Asked:
     usual = Asked(
         settings={**SETTINGS, "deepspeed": "axolotl_configs/deepspeed/zero2.json", **(changes or {})}, model=BIG,
         gpus=8, gpu=A100, memory_gib=75, rows=500_000, val_rows=2000, lengths=Lengths(142, [0.5, 1.5]), alphas=1,
-        padded=29696, group=128, scratch=1.5,
+        padded=29696, group=128, scratch=1.5, backend="gptqmodel", serving=8, machine=Machine(1152, False, "rented"),
     )  # fmt: skip
     return replace(usual, **more)
 
@@ -140,12 +145,103 @@ def test_time_is_that_of_the_micro_batches() -> None:
     assert looked.seconds > once.seconds == looked.seconds - looked.looking
     short = duration({**SETTINGS, "max_steps": 10}, BIG, 3200, 100, EVEN, 8, A100)
     assert (short.steps, short.tokens) == (10, 320 * 140)
-    packed = duration({**SETTINGS, "sample_packing": True}, BIG, 3200, 100, EVEN, 8, A100)
-    assert packed.micro_batches == 19 and packed.moving < once.moving / 10  # 448,000 tokens in slots of 8 x 3,072
     split = duration({**SETTINGS, "deepspeed": ZERO[3]}, BIG, 3200, 100, EVEN, 8, A100)
     assert split.moving > once.moving
     on_cpu = duration(SETTINGS, SMALL, 340, 65, EVEN, 0, None)
     assert on_cpu.moving == 0 and on_cpu.steps == 85
+
+
+def test_packed_rows_take_fewer_and_fuller_micro_batches() -> None:
+    plain, packed = (
+        duration({**SETTINGS, "sample_packing": on}, BIG, 32_000, 2000, EVEN, 8, A100) for on in (False, True)
+    )
+    assert (plain.steps, plain.rows_a_step) == (1000, 32)
+    # 21 rows of 140 tokens in a bin of 3,072, 32 bins a step: 1,523.8 bins, of which the last 19 fill no whole step.
+    assert (packed.steps, packed.micro_batches) == (47, 188) and packed.rows_a_step == pytest.approx(32 * 21, rel=1e-3)
+    assert packed.moving < plain.moving / 20 and packed.padded == pytest.approx(47 * 32 * 3072)
+
+
+def test_held_out_rows_are_charged_as_they_are_looked_at() -> None:
+    alone, packed = ({**SETTINGS, "sample_packing": True, "eval_sample_packing": on} for on in (False, True))
+    plain = held_out_batches(SETTINGS, 2000, EVEN, 8)
+    assert held_out_batches(alone, 2000, EVEN, 8) == plain
+    assert (plain.micro_batches, plain.tokens) == (250, 140)
+    look = held_out_batches(packed, 2000, EVEN, 8)
+    assert (look.micro_batches, look.tokens) == (12, 3072) and look.rows == pytest.approx(21, rel=0.02)
+    assert held_out_batches({**SETTINGS, "eval_batch_size": 4}, 2000, EVEN, 8).micro_batches == 63
+    full = held_out_batches({**SETTINGS, "pad_to_sequence_len": True, "sequence_len": 1000}, 2000, EVEN, 8)
+    assert full.tokens == 1024
+    ours, longer = (
+        duration({**alone, "eval_sample_packing": on}, BIG, 32_000, 2000, EVEN, 8, A100) for on in (True, False)
+    )
+    assert 0 < ours.looking < longer.looking
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(1, 6))
+@settings(max_examples=100, deadline=None)
+def test_first_fit_loses_no_row_and_overfills_no_bin(sizes: list[int], most: int) -> None:
+    bins: list[list[int]] = []
+    for size in sizes:
+        open_bins = (held for held in bins if sum(held) + size <= 100 and len(held) < most)
+        next(open_bins, bins.append([]) or bins[-1]).append(size)  # type: ignore[func-returns-value]
+    wanted = [held for held in bins if held]
+    tokens, rows = first_fit(np.array(sizes, dtype=float), 100, most)
+    assert sorted(zip(tokens, rows, strict=True)) == sorted((sum(held), len(held)) for held in wanted)
+
+
+@given(st.floats(20, 400), st.integers(512, 8192), st.integers(1, 4), st.integers(0, 8))
+@settings(max_examples=40, deadline=None)
+def test_packing_drops_no_more_than_a_step_and_wastes_little(mean: float, length: int, micro: int, gpus: int) -> None:
+    changed = {**SETTINGS, "sample_packing": True, "sequence_len": length, "micro_batch_size": micro}
+    lengths = Lengths(mean, [0.5, 0.8, 1.0, 1.3, 1.4])
+    count, batches = training_batches(changed, 30_000, lengths, gpus)
+    seen = batches.micro_batches * batches.rows * max(1, gpus)
+    a_step = batches.rows * 4 * max(1, gpus)
+    assert count == 1 or 30_000 * 0.99 - a_step - batches.rows < seen <= 30_000 * 1.01
+    assert batches.rows * mean <= batches.tokens * 1.02
+    assert batches.rows == pytest.approx(micro * min(200, length / mean), rel=0.25)
+
+
+def test_a_token_finds_itself_in_a_long_row() -> None:
+    assert Lengths(100, [0.5, 1.5]).around_a_token == 125 and EVEN.around_a_token == 140
+    drawn = Lengths(100, [0.4, 0.6, 0.8, 1.0, 2.2]).drawn(1000)
+    assert drawn.mean() == pytest.approx(100) and 30 < drawn.min() < 50 and 200 < drawn.max() < 260
+
+
+def host(model: Architecture = BIG, **more: Any) -> dict[str, float]:
+    return {part.name: part.nbytes for part in make_plan(asked(model=model, **more)).host}
+
+
+@given(st.integers(2, 200))
+@settings(max_examples=20, deadline=None)
+def test_only_autoawq_needs_memory_for_every_layer(layers: int) -> None:
+    here, deeper = (replace(BIG, layers=count) for count in (layers, 2 * layers))
+    steps = {name: deeper_bytes - host(here)[name] for name, deeper_bytes in host(deeper).items()}
+    norms = 2 * (deeper.others - here.others)  # of the ends, with the last norm
+    assert {name for name, more in steps.items() if more > norms} == set()
+    more = host(deeper, backend="autoawq")["awq"] - host(here, backend="autoawq")["awq"]
+    assert more == pytest.approx(2 * (deeper.parameters - here.parameters))
+
+
+def test_what_the_machine_lacks_is_said_as_far_as_it_is_known() -> None:
+    assert host(backend="autoawq")["awq"] > 145.4e9 > 3 * host()["train"] / 2
+    assert host(gpus=4)["train"] == host()["train"] / 2
+    small = Machine(128, True, "this machine's")
+    assert make_plan(asked(machine=small)).short_of_memory() == []
+    lacking = make_plan(asked(machine=small, backend="autoawq"))
+    assert [fault.split(" needs")[0] for fault in lacking.short_of_memory()] == ["awq"] and not lacking.faults()
+    assert make_plan(asked(machine=Machine(None, False, "unknown"), backend="autoawq")).short_of_memory() == []
+    on_cpu = make_plan(asked(model=SMALL, gpus=0, gpu=None, memory_gib=1, machine=replace(small, memory_gib=1)))
+    assert on_cpu.host[0].nbytes == on_cpu.memory and "train" not in " ".join(on_cpu.short_of_memory())
+
+
+def test_environments_have_what_torch_and_the_profiles_ask_for() -> None:
+    with_gpu, without = environments(gpu=True), environments(gpu=False)
+    assert (with_gpu.driver, float(with_gpu.cuda), with_gpu.capability) == (DRIVER, CUDA, OLDEST)
+    assert f"torch=={with_gpu.torch}" in (ROOT / "requirements" / "train.txt").read_text().split()
+    for name, (fetched, there) in with_gpu.sizes.items():
+        assert fetched >= without.sizes[name][0] > 0 and there >= without.sizes[name][1] > fetched / 2
+    assert usual_memory("A100-80GB") == 144 and usual_memory("RTX-3090") is None
 
 
 def test_a_plan_that_fits_leaves_no_fault() -> None:
@@ -228,3 +324,6 @@ def test_what_is_not_known_is_refused_by_name(configs: Path, monkeypatch: pytest
     monkeypatch.setattr("axolotl_configs.known_figures.CONFIGS", configs)
     with pytest.raises(RecipeError, match=r"gpus.yaml:2: 'H300' needs tflops, bandwidth and link"):
         gpu("H300", "profile x")
+    (configs / "known" / "environments.yaml").write_text("torch: 2.13.0\ngpu: {train: [1, 2]}\n")
+    with pytest.raises(RecipeError, match=r"environments.yaml:2: needs torch, cuda, driver, .*'cuda'"):
+        environments(gpu=True)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from axolotl_configs.duration import Lengths, duration
+from axolotl_configs.duration import duration
+from axolotl_configs.known_figures import environments
+from axolotl_configs.lengths import Lengths
 from axolotl_configs.memory import gpu_parts
 from recipe.cli.plan import command
 from recipe.errors import RecipeError
-from recipe.hardware import Machine
+from recipe.hardware import Device, Machine
 from recipe.manifest import Step
-from recipe.paths import ROOT
+from recipe.paths import CONFIGS, ROOT
+from recipe.yamlfile import read_yaml
 from tests.axolotl_configs.test_planning import A100, FIRST_72B, SETTINGS
 
 DOC = (ROOT / "docs" / "planning.md").read_text(encoding="utf-8")
+KINDS = ("gpu", "cpu", "cpu_from_pypi")
 pytestmark = pytest.mark.usefixtures("runs_folder")
 
 
@@ -101,6 +106,53 @@ def test_memory_and_disk_of_this_machine_are_asked_for(monkeypatch: pytest.Monke
     monkeypatch.setattr("recipe.cli.plan.this_machine", lambda: Machine((), 2, 64.0))
     monkeypatch.setattr("recipe.cli.plan.free_gib", lambda path: 0.5)
     assert "all steps leave 2.1 GB, 0.5 are free in" in refused("v8", "-p", "cpu")
+
+
+def test_packing_is_told_in_bins_and_rows() -> None:
+    shown = plan("v8", "-p", "8xa100", "--set", "sample_packing=true").stdout
+    found = re.search(r"steps +(\d+) of 32 bins of 3,072 tokens, (\d+) rows in all; ([\d.]+) M tokens", shown)
+    assert found and int(found[1]) * int(found[2]) == pytest.approx(500_000, rel=0.01)
+    assert float(found[3]) * 1e6 == pytest.approx(int(found[1]) * 32 * 3072, rel=0.01)
+    assert re.search(r"held-out rows 0\.[0-2] h", shown)
+    alone = plan("v8", "-p", "8xa100", "--set", "sample_packing=true eval_sample_packing=false").stdout
+    plain = plan("v8", "-p", "8xa100").stdout
+    looks = [re.search(r"held-out rows [\d.]+ h", text) for text in (alone, plain)]
+    assert looks[0] and looks[1] and looks[0][0] == looks[1][0]
+
+
+def test_the_machines_own_memory_is_compared_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "what machines with this card have is not known" in plan("v8", "-p", "1x24gb", "--gpu", "RTX-4090").stdout
+    monkeypatch.setattr("recipe.cli.plan.usual_memory", lambda name: 4.0)
+    rented = plan("v8", "-p", "8xa100")
+    assert (
+        rented.exit_code == 0
+        and "beware    train needs 48.4 GiB of the machine's memory, there are 32" in rented.stdout
+    )
+    device = Device("NVIDIA A100-SXM4-80GB", 80.0, 8.0, "GPU-1")
+    here = Machine((device,) * 8, 64, 40.0, "580.65.06", 13.0)
+    monkeypatch.setattr("recipe.cli.plan.this_machine", lambda: here)
+    monkeypatch.setattr("recipe.cli.plan.free_gib", lambda path: 1000.0)
+    told = refused("v8", "-p", "8xa100")
+    assert "train needs 48.4 GiB of the machine's memory, there are 40\n  -> a machine with more memory" in told
+    monkeypatch.setattr("recipe.cli.plan.this_machine", lambda: replace(here, memory_gib=60.0))
+    assert plan("v8", "-p", "8xa100").exit_code == 0
+    assert refused("v8", "-p", "8xa100", "--backend", "autoawq").endswith("BACKEND=gptqmodel loads a layer at a time")
+
+
+def test_driver_and_downloads_are_told() -> None:
+    shown = plan("v8", "-p", "8xa100", "--json", "/dev/null").stdout
+    assert "needs     NVIDIA driver 580 or newer, GPUs of compute capability 7.5 or newer" in shown
+    sizes = environments(gpu=True).sizes
+    fetched = sum(sizes[name][0] for name in ("core", "train", "quantize", "serve"))
+    assert f"installs  core, train, quantize, serve: {fetched:.1f} GB to fetch" in shown
+    assert "driver" not in plan("v8", "-p", "cpu").stdout
+
+
+def test_the_page_has_the_downloads_of_known_environments() -> None:
+    file = read_yaml(CONFIGS / "known" / "environments.yaml").data
+    for name in file["gpu"]:
+        cells = (", ".join(f"{size:.{2 - at}f}" for at, size in enumerate(file[kind][name])) for kind in KINDS)
+        assert f"| {name} | {' | '.join(cells)} |" in DOC
 
 
 def test_a_model_nobody_knows_needs_its_config(tmp_path: Path) -> None:
