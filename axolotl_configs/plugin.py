@@ -7,12 +7,14 @@ for whoever wants to watch.
 from __future__ import annotations
 
 import json
+import os
 import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from axolotl.integrations.base import BasePlugin
 from bitsandbytes.nn import Linear4bit
 from transformers import TrainerCallback
@@ -25,15 +27,31 @@ _PACKAGES = ("axolotl", "torch", "transformers", "peft", "bitsandbytes", "accele
 class RecipePlugin(BasePlugin):  # type: ignore[misc]
     """See the module."""
 
+    def register(self, cfg: Any) -> None:
+        if _several_on_cpu() and not cfg["deepspeed"]:
+            # axolotl asks accelerate for its state, twice, without saying that these are processes of a CPU: each would
+            # take itself for the only one.
+            os.environ["ACCELERATE_USE_CPU"] = "true"
+            PartialState(cpu=True)
+
     def get_training_args(self, cfg: Any) -> dict[str, Any]:
         # Without use_cpu transformers refuses bf16 where there is no GPU, although the CPU can do it.
-        return {} if torch.cuda.is_available() else {"use_cpu": True}
+        # DeepSpeed on a CPU (tests) needs it off: accelerate would drop DeepSpeed without a word.
+        return {} if torch.cuda.is_available() or cfg.deepspeed else {"use_cpu": True}
+
+    def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
+        if _several_on_cpu():
+            cfg.device_map = {"": "cpu"}  # axolotl gives each process the GPU of its number, there or not
 
     def post_model_load(self, cfg: Any, model: torch.nn.Module) -> None:
         keep_trainable(model)
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
         return [_Events(Path(cfg.output_dir) / NAME)]
+
+
+def _several_on_cpu() -> bool:
+    return not torch.cuda.is_available() and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def keep_trainable(model: torch.nn.Module) -> None:

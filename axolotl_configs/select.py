@@ -51,7 +51,7 @@ def require_gpus(machine: Machine, name: str, needed: Hardware) -> None:
     if not needed.gpus:
         return
     if machine.gpus:
-        _require_driver(machine)
+        require_driver(machine)
         _require_young(machine, 0, "PROFILE=cpu trains a small model on the CPU")
         if fitting(machine, needed):
             return
@@ -66,7 +66,7 @@ def require_gpus(machine: Machine, name: str, needed: Hardware) -> None:
     raise RecipeError(what, where="PROFILE", way_out=way_out)
 
 
-def _require_driver(machine: Machine) -> None:
+def require_driver(machine: Machine) -> None:
     """What the driver's library runs decides; where it does not say, the driver's version."""
     major = re.match(r"\d+", machine.driver)
     too_old = machine.cuda < CUDA if machine.cuda is not None else major is not None and int(major[0]) < DRIVER

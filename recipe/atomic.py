@@ -72,13 +72,22 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def require_free(folder: Path, needed_bytes: float, purpose: str) -> None:
-    """Refuses before work begins when ``folder``'s disk cannot hold what the step will write."""
+def require_free(
+    folder: Path,
+    needed_bytes: float,
+    purpose: str,
+    elsewhere: str = "put the runs elsewhere: RECIPE_RUNS=/disk make",
+) -> None:
+    """Refuses before work begins when ``folder``'s disk cannot hold what the step will write.
+
+    Args:
+        elsewhere: how to have it written to another disk.
+    """
     if free_gib(folder) * 2**30 < needed_bytes:
         raise RecipeError(
             f"{purpose} needs about {needed_bytes / 2**30:.1f} GiB, {free_gib(folder):.1f} GiB are free",
             where=shown(folder),
-            way_out="free some space, or put the runs elsewhere: RECIPE_RUNS=/big/disk make ...",
+            way_out=f"free some space, or {elsewhere} ...",
         )
 
 

@@ -23,9 +23,10 @@ def tiny(tmp_path: Path) -> list[str]:
     """Make variables for environments in a folder of their own, which install nothing from a network."""
     requirements = tmp_path / "requirements"
     requirements.mkdir()
-    for name in ("train.txt", "model.txt", "train-cuda.txt", "core.txt"):
+    for name in ("train.txt", "model.txt", "core.txt"):
         (requirements / name).write_text("# nothing\n")
-    return [f"VENVS={tmp_path / 'venvs'}", f"REQUIREMENTS={requirements}", "TORCH=pip"]
+    # RECIPE=true: an empty core environment has no `recipe` that could be asked.
+    return [f"VENVS={tmp_path / 'venvs'}", f"REQUIREMENTS={requirements}", "TORCH=pip", "RECIPE=true"]
 
 
 def test_make_alone_prints_every_public_target() -> None:

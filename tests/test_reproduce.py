@@ -45,6 +45,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "tests/pico.py",
         str(MODEL),
         str(folder / "pico"),
+        "llama",
         "4",
         "128",
     ]  # for vLLM and AWQ

@@ -16,6 +16,7 @@ _COMMANDS = {
     "diff": ("recipe.cli.diff", "What differs between two blends: settings and rows."),
     "plan": ("recipe.cli.plan", "What a run will take: GPU memory, hours, disk; refuses what cannot fit."),
     "check": ("recipe.cli.check", "Let axolotl itself validate the rendered YAML."),
+    "env": ("recipe.cli.env", "What an environment takes, and whether this machine can have it."),
     "model": ("recipe.cli.model", "Unpack the embedded 135M model into a folder."),
     "sample-data": ("recipe.cli.sample_data", "Write the invented sample shop as raw files."),
     "fetch": ("recipe.cli.fetch", "Fetch the published raw files of the sources."),

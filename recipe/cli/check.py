@@ -6,6 +6,7 @@ import subprocess
 
 import click
 
+from axolotl_configs.render import Resolved
 from recipe.cli.common import examples, resolve_run, run_options
 from recipe.environments import python, variables
 from recipe.errors import RecipeError
@@ -15,12 +16,24 @@ from recipe.paths import ROOT
 @click.command("check", epilog=examples("recipe check v8", "recipe check v8 -p 8xa100 --set 'lora_r=128'"))
 @run_options
 def command(blend: str, profile: str | None, overrides: str) -> None:
-    """Check BLEND's axolotl YAML twice: by our strict rules, then by axolotl's own validation."""
-    resolved = resolve_run(blend, profile, overrides)
+    """Check BLEND's axolotl YAML: by our strict rules, by axolotl's own validation, and by DeepSpeed where it is used.
+
+    DeepSpeed's file is filled in as it is once the model is loaded, so that what would fail then fails now.
+    """
+    click.echo(require_accepted(resolve_run(blend, profile, overrides)))
+
+
+def require_accepted(resolved: Resolved) -> str:
+    """Asks axolotl and DeepSpeed, in the train environment; half a minute. Returns their word for it.
+
+    Raises:
+        RecipeError: one of them refuses the settings, in its own words.
+    """
     done = subprocess.run(
-        [str(python("train")), "-m", "axolotl_configs.validate"], input=resolved.yaml,
+        [str(python("train")), "-m", "axolotl_configs.validate", str(resolved.processes)], input=resolved.yaml,
         cwd=ROOT, env=variables("train", offline=True), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        raise RecipeError(f"axolotl refuses these settings:\n{done.stdout.strip() or done.stderr[-3000:]}")
-    click.echo(done.stdout.strip())
+        by = "axolotl or DeepSpeed refuses" if resolved.axolotl.get("deepspeed") else "axolotl refuses"
+        raise RecipeError(f"{by} these settings:\n{done.stdout.strip() or done.stderr[-3000:]}")
+    return done.stdout.strip()
