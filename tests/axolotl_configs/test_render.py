@@ -75,6 +75,16 @@ def test_the_yaml_says_for_how_many_gpus_it_is() -> None:
     assert (wider.processes, rows_a_step(wider.axolotl, 6)) == (6, 96)
 
 
+def test_the_fused_kernels_are_off_until_they_are_asked_for() -> None:
+    kernels = ["lora_qkv_kernel", "lora_o_kernel", "lora_mlp_kernel"]
+    asked = "lora_dropout=0 " + " ".join(f"{key}=true" for key in kernels)
+    assert asked in run("v8", "8xa100").yaml  # the line to type, in the comment
+    assert not any(run("v8", "8xa100").axolotl[key] for key in kernels)
+    assert all(run("v8", "8xa100", asked).axolotl[key] for key in kernels)
+    with pytest.raises(RecipeError, match="SET: lora_mlp_kernel is a CUDA kernel"):
+        run("v8", "cpu", asked)
+
+
 def test_tracks_name_blends_that_exist() -> None:
     tracks = load_tracks()
     for choices in (tracks.round1, tracks.round2):
