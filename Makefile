@@ -132,6 +132,10 @@ serve-%: $(CORE) $(TRAIN) $(SERVE)  ## serve-BLEND: as OpenAI's API, with prompt
 ask: $(CORE)  ## ask Q="question" or FILE=question.txt: of a served model; the options' probabilities (URL=http://..)
 	@$(RECIPE) ask $(if $(FILE),--file '$(FILE)')
 
+.PHONY: smoke
+smoke: $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## the first hour on a machine: a little of every step, in minutes, and one page (PROFILE=8xa100 ONLY=awq SKIP=real)
+	@$(RECIPE) smoke $(foreach step,$(ONLY),--only $(step)) $(foreach step,$(SKIP),--skip $(step))
+
 # `make -n reproduce` is answered by the command itself: the lines are run (+), and told that nothing is to be done.
 DRY_RUN := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
 .PHONY: reproduce

@@ -45,15 +45,30 @@ class Job:
 
     Attributes:
         yaml: its configuration.
-        gpus: of the profile; 0 and 1 need no launcher of processes.
+        processes: one a GPU, or 1 on a CPU.
         launch_args: for ``axolotl train``, instead of the launcher chosen here (several nodes, say).
         offline: the base model is a folder on this disk.
+        devices: for CUDA_VISIBLE_DEVICES; None: as it is.
     """
 
     yaml: str
-    gpus: int
+    processes: int
     launch_args: Sequence[str]
     offline: bool
+    devices: str | None = None
+
+    @property
+    def launcher(self) -> Sequence[str]:
+        """One process needs none: it would import torch a second time, ten seconds on a laptop.
+
+        Several are torchrun's, not accelerate's: that one heeds a file of the user's own, which may say another number.
+        ``standalone``: on a free port, so that two runs on one machine do not meet.
+        """
+        if self.launch_args:
+            return self.launch_args
+        if self.processes == 1:
+            return ["--launcher", "python"]
+        return ["--launcher", "torchrun", "--", "--standalone", f"--nproc_per_node={self.processes}"]
 
 
 def train(step: Step, job: Job, on_event: OnEvent, lock: int) -> Trained:
@@ -125,17 +140,15 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def _command(folder: Path, job: Job) -> list[str]:
-    # One process needs no launcher: accelerate would import torch a second time, ten seconds on a laptop.
-    launcher = job.launch_args or (["--launcher", "python"] if job.gpus <= 1 else [])
-    return [str(python("train").parent / "axolotl"), "train", str(folder / "axolotl.yaml"), *launcher]
+    return [str(python("train").parent / "axolotl"), "train", str(folder / "axolotl.yaml"), *job.launcher]
 
 
 def _watch(folder: Path, job: Job, on_event: OnEvent, lock: int) -> dict[str, str]:
     """Runs axolotl to its end, passing events on; returns the versions it ran with."""
     environment = variables("train", offline=job.offline)
-    if job.gpus and "CUDA_VISIBLE_DEVICES" not in environment:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(job.gpus)))  # the profile's number, not more
-    if job.gpus == 0:
+    if job.devices is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = job.devices
+    if not job.devices:
         environment = {**CPU_MEMORY, **environment}
     follower = Follower(folder / EVENTS)
     versions: dict[str, str] = {}
@@ -145,6 +158,7 @@ def _watch(folder: Path, job: Job, on_event: OnEvent, lock: int) -> dict[str, st
             versions.update(event.get("versions", {}))
             on_event(event)
 
+    begin = (folder / LOG).stat().st_size if (folder / LOG).exists() else 0  # an earlier attempt's lines stay
     with (
         (folder / LOG).open("ab") as log,
         running(
@@ -157,7 +171,7 @@ def _watch(folder: Path, job: Job, on_event: OnEvent, lock: int) -> dict[str, st
             time.sleep(_POLL_SECONDS)
         pass_on()
     if child.returncode != 0:
-        raise _failure(folder / LOG, child.returncode)
+        raise _failure(folder / LOG, begin, child.returncode)
     return versions
 
 
@@ -169,8 +183,8 @@ _KNOWN_FAILURES = {
 }
 
 
-def _failure(log: Path, code: int) -> RecipeError:
-    tail = end_of_log(log)
+def _failure(log: Path, begin: int, code: int) -> RecipeError:
+    tail = end_of_log(log, begin=begin)
     text = "\n".join(tail)
     way_out = next((hint for mark, hint in _KNOWN_FAILURES.items() if mark in text), f"the whole log: {shown(log)}")
     return RecipeError(f"axolotl train {what_it_said(tail, code)}", where=shown(log), way_out=way_out)

@@ -32,6 +32,8 @@ class RecipePlugin(BasePlugin):  # type: ignore[misc]
             # axolotl asks accelerate for its state, twice, without saying that these are processes of a CPU: each would
             # take itself for the only one.
             os.environ["ACCELERATE_USE_CPU"] = "true"
+            # Not "cpu:0", as accelerate would number it: torch loads no optimiser's state to such a device.
+            os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
             PartialState(cpu=True)
 
     def get_training_args(self, cfg: Any) -> dict[str, Any]:

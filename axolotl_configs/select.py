@@ -115,3 +115,22 @@ def launched(arguments: Sequence[str]) -> int | None:
     if each:
         return int(each[1]) * (int(nodes[1]) if nodes else 1)
     return int(together[1]) if together else None
+
+
+def require_meeting(arguments: Sequence[str]) -> None:
+    """Refuses a launcher whose machines would wait for each other in vain.
+
+    axolotl draws an id at random on each machine that is not given one (``cli/utils/train.py``, 0.19), and torchrun's
+    rendezvous brings together those of one id.
+
+    Raises:
+        RecipeError: several machines, a rendezvous, and no id.
+    """
+    text = " ".join(arguments)
+    several = re.search(r"--nnodes[= ](?!1(?:\s|$|:1\b))", text)
+    if several and re.search(r"--rdzv[-_]endpoint", text) and not re.search(r"--rdzv[-_]id", text):
+        raise RecipeError(
+            "without an id of their meeting the machines would wait for each other in vain",
+            where="LAUNCH",
+            way_out="add --rdzv_id=NAME, the same on every machine",
+        )

@@ -27,7 +27,7 @@ def run() -> list[Result]:
         folder = Path(name)
         subprocess.run([str(VENVS / "core" / "bin" / "recipe"), "model"], cwd=ROOT, check=True, capture_output=True)
         model = ROOT / "models" / "SmolLM2-135M-Instruct"
-        pico = [str(python("train")), str(ROOT / "tests" / "pico.py"), str(model), str(folder / "pico")]
+        pico = [str(python("train")), "-m", "axolotl_configs.pico", str(model), str(folder / "pico")]
         subprocess.run(pico, env=variables("train", offline=True), check=True, capture_output=True)
         return _compare(folder)
 

@@ -7,6 +7,7 @@ import functools
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def _build(built: Path) -> bool:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if not compiler or not built.parent.is_dir():
         return False
-    made = built.with_name(f".{built.name}.{os.getpid()}")
+    # Threads of one process may build it at the same time, each a file of its own; the last one stays.
+    made = built.with_name(f".{built.name}.{os.getpid()}.{threading.get_ident()}")
     command = [compiler, "-O3", "-ffp-contract=off", "-shared", "-fPIC", "-o", str(made), str(_SOURCE)]
     if subprocess.run(command, capture_output=True, check=False).returncode != 0:
         made.unlink(missing_ok=True)

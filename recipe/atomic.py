@@ -33,7 +33,13 @@ def disk_full_explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary name beside ``path``; renames it there, synced, when the block ends well."""
+    """Yields a temporary name beside ``path``; renames it there, synced, when the block ends well.
+
+    What is there and no file, a pipe or /dev/null, is written to itself: root would replace it.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with disk_full_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from recipe.tracebacks import what_failed
+
 _GRACE_SECONDS = 20.0  # for a child asked to stop, before it is killed
 # torch gives every large buffer back to the kernel and takes it again zeroed, page by page: 14 steps on two cores took
 # 89 s of system time. Kept by malloc and in huge pages, 99 steps took 27 s.
@@ -75,13 +77,18 @@ def _stop(child: subprocess.Popen[bytes], how: signal.Signals, grace: float) -> 
             return
 
 
-def end_of_log(log: Path, lines: int = 400) -> list[str]:
-    """The last lines of a child's output; a progress bar's redrawings count as lines."""
-    return log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()[-lines:]
+def end_of_log(log: Path, lines: int = 400, begin: int = 0) -> list[str]:
+    """The last lines of a child's output, from byte ``begin`` on; a progress bar's redrawings count as lines."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        said = file.read().decode("utf-8", errors="replace")
+    return said.replace("\r", "\n").splitlines()[-lines:]
 
 
 def what_it_said(tail: list[str], code: int) -> str:
-    """``ended with code 1`` and the last lines of a traceback or message, for an error."""
-    errors = [line for line in tail if line.strip() and not line.startswith(" ")][-6:]
+    """``ended with code 1`` and what failed, for an error: the exception and its place, else the last lines."""
+    failure = what_failed(tail)
+    last = [line for line in tail if line.strip() and not line.startswith(" ")][-6:]
     killed = f" (killed by signal {-code}; out of memory?)" if code < 0 else ""
-    return "\n".join([f"ended with code {code}{killed}:", *(f"  | {line[:300]}" for line in errors)])
+    lines = failure.lines() if failure else last
+    return "\n".join([f"ended with code {code}{killed}:", *(f"  | {line[:300]}" for line in lines)])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +37,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cpu profile with a pico model and few steps, and the runs it makes; the rest is as shipped."""
     folder = tmp_path_factory.mktemp("workshop")
     subprocess.run([str(RECIPE), "model"], cwd=ROOT, check=True)
-    pico = [str(VENVS / "train" / "bin" / "python"), "tests/pico.py", str(MODEL), str(folder / "pico")]
+    pico = [str(VENVS / "train" / "bin" / "python"), "-m", "axolotl_configs.pico", str(MODEL), str(folder / "pico")]
     subprocess.run(pico, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=True)
     shutil.copytree(CONFIGS, folder / "configs", ignore=shutil.ignore_patterns("__pycache__"))
     profile = folder / "configs" / "profiles" / "cpu.yaml"
@@ -77,12 +79,12 @@ def events(folder: Path) -> list[dict[str, Any]]:
 
 
 def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
-    for _ in range(1200):
+    for _ in range(3000):
         if any(event["kind"] == "step" and event["step"] >= step for event in events(folder)):
             return
         assert process.poll() is None, finish(process)
         time.sleep(0.1)
-    pytest.fail(f"no step {step} after two minutes")
+    pytest.fail(f"no step {step} after five minutes")
 
 
 def alive(pattern: str) -> bool:
@@ -136,6 +138,72 @@ def test_ctrl_c_stops_axolotl_and_says_how_to_go_on(
     assert "the same command goes on from the last checkpoint" in finish(process, code=130)
     assert not alive(str(run / "train" / "axolotl.yaml"))
     assert not (run / "train" / manifest.NAME).exists()
+
+
+def workers(run: Path) -> list[int]:
+    """The training's processes below torchrun, by their command lines."""
+    found = subprocess.run(
+        ["pgrep", "-f", f"axolotl.cli.train {re.escape(str(run))}/train/axolotl.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [pid for pid in map(int, found.stdout.split()) if "torchrun" not in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def test_two_processes_share_the_rows_and_a_killed_worker_is_told_and_gone_on_from(
+    workshop: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    run = workshop / "runs" / "cpu" / "v8+seed=6"
+    command = ["train", "v8", "--set", "seed=6", "--", "--launcher", "torchrun", "--", "--nproc_per_node=2"]
+    first = start(*command)
+    wait_for_step(run / "train", 5, first)
+    _, second = workers(run)
+    os.kill(second, signal.SIGKILL)
+    told = finish(first, code=1)
+    assert "killed by signal 9" in told and "ChildFailedError" not in told
+    assert not workers(run) and not (run / "train" / manifest.NAME).exists()
+
+    output = finish(start(*command))
+    begins = [event["step"] for event in events(run / "train") if event["kind"] == "begin"]
+    assert len(begins) == 2 and begins[1] >= 4, "each process took itself for the first, or began anew"
+    assert f"({STEPS} steps)" in output and "micro_batch_size: 2" in (run / "train" / "axolotl.yaml").read_text()
+    found = manifest.read(run / "train")
+    assert found is not None and found["final_loss"] < found["base_loss"] and (run / "train" / "loss.png").exists()
+
+
+def test_two_nodes_over_loopback_by_the_documented_commands(
+    workshop: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """docs/gpus.md, "Several machines", with one process a node; both nodes are this machine."""
+    page = (ROOT / "docs" / "gpus.md").read_text()
+    options = page.split('LAUNCH="')[1].split('"')[0].split()
+    other = page.split("axolotl train runs/8xa100/v8/train/axolotl.yaml")[1].split("\n\n")[0].replace("\\", " ").split()
+    assert other == options, "the two nodes are told different things"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told = {
+        "--nproc_per_node=8": "--nproc_per_node=1",
+        "--rdzv_endpoint=FIRST_NODE:29500": f"--rdzv_endpoint=127.0.0.1:{port}",
+    }
+    options = [told.pop(option, option) for option in options]
+    assert not told, "the page names other options"
+    yaml = workshop / "runs" / "cpu" / "v8+seed=7" / "train" / "axolotl.yaml"
+    one = start("train", "v8", "--set", "seed=7", "--", *options)
+    while not yaml.exists():
+        assert one.poll() is None, finish(one)
+        time.sleep(0.1)
+    path = os.pathsep.join([str(VENVS / "train" / "bin"), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+    two = subprocess.run(
+        ["axolotl", "train", str(yaml), *options],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert two.returncode == 0, two.stderr[-3000:]
+    assert f"({STEPS} steps)" in finish(one)
+    assert [event["kind"] for event in events(yaml.parent)].count("begin") == 1
+    assert "gradient_accumulation_steps: 1" in yaml.read_text() and "micro_batch_size: 2" in yaml.read_text()
 
 
 def test_a_second_round_trains_the_first_rounds_adapter_on(

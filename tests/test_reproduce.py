@@ -42,7 +42,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([str(RECIPE), "model"], cwd=ROOT, check=True)
     pico = [
         str(VENVS / "train" / "bin" / "python"),
-        "tests/pico.py",
+        "-m",
+        "axolotl_configs.pico",
         str(MODEL),
         str(folder / "pico"),
         "llama",

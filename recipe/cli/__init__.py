@@ -21,6 +21,7 @@ _COMMANDS = {
     "sample-data": ("recipe.cli.sample_data", "Write the invented sample shop as raw files."),
     "fetch": ("recipe.cli.fetch", "Fetch the published raw files of the sources."),
     "synth": ("recipe.cli.synth", "Let an LLM make and enrich datasets; keep, count and show its answers."),
+    "smoke": ("recipe.cli.smoke", "Try a little of every step on this machine, in minutes; write one page."),
     "reproduce": ("recipe.cli.reproduce", "Walk the whole recipe: two rounds, five tracks; skip what is done."),
     "data": ("recipe.cli.data", "Build and mix a blend's datasets."),
     "questions": ("recipe.cli.questions", "Write held-out questions to choose weights on and to compare models on."),

@@ -34,6 +34,6 @@ def require_accepted(resolved: Resolved) -> str:
         cwd=ROOT, env=variables("train", offline=True), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        by = "axolotl or DeepSpeed refuses" if resolved.axolotl.get("deepspeed") else "axolotl refuses"
-        raise RecipeError(f"{by} these settings:\n{done.stdout.strip() or done.stderr[-3000:]}")
+        by = "axolotl or DeepSpeed" if resolved.axolotl.get("deepspeed") else "axolotl"
+        raise RecipeError(f"{by} refuses these settings:\n{done.stdout.strip() or done.stderr[-3000:]}")
     return done.stdout.strip()

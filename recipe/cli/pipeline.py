@@ -5,7 +5,6 @@ The only place that knows both how a run is configured and how its data are buil
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +14,12 @@ from axolotl_configs import launch
 from axolotl_configs.architecture import Architecture, model_config
 from axolotl_configs.estimate import check_fits, training_bytes
 from axolotl_configs.render import Resolved
-from axolotl_configs.select import fitting, require_gpus
+from axolotl_configs.select import fitting, require_gpus, require_meeting
 from recipe import manifest
 from recipe.adapter import CONFIG
 from recipe.atomic import require_free
 from recipe.checkpoint import read_json
+from recipe.cli.check import require_accepted
 from recipe.cli.common import say
 from recipe.cli.prepare import DataFrom, ensure_data
 from recipe.environments import python
@@ -37,6 +37,7 @@ def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str
     """The whole of ``recipe train``: model, data, preflight, axolotl; skipped when it is done already."""
     machine = this_machine()
     require_gpus(machine, resolved.run.profile, resolved.profile.hardware)
+    require_meeting(launch_args)
     with locked(resolved.run.folder) as lock:
         folder = ensure_data(resolved, data)
         step = Step(resolved.run.train, "train", _train_inputs(resolved, folder))
@@ -45,12 +46,13 @@ def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str
             return launch.read_result(step.folder)
         python("train")  # says how to install it, before anything else is tried
         _preflight(resolved, step)
+        if resolved.axolotl.get("deepspeed"):
+            say(f"train: {require_accepted(resolved)}")
         progress = TrainingProgress()
         with progress.meter:
-            if machine.gpus:
-                os.environ["CUDA_VISIBLE_DEVICES"] = visible(machine, resolved, launch_args)
-            gpus, offline = resolved.profile.hardware.gpus, is_local(resolved.profile.base_model)
-            job = launch.Job(resolved.yaml, gpus, launch_args, offline)
+            devices = visible(machine, resolved, launch_args) if machine.gpus else None
+            offline = is_local(resolved.profile.base_model)
+            job = launch.Job(resolved.yaml, resolved.processes, launch_args, offline, devices)
             return launch.train(step, job, progress.on_event, lock)
 
 
@@ -94,7 +96,7 @@ def visible(machine: Machine, resolved: Resolved, launch_args: Sequence[str]) ->
 def require_same_split(resolved: Resolved, step: Step) -> None:
     """ZeRO saves the optimiser's state in as many parts as there are GPUs, and loads it on as many only.
 
-    DeepSpeed 0.18 says so after the model is loaded ("a DP world size of 8 but the current world size is 4"); without
+    DeepSpeed 0.19 says so after the model is loaded ("a DP world size of 8 but the current world size is 4"); without
     DeepSpeed transformers begins with an empty optimiser, without a word.
 
     Raises:

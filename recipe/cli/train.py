@@ -21,7 +21,7 @@ from recipe.progress import clock
         "recipe train v8",
         "recipe train v8 -p 1x24gb --data /published/files",
         "recipe train v8 --set 'learning_rate=1e-4 lora_r=32 tracker=wandb'",
-        "recipe train v8 -- --launcher torchrun -- --nnodes=2 --nproc_per_node=8 --rdzv_endpoint=HOST:29500",
+        "recipe train v8 -- --launcher torchrun -- --nnodes=2 --nproc_per_node=8 --rdzv_endpoint=A:29500 --rdzv_id=b",
     ),
 )
 @run_options

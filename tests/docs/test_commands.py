@@ -30,6 +30,7 @@ from tests.docs.world import MODEL, type_in
 # Regular expressions of `recipe ...` or of another program -> why it is parsed, or known, and not typed by this test.
 ONLY_PARSED = {
     r"recipe train\b": "minutes at least; tests/test_miniature.py trains",
+    r"recipe smoke\b": "minutes; tests/test_smoke.py",
     r"recipe reproduce(?!.* --dry-run)": "an hour at least; tests/test_reproduce.py walks it",
     r"recipe model\b": "needs the training environment; tests/test_miniature.py",
     r"recipe check\b": "needs the training environment; test_extending.py checks a profile where it is there",
@@ -42,7 +43,7 @@ ONLY_PARSED = {
     r"recipe serve\b": "needs the serve environment, and runs until it is ended; tests/serve_env/test_server.py",
     r"recipe ask\b": "needs a server; tests/recipe/test_ask.py",
     r"recipe fetch (?!--list)": "needs the network; tests/dataset_builders/test_fetch.py",
-    r"make (test|test-fast|env-\w+)$": "make's own; tests/test_makefile.py",
+    r"make (test|test-fast|locks|env-\w+)$": "make's own; tests/test_makefile.py",
     r"(\.venvs/serve/bin/)?ray (start|get-auth-token)\b": "Ray's own: starts a node, makes a token",
     r"export RAY_ADDRESS=\S+ HF_HOME=": "variables for the two commands behind it",
     r"/path/to/this/checkout/\S+ local_evaluation\.py": "the organisers' kit; tests/serve_env/test_submission.py",

@@ -33,7 +33,8 @@ def texts(tree: ast.AST) -> Iterator[str]:
 def source() -> tuple[str, ...]:
     paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     found = [text for path in paths for text in texts(ast.parse(path.read_text(encoding="utf-8")))]
-    return (*found, (ROOT / "Makefile").read_text(encoding="utf-8"))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return (*found, re.sub(r"\$\([^()]*\)|\{\w[^{}]*\}", PLACE, makefile))
 
 
 def is_said(message: str) -> bool:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from recipe.cli.reproducing.child import environment_of
 from recipe.cli.reproducing.estimates import Estimate, estimates, total
 from recipe.cli.reproducing.graph import Record, Stage
-from recipe.cli.reproducing.running import _environment, _require_room
+from recipe.cli.reproducing.running import _require_room
 from recipe.cli.reproducing.stages import Stages
 from recipe.cli.reproducing.wanted import Wanted
 from recipe.errors import RecipeError
@@ -69,5 +70,5 @@ def test_a_stage_without_room_is_refused_before_it_starts(tmp_path: Path) -> Non
 def test_a_stage_is_told_what_is_printed_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LIMIT", "MODE", "ALPHA", "PROFILE", "SET", "QUESTIONS", "HF_HOME"):
         monkeypatch.setenv(name, "x")
-    assert not {"LIMIT", "MODE", "ALPHA", "PROFILE", "SET", "QUESTIONS"} & _environment("eval").keys()
-    assert "HF_HOME" in _environment("eval") and "CALIBRATION" not in _environment("awq")
+    assert not {"LIMIT", "MODE", "ALPHA", "PROFILE", "SET", "QUESTIONS"} & environment_of("eval").keys()
+    assert "HF_HOME" in environment_of("eval") and "CALIBRATION" not in environment_of("awq")

@@ -21,6 +21,16 @@ from recipe.manifest import Step
 from recipe.paths import ROOT
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """/dev/null, say, which root could replace, or `--json >(jq ...)`."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        write_text(pipe, "passed on")
+        assert reader.communicate(timeout=20)[0] == "passed on"
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file.txt"
     with pytest.raises(ZeroDivisionError), whole_file(path) as temporary:

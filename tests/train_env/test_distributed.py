@@ -1,7 +1,7 @@
 """Several processes: axolotl with the YAML of ``8xa100`` and the shipped DeepSpeed files, on a CPU.
 
 Two processes on this machine, bf16, QLoRA, by axolotl's own launcher; ``gloo.Gloo`` lets accelerate and DeepSpeed do so
-without a GPU. What that proves and what not: docs/training.md.
+without a GPU. What that proves and what not: docs/gpus.md.
 """
 
 from __future__ import annotations

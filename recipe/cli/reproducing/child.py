@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
 
 from recipe.children import die_with_parent, stopped_with_us
+from recipe.cli import root
 from recipe.errors import RecipeError
 from recipe.paths import ROOT
 
+RECIPE = Path(sys.executable).with_name("recipe")
 _GRACE_SECONDS = 60.0  # the command's own children have 20
 
 
@@ -36,3 +43,10 @@ def run_command(command: Sequence[str], lock: int, environment: Mapping[str, str
             where=shlex.join(["recipe", *command[1:]]),
             way_out="the same command goes on from here once that is mended",
         )
+
+
+def environment_of(command: str) -> dict[str, str]:
+    """Without the variables that the command would read (SET, LIMIT, ...): what is printed is all that is asked."""
+    found = root.get_command(click.Context(root), command)
+    taken = {parameter.envvar for parameter in found.params} if found else set()
+    return {key: value for key, value in os.environ.items() if key not in taken}

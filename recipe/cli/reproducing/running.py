@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
-from pathlib import Path
 
 import click
 
@@ -13,17 +10,14 @@ from axolotl_configs.select import require_gpus
 from postprocess.awq import ENVIRONMENTS
 from recipe import manifest
 from recipe.atomic import require_free
-from recipe.cli import root
 from recipe.cli.common import say
-from recipe.cli.reproducing.child import run_command
+from recipe.cli.reproducing.child import RECIPE, environment_of, run_command
 from recipe.cli.reproducing.estimates import Estimate, estimates
 from recipe.cli.reproducing.graph import Record, Stage
 from recipe.cli.reproducing.stages import Stages
 from recipe.environments import python
 from recipe.hardware import this_machine
 from recipe.progress import clock
-
-_RECIPE = Path(sys.executable).with_name("recipe")
 
 
 def preflight(stages: Stages) -> None:
@@ -49,16 +43,9 @@ def run_stage(stage: Stage, title: str, stages: Stages, record: Record, lock: in
     about = f", about {clock(found.seconds)}" if found.seconds else ""
     click.secho(f"\n{title}{about}", bold=True, err=True)
     say(f"  {shlex.join(stage.command)}")
-    run_command([str(_RECIPE), *stage.command[1:]], lock, _environment(stage.command[1]))
+    run_command([str(RECIPE), *stage.command[1:]], lock, environment_of(stage.command[1]))
 
 
 def _require_room(stage: Stage, found: Estimate) -> None:
     if not all(map(manifest.read, stage.outputs)):  # else there may be nothing to do, and the command asks for itself
         require_free(stage.outputs[0].parent, (found.disk or 0) + found.scratch, stage.name)
-
-
-def _environment(command: str) -> dict[str, str]:
-    """Without the variables that the command would read (SET, LIMIT, ...): what is printed is all that is asked."""
-    found = root.get_command(click.Context(root), command)
-    taken = {parameter.envvar for parameter in found.params} if found else set()
-    return {key: value for key, value in os.environ.items() if key not in taken}

@@ -1,0 +1,1 @@
+"""What `recipe smoke` does, step by step, and the page it writes."""
