@@ -127,7 +127,7 @@ def require_meeting(arguments: Sequence[str]) -> None:
         RecipeError: several machines, a rendezvous, and no id.
     """
     text = " ".join(arguments)
-    several = re.search(r"--nnodes[= ](?!1(?:\s|$|:1\b))", text)
+    several = re.search(r"--nnodes[= ](?!1(?:\s|$))", text)
     if several and re.search(r"--rdzv[-_]endpoint", text) and not re.search(r"--rdzv[-_]id", text):
         raise RecipeError(
             "without an id of their meeting the machines would wait for each other in vain",

@@ -19,8 +19,8 @@ NAMES = ("train", "quantize", "autoawq", "serve")
 def command(name: str) -> None:
     """Tell what the environment NAME takes, and whether this machine can have it.
 
-    `make env-NAME` asks this before it fetches anything. Exit code 1: the NVIDIA driver or the GPUs are too old for
-    the pinned torch, or the disk is too full.
+    `make env-NAME` asks this before it fetches anything. Exit code 1: the NVIDIA driver is too old for the pinned
+    torch, or the disk is too full.
     """
     machine = this_machine()
     require_driver(machine)

@@ -16,7 +16,7 @@ from axolotl_configs.estimate import rows_a_step
 from axolotl_configs.planning import make_plan
 from axolotl_configs.render import Resolved, resolve
 from axolotl_configs.schema import Hardware, load_profile
-from axolotl_configs.select import choose, fits, fitting, launched, require_gpus
+from axolotl_configs.select import choose, fits, fitting, launched, require_gpus, require_meeting
 from dataset_builders.task import task_names
 from recipe.cli.plan import asked_of
 from recipe.errors import RecipeError
@@ -189,3 +189,20 @@ def test_a_variant_is_taken_only_where_it_is_asked_for(configs: Path) -> None:
 )
 def test_processes_of_a_launcher_of_ones_own(arguments: str, processes: int | None) -> None:
     assert launched(arguments.split()) == processes
+
+
+ENDPOINT = "--rdzv_endpoint=first:29500"
+
+
+@pytest.mark.parametrize("nodes", ["--nnodes=2", "--nnodes 4", "--nnodes=1:2", "--nnodes=16"])
+def test_machines_that_would_never_meet_are_refused(nodes: str) -> None:
+    with pytest.raises(RecipeError, match="add --rdzv_id=NAME, the same on every machine"):
+        require_meeting(["--launcher", "torchrun", "--", *nodes.split(), ENDPOINT])
+    require_meeting(["--launcher", "torchrun", "--", *nodes.split(), ENDPOINT, "--rdzv_id=v8"])
+
+
+@pytest.mark.parametrize(
+    "arguments", ["", "--launcher torchrun -- --nnodes=1 --nproc_per_node=2", f"-- --nnodes=1 {ENDPOINT}"]
+)
+def test_one_machine_needs_no_meeting(arguments: str) -> None:
+    require_meeting(arguments.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,8 @@ def test_the_known_keys_are_those_of_the_installed_axolotl() -> None:
 def test_axolotl_accepts_every_blend_on_every_profile(blend: str, profile: str) -> None:
     from axolotl_configs.validate import refusals
 
-    assert refusals(resolve(blend, profile, {}, task_names()).axolotl) == ""
+    resolved = resolve(blend, profile, {}, task_names())
+    assert refusals(resolved.axolotl, resolved.processes) == ""
 
 
 def test_axolotls_own_refusals_are_passed_on() -> None:
@@ -41,6 +43,39 @@ def test_axolotls_own_refusals_are_passed_on() -> None:
 
     resolved = resolve("v8", "1x24gb", parse_set("load_in_8bit=true adapter=lora load_in_4bit=false"), task_names())
     assert "bit" in refusals({**resolved.axolotl, "load_in_4bit": True, "adapter": "qlora"})
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_deepspeed_gets_what_the_yaml_says(stage: int) -> None:
+    from axolotl_configs.validate import fill_in_deepspeed
+
+    resolved = resolve("v8", "8xa100", parse_set(f"deepspeed=axolotl_configs/deepspeed/zero{stage}.json"), task_names())
+    found = fill_in_deepspeed(resolved.axolotl, resolved.processes)
+    assert (found.zero_config.stage, found.gradient_clipping, found.grad_accum_dtype) == (stage, 1.0, "fp32")
+    assert found.bfloat16_config.enabled and not found.float16_config.enabled
+    assert (found.train_micro_batch_size_per_gpu, found.gradient_accumulation_steps) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"zero_optimization": {"allgather_bucket_size": "auto"}}, "allgather_bucket_size` not found in kwargs"),
+        ({"zero_optimization": {"stage": 7}}, "Input should be 0, 1, 2"),
+        ({"zero_optimization": {"reduce_buckt_size": 1}}, "Extra inputs are not permitted"),
+        ({"train_batch_size": 64}, "train_batch_size=64 vs hf train_batch_size (calculated)=32"),
+        ({"gradient_clippin": 1.0}, "did you mean 'gradient_clipping'"),
+        ({"fp16": {"enabled": True}}, "fp16.enabled=True vs hf"),
+    ],
+)
+def test_what_deepspeed_would_refuse_once_the_model_is_loaded(change: dict[str, Any], said: str) -> None:
+    from axolotl_configs.validate import refusals
+
+    resolved = resolve("v8", "8xa100", {}, task_names())
+    deepspeed = json.loads((ROOT / resolved.axolotl["deepspeed"]).read_text())
+    for key, value in change.items():
+        deepspeed[key] = {**deepspeed.get(key, {}), **value} if isinstance(value, dict) else value
+    assert said in refusals({**resolved.axolotl, "deepspeed": deepspeed}, resolved.processes)
+    assert "zero9" in refusals({**resolved.axolotl, "deepspeed": "axolotl_configs/deepspeed/zero9.json"}, 8)
 
 
 @pytest.fixture(scope="module")
