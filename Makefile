@@ -182,12 +182,14 @@ define pip
 @echo "  $(2) ..."
 @$(PIP) $(3) || $(FAILED)
 endef
-# $(call torch,NAME,WHAT): first and alone, so that what comes after it finds it there. `===` takes no build for CPUs.
+# $(call torch,NAME,WHAT): first and alone, so that what comes after it finds it there. `===` takes no build for CPUs. Where
+# pip finds one by itself, on a mirror or a disk, torch's own index is not asked.
 define torch
 @echo "  $(2) torch ..."
-@if [ -n "$(GPU)" ]; then $(PIP) '$(subst ==,===,$(TORCH))'; \
-elif $(PIP) --dry-run --no-deps --retries 0 --extra-index-url $(TORCH_CPU_INDEX) '$(TORCH)+cpu' > /dev/null 2>&1; then \
-  $(PIP) --extra-index-url $(TORCH_CPU_INDEX) '$(TORCH)+cpu'; \
+@cpu() { $(PIP) "$$@" '$(TORCH)+cpu'; }; there="--dry-run --no-deps --retries 0"; own="--extra-index-url $(TORCH_CPU_INDEX)"; \
+if [ -n "$(GPU)" ]; then $(PIP) '$(subst ==,===,$(TORCH))'; \
+elif cpu $$there > /dev/null 2>&1; then cpu; \
+elif cpu $$there $$own > /dev/null 2>&1; then cpu $$own; \
 else \
   echo "    no build for CPUs in reach ($(TORCH_CPU_INDEX)): PyPI's for CUDA instead, which runs on a CPU, too: 2.3 GB more to fetch, 3.3 GB more on the disk"; \
   $(PIP) '$(TORCH)'; \

