@@ -23,7 +23,9 @@ from axolotl_configs import pico
 from axolotl_configs.render import parse_set, resolve
 from dataset_builders.task import task_names
 from recipe.paths import ROOT
-from tests.train_env.picos import write_adapter
+
+pytest.importorskip("torch")
+from tests.train_env.picos import write_adapter  # noqa: E402
 
 pytestmark = pytest.mark.slow
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
