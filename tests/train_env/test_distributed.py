@@ -25,7 +25,7 @@ from dataset_builders.task import task_names
 from recipe.paths import ROOT
 
 pytest.importorskip("torch")
-from tests.train_env.picos import write_adapter  # noqa: E402
+from tests.train_env.picos import write_adapter
 
 pytestmark = pytest.mark.slow
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
