@@ -69,7 +69,7 @@ def test_a_step_that_fails_is_told_and_does_not_stop_the_others(tmp_path: Path) 
     folder = next((tmp_path / "runs" / "cpu").glob("smoke+*"))
     page, steps = (folder / "smoke.md").read_text(), json.loads((folder / "smoke.json").read_text())["steps"]
     assert list(steps) == ["machine", "pico", "merge", "awq"] and not steps["machine"]["message"]
-    assert page.startswith("# Smoke of cpu: 3 of 4 steps failed\n")
+    assert page.startswith("# Smoke of cpu: 3 of 4 steps failed; not tried: plan, real, answers\n")
     pico, merge, awq = (steps[name]["message"] for name in ("pico", "merge", "awq"))
     assert "axolotl train ended with code 1" in pico and "  | " in pico
     assert "the real model has not been trained" in merge

@@ -68,7 +68,7 @@ def command(profile: str | None, overrides: str, only: tuple[str, ...], skip: tu
                 steps.commands.note = meter.note
                 results[step] = _tried(steps, step)
             results = {name: results[name] for name in NAMES if name in results}
-            page.write(folder, facts, results)
+            page.write(folder, facts, results, [name for name in NAMES if name not in results])
             say(f"{step}: {results[step].outcome}, {results[step].seconds:.0f} s: {results[step].told}")
     _show(results, folder, began)
     if not all(result.ok for result in results.values()):

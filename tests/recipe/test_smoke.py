@@ -58,6 +58,9 @@ def test_the_page_holds_failures_with_their_logs(tmp_path: Path) -> None:
     assert text.startswith("# Smoke of 8xa100: 1 of 3 steps failed\n")
     assert "| awq | failed | 9 | a\\|b is wrong |" in text and "    a|b is wrong\n      -> mend it\n" in text
     assert "`logs/awq.log`" in text and "| GiB of memory | 55.3 | 57.1 |" in text and "| torch | 2.13.0 |  |  |" in text
+    page.write(tmp_path, {"profile": "8xa100", "model": "m"}, {"machine": results["machine"]}, ["awq"])
+    assert (tmp_path / "smoke.md").read_text().startswith("# Smoke of 8xa100: ok so far; not tried: awq\n")
+    page.write(tmp_path, {"profile": "8xa100", "model": "m"}, results)
     assert page.read_results(tmp_path) == results and page.read_results(tmp_path / "none") == {}
 
 

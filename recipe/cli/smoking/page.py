@@ -55,16 +55,18 @@ def read_results(folder: Path) -> dict[str, Result]:
         return {}
 
 
-def write(folder: Path, facts: Mapping[str, str], results: Mapping[str, Result]) -> None:
-    """The page and its numbers; ``facts``: what it is about."""
+def write(folder: Path, facts: Mapping[str, str], results: Mapping[str, Result], untried: Sequence[str] = ()) -> None:
+    """The page and its numbers; ``facts``: what it is about; ``untried``: the steps that have no result."""
     steps = {step: asdict(result) for step, result in results.items()}
     write_text(folder / NUMBERS, json.dumps({**facts, "steps": steps}, indent=1) + "\n")
-    write_text(folder / PAGE, "\n".join(_lines(facts, results)) + "\n")
+    write_text(folder / PAGE, "\n".join(_lines(facts, results, untried)) + "\n")
 
 
-def _lines(facts: Mapping[str, str], results: Mapping[str, Result]) -> Iterator[str]:
+def _lines(facts: Mapping[str, str], results: Mapping[str, Result], untried: Sequence[str]) -> Iterator[str]:
     failed = [result for result in results.values() if not result.ok]
-    outcome = f"{len(failed)} of {len(results)} steps failed" if failed else "every step is ok"
+    well = "ok so far" if untried else "every step is ok"
+    outcome = f"{len(failed)} of {len(results)} steps failed" if failed else well
+    outcome += f"; not tried: {', '.join(untried)}" if untried else ""
     yield f"# Smoke of {facts['profile']}: {outcome}"
     yield ""
     yield "; ".join(f"{key} {value}" for key, value in facts.items() if key != "profile")
