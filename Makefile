@@ -234,7 +234,7 @@ $(SERVE): | $(CORE)
 
 ##@ Working on the repository
 .PHONY: test test-fast lint bench lock locks axolotl-schema clean clean-envs
-test: lint locks $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about 18 min once installed
+test: lint locks $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about half an hour once installed
 	@$(RECIPE) model
 	@$(VENVS)/core/bin/python -m pytest
 	@$(VENVS)/train/bin/python -m pytest tests/train_env
