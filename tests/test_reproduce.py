@@ -15,17 +15,10 @@ import pytest
 from recipe.manifest import NAME
 from recipe.paths import CONFIGS, ROOT, VENVS
 from tests.conftest import edit
+from tests.environments import RECIPE, slow_and_needs
 
-NEEDED = ("train", "serve", "quantize")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not all(list((VENVS / name).glob(".installed-*")) for name in NEEDED),
-        reason="needs all environments: make test",
-    ),
-]
+pytestmark = slow_and_needs("train", "serve", "quantize")
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
-RECIPE = VENVS / "core" / "bin" / "recipe"
 TRACKS = """# recipe reproduce
 round1:
   track1: {blend: v8, alpha: 0.5}

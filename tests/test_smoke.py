@@ -10,16 +10,9 @@ from pathlib import Path
 import pytest
 
 from recipe.paths import ROOT, VENVS
+from tests.environments import RECIPE, slow_and_needs
 
-NEEDED = ("train", "serve", "quantize")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not all(list((VENVS / name).glob(".installed-*")) for name in NEEDED),
-        reason="needs all environments: make test",
-    ),
-]
-RECIPE = VENVS / "core" / "bin" / "recipe"
+pytestmark = slow_and_needs("train", "serve", "quantize")
 STEPS = ["machine", "plan", "pico", "real", "merge", "awq", "answers"]
 
 
