@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from axolotl_configs.apportion import apportion
 from axolotl_configs.schema import Blend, Entry, find, load
-from recipe.apportion import apportion
-from recipe.errors import RecipeError, did_you_mean
-from recipe.paths import ROOT
-from recipe.yamlfile import YamlFile, read_yaml
+from spine.errors import RecipeError, did_you_mean
+from spine.paths import ROOT
+from spine.yamlfile import YamlFile, read_yaml
 
 
 @dataclass(frozen=True)

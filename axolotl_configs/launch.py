@@ -16,13 +16,13 @@ from typing import Any
 from axolotl_configs.curve import write_curve
 from axolotl_configs.events import NAME as EVENTS
 from axolotl_configs.events import Event, Follower, read_events
-from recipe.adapter import CONFIG, WEIGHTS
-from recipe.atomic import disk_full_explained, write_text
-from recipe.children import CPU_MEMORY, end_of_log, running, what_it_said
-from recipe.environments import python, variables
-from recipe.errors import RecipeError
-from recipe.manifest import Step
-from recipe.paths import ROOT, shown
+from spine.adapter import CONFIG, WEIGHTS
+from spine.atomic import disk_full_explained, write_text
+from spine.children import CPU_MEMORY, end_of_log, running, what_it_said
+from spine.environments import python, variables
+from spine.errors import RecipeError
+from spine.manifest import Step
+from spine.paths import ROOT, shown
 
 LOG = "train.log"
 _POLL_SECONDS = 0.2
@@ -77,7 +77,7 @@ def train(step: Step, job: Job, on_event: OnEvent, lock: int) -> Trained:
     Args:
         step: folder and inputs; the manifest is written to it at the end.
         on_event: is called with each event of ``axolotl_configs.events``.
-        lock: the run's lock, see ``recipe.lock``; inherited by axolotl.
+        lock: the run's lock, see ``spine.lock``; inherited by axolotl.
 
     Raises:
         RecipeError: axolotl failed (with the end of its log), or ended without a trained adapter.

@@ -18,13 +18,13 @@ from ruamel.yaml.comments import CommentedMap
 
 from axolotl_configs.blend import Portion, ResolvedBlend, resolve_blend, scaled
 from axolotl_configs.check import check_combinations, check_keys, known_keys
-from axolotl_configs.estimate import rows_a_step
+from axolotl_configs.costs.estimate import rows_a_step
 from axolotl_configs.schema import Hardware, Profile, load, load_profile
-from recipe.errors import RecipeError, did_you_mean
-from recipe.jinja import environment, explained
-from recipe.paths import CONFIGS, ROOT, shown
-from recipe.runs import Run
-from recipe.yamlfile import YamlFile, dump, parse, parse_scalar, plain
+from spine.errors import RecipeError, did_you_mean
+from spine.jinja import environment, explained
+from spine.paths import CONFIGS, ROOT, shown
+from spine.runs import Run
+from spine.yamlfile import YamlFile, dump, parse, parse_scalar, plain
 
 TEMPLATE = "recipe.yaml.j2"
 # What SET may change besides axolotl's keys: the profile's own fields, the blend's seed, a second round's parent.

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recipe.errors import RecipeError, did_you_mean
-from recipe.paths import CONFIGS
-from recipe.yamlfile import YamlFile, read_yaml
+from spine.errors import RecipeError, did_you_mean
+from spine.paths import CONFIGS
+from spine.yamlfile import YamlFile, read_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Tracker = Literal["none", "trackio", "wandb", "mlflow", "tensorboard"]

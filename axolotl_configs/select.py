@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from axolotl_configs.schema import Hardware, find, load_profile, names
-from recipe.errors import RecipeError
-from recipe.hardware import Device, Machine
+from spine.errors import RecipeError
+from spine.hardware import Device, Machine
 
 # What PyPI's torch 2.13 is built for: CUDA 13.0, which has dropped the GPUs before Turing (capability 7.5) and needs
 # driver 580 (NVIDIA, release notes of CUDA Toolkit 13.0).

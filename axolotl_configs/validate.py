@@ -10,7 +10,7 @@ from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
-from recipe.errors import did_you_mean
+from spine.errors import did_you_mean
 
 
 def refusals(settings: Mapping[str, Any], processes: int = 1) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks import answering, blend, cli, gain, merging, synthesis, training
 from benchmarks.measure import Result
-from recipe.hardware import this_machine
+from spine.hardware import this_machine
 
 BENCHMARKS = {
     "cli": cli.run,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from benchmarks.answering_peer import ASKED
 from benchmarks.measure import Cost, Result, cost
-from inference.job import Job
-from inference.predictions import PREDICTIONS
-from recipe import manifest
-from recipe.cli.answering import cpu_settings
-from recipe.environments import python, variables
-from recipe.paths import ROOT, RUNS, VENVS
+from inference.answering.job import Job
+from inference.scoring.predictions import PREDICTIONS
+from recipe.steps.eval import cpu_settings
+from spine import manifest
+from spine.environments import python, variables
+from spine.paths import ROOT, RUNS, VENVS
 
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 QUESTIONS = RUNS / "cpu" / "questions" / "test.parquet"
@@ -76,7 +76,7 @@ def _job(folder: Path, engine: str, mode: str) -> Job:
 def _evaluated(folder: Path, engine: str, mode: str) -> tuple[float, list[str], Cost]:
     """Seconds of answering, the answers, and the whole process, metrics included."""
     job = _job(folder / f"{engine}-{mode}", engine, mode)
-    whole = _serve(["-m", "inference.job"], job.to_json())
+    whole = _serve(["-m", "inference.answering.job"], job.to_json())
     facts = manifest.read(Path(job.folder))
     assert facts is not None
     lines = (Path(job.folder) / PREDICTIONS).read_text(encoding="utf-8").splitlines()
@@ -90,4 +90,4 @@ def _swept(folder: Path, weights: Sequence[float]) -> Cost:
         replace(plain, folder=str(folder / f"sweep-{len(weights)}-{alpha}"), alpha=alpha, inputs={"answers": [alpha]})
         for alpha in weights
     ]
-    return _serve(["-m", "inference.sweep"], json.dumps([asdict(job) for job in jobs]))
+    return _serve(["-m", "inference.answering.sweep"], json.dumps([asdict(job) for job in jobs]))

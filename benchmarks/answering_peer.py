@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from inference.engines.requests import Request, finished, requests_of
-from inference.job import LONGEST
-from inference.questions import read_questions
-from inference.rules import Mode, Rules
-from recipe.chat import ChatTokenizer
+from inference.answering.engines.requests import Request, finished, requests_of
+from inference.answering.job import LONGEST
+from inference.answering.questions import read_questions
+from inference.answering.rules import Mode, Rules
+from spine.chat import ChatTokenizer
 
 ASKED = 12  # questions of each dataset: one at a time, all of them would take seven minutes
 
@@ -26,7 +26,7 @@ def loop(model: str, requests: list[Request], chat: ChatTokenizer) -> list[str]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from inference.processors import TransformersRules
+    from inference.answering.processors import TransformersRules
 
     loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype="auto").eval()
     _ready()

@@ -15,8 +15,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from benchmarks.measure import Cost, Result, cost
-from recipe.environments import python, variables
-from recipe.paths import CONFIGS, ROOT, VENVS
+from spine.environments import python, variables
+from spine.paths import CONFIGS, ROOT, VENVS
 
 FULL, FIFTH = 75, 15  # scales of the sample shop
 MOST_SECONDS, MOST_GIB, REMIX_SECONDS, TIMES_FASTER = 300.0, 4.0, 20.0, 3.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from benchmarks.measure import Result, alternating
-from recipe.environments import python
-from recipe.paths import VENVS
+from spine.environments import python
+from spine.paths import VENVS
 
 HELP_SECONDS, SHOW_SECONDS = 0.25, 0.8
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from axolotl_configs.blend import resolve_blend, scaled
-from dataset_builders.chat import messages
-from dataset_builders.likeness import NearDuplicates, Words, answer_of, texts_of
+from dataset_builders.pools.likeness import NearDuplicates, Words, answer_of, texts_of
 from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, held_out, load_task, task_names
-from recipe.paths import ROOT
-from recipe.prompts import wordings
+from dataset_builders.wording import messages
+from spine.paths import ROOT
+from spine.prompts import wordings
 
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 LONGEST = 1024

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Result, cost
-from recipe.paths import CONFIGS, ROOT, VENVS
+from spine.paths import CONFIGS, ROOT, VENVS
 
 DATA = os.environ.get("SHOPBENCH_DATA")
 FILES = ("NER/NER.json", "MCQ/SA.json", "Generation/ERK.json")

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from recipe.children import die_with_parent
-from recipe.paths import ROOT
+from spine.children import die_with_parent
+from spine.paths import ROOT
 
 
 @dataclass(frozen=True)

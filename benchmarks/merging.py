@@ -13,8 +13,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from benchmarks.measure import Cost, Result, cost, in_turn, middle, quickest
-from recipe.environments import python, variables
-from recipe.paths import ROOT, VENVS
+from spine.environments import python, variables
+from spine.paths import ROOT, VENVS
 
 LAYERS, LARGE = 28, 120  # 2.9 and 12 GB
 TIMES_CP, OF_PEERS, GIB, THREE = 2.2, 0.25, 1.2e9 / 2**30, 2.6

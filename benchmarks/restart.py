@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from recipe.environments import python
-from recipe.paths import CACHE, CONFIGS, ROOT, SYNTHESIS
+from spine.environments import python
+from spine.paths import CACHE, CONFIGS, ROOT, SYNTHESIS
 from tests.dataset_builders.synthesis.server import Reply, completion, serving
 
 DATASET, SAID, MODEL = "category_attribute", '{"attribute": "burn time"}', "m"
@@ -88,7 +88,7 @@ def seed_rows() -> Iterator[Any]:
 
 def fill_store(path: Path, number: int, together: int) -> None:
     """Puts ``number`` answers, ``together`` at once."""
-    from dataset_builders.choice import packed
+    from dataset_builders.pools.choice import packed
     from dataset_builders.synthesis.declare import load_synthesis
     from dataset_builders.synthesis.plan import rules_digest
     from dataset_builders.synthesis.request import Settings, seed_digest, template_digest
@@ -112,11 +112,11 @@ def fill_store(path: Path, number: int, together: int) -> None:
 def fill(stored: int, folder: Path) -> None:
     """Raw files, seed rows and answers, as a run of ``recipe synth`` leaves them."""
     from dataset_builders import sample_shop
-    from dataset_builders.pools import fingerprint
+    from dataset_builders.pools.cache import fingerprint
     from dataset_builders.synthesis.job import roomy
     from dataset_builders.synthesis.plan import Wanted, seeds_step, write_seeds
     from dataset_builders.task import ROOM, load_task
-    from recipe.atomic import whole_folder
+    from spine.atomic import whole_folder
 
     sample_shop.write(folder / "raw", scale=0.1, seed=2024)
     wanted = roomy(Wanted(DATASET, stored, folder / "raw"), ROOM)

@@ -20,8 +20,8 @@ from typing import Any
 
 from benchmarks.measure import Result
 from benchmarks.restart import DATASET, MODEL, SAID, fill_store, first_request, seed_rows
-from recipe.environments import python
-from recipe.paths import ROOT
+from spine.environments import python
+from spine.paths import ROOT
 
 REQUESTS, LATENCY, CONCURRENCY = 20_000, 0.05, 8
 STORED, PUTS = 500_000, 20_000
@@ -116,7 +116,7 @@ def peer(folder: Path, url: str) -> None:
     """The same requests, answers read and kept in memory."""
     from openai import AsyncOpenAI
 
-    from dataset_builders.choice import unpacked
+    from dataset_builders.pools.choice import unpacked
     from dataset_builders.synthesis import request
     from dataset_builders.synthesis.declare import load_synthesis
     from dataset_builders.synthesis.plan import SeedFile

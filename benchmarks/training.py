@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.measure import Result, cost
-from recipe.environments import python, variables
-from recipe.paths import ROOT, VENVS
+from spine.environments import python, variables
+from spine.paths import ROOT, VENVS
 
 ADDED_SECONDS = 5.0
 ROUNDS = 3
@@ -27,7 +27,7 @@ def run() -> list[Result]:
         folder = Path(name)
         subprocess.run([str(VENVS / "core" / "bin" / "recipe"), "model"], cwd=ROOT, check=True, capture_output=True)
         model = ROOT / "models" / "SmolLM2-135M-Instruct"
-        pico = [str(python("train")), "-m", "axolotl_configs.pico", str(model), str(folder / "pico")]
+        pico = [str(python("train")), "-m", "recipe.smoke.pico", str(model), str(folder / "pico")]
         subprocess.run(pico, env=variables("train", offline=True), check=True, capture_output=True)
         return _compare(folder)
 

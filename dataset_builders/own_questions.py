@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dataset_builders.check import MOST_RETRIEVED, problem
+from dataset_builders.pools.check import MOST_RETRIEVED, problem
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, known, read, text
 from dataset_builders.task import Question, Seeded, Task
-from recipe.manifest import digest
-from recipe.paths import shown
-from recipe.task_types import TaskType
+from spine.manifest import digest
+from spine.paths import shown
+from spine.task_types import TaskType
 
 WORDING = "as given"
 _COLUMNS = ("input_field", "output_field", "task_type")

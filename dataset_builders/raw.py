@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recipe.errors import RecipeError
-from recipe.paths import shown
+from spine.errors import RecipeError
+from spine.paths import shown
 
 # Of a larger file, an even sample of entities is read; packed text counts as five times its size.
 MOST_BYTES = 2 << 30

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dataset_builders.raw import RawData
-from recipe.errors import RecipeError, did_you_mean
-from recipe.task_types import TaskType, Truth
+from spine.errors import RecipeError, did_you_mean
+from spine.task_types import TaskType, Truth
 
 Source = Literal["alpaca", "amazon_m2", "amazon_reviews", "ecinstruct", "esci", "mmlu", "own"]
 Synthesis = Literal["construct", "enrich", "reword"]
@@ -34,7 +34,7 @@ class Question:
         entity: what it is about: ``product:B0..`` (on whatever site), ``query:oak bread board``, ``session:..``,
             ``review:..``, or the source's name and a digest where rows have no id.
         fields: the variables of the prompt file.
-        truth: the answer in ShopBench's ``output_field`` form, see ``recipe.task_types.answer_text``.
+        truth: the answer in ShopBench's ``output_field`` form, see ``spine.task_types.answer_text``.
         also: every further product, query, session or review that it shows; none of them is on both sides of
             the split either.
         type: of this question, where a dataset holds several types (a file of the user's own).

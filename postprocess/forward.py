@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from postprocess.pad import MLP_MODULE, intermediate_size
-from recipe.checkpoint import read_json
+from postprocess.merge.pad import MLP_MODULE, intermediate_size
+from spine.checkpoint import read_json
 
 _TOKENS = 64
 

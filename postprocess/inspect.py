@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipe import manifest
-from recipe.adapter import CONFIG, WEIGHTS, open_adapter
-from recipe.checkpoint import Checkpoint, Tensor, metadata, open_checkpoint, read_header
-from recipe.errors import RecipeError
-from recipe.paths import shown
+from spine import manifest
+from spine.adapter import CONFIG, WEIGHTS, open_adapter
+from spine.checkpoint import Checkpoint, Tensor, metadata, open_checkpoint, read_header
+from spine.errors import RecipeError
+from spine.paths import shown
 
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 _GATE = re.compile(r"\.0\.mlp\.gate_proj\.(weight|qweight)$")

@@ -11,10 +11,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from recipe import manifest
-from recipe.adapter import CONFIG, WEIGHTS
-from recipe.atomic import require_free, whole_folder
-from recipe.checkpoint import INDEX, SINGLE, Tensor, header_bytes, open_checkpoint, read_header, read_json
+from spine import manifest
+from spine.adapter import CONFIG, WEIGHTS
+from spine.atomic import require_free, whole_folder
+from spine.checkpoint import INDEX, SINGLE, Tensor, header_bytes, open_checkpoint, read_header, read_json
 
 _LAYER = re.compile(r"\.layers\.(\d+)\.")
 _CHUNK = 16 * 2**20

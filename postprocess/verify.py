@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from postprocess.arithmetic import Files, by_rows
-from postprocess.jobs import OnProgress, Verify, serve
-from postprocess.pad import FILLED_WITH_ONE
-from postprocess.plan import CHECKSUMS
-from recipe.checkpoint import Checkpoint, Tensor, open_checkpoint, read_json
+from postprocess.merge.pad import FILLED_WITH_ONE
+from postprocess.merge.plan import CHECKSUMS
+from postprocess.merge.sums import Files, by_rows
+from spine.checkpoint import Checkpoint, Tensor, open_checkpoint, read_json
+from spine.child_job import OnProgress, Verify, serve
 
 _BYTES = 32 * 2**20
 

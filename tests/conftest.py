@@ -18,8 +18,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from axolotl_configs import render, schema
-from recipe import runs
-from recipe.paths import CONFIGS, SYNTHESIS
+from spine import runs
+from spine.paths import CONFIGS, SYNTHESIS
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recipe.paths import VENVS
+from spine.paths import VENVS
 
 RECIPE = VENVS / "core" / "bin" / "recipe"
 

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from recipe.paths import ROOT
+from spine.paths import ROOT
 
 ROOMS = ("axolotl_configs", "dataset_builders", "postprocess", "inference")
-FILES = sorted(path for folder in ("recipe", *ROOMS) for path in (ROOT / folder).rglob("*.py"))
+HOUSE = ("recipe", *ROOMS, "spine")
+FILES = sorted(path for folder in HOUSE for path in (ROOT / folder).rglob("*.py"))
 MAX_LINES = 300
 
 
 def floor(module: str) -> str:
-    if module.startswith("recipe.cli"):
-        return "cli"
-    return "spine" if module.split(".")[0] == "recipe" else module.split(".")[0]
+    return module.split(".")[0]
 
 
 def imports(path: Path) -> set[str]:
@@ -36,8 +35,8 @@ def imports(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_down(path: Path) -> None:
     own = floor(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    ours = {floor(name) for name in imports(path) if name.split(".")[0] in ("recipe", *ROOMS)}
-    allowed = {"cli": {"cli", "spine", *ROOMS}, "spine": {"spine"}}.get(own, {own, "spine"})
+    ours = {floor(name) for name in imports(path) if name.split(".")[0] in HOUSE}
+    allowed = set(HOUSE) if own == "recipe" else {own, "spine"}
     assert ours <= allowed
 
 

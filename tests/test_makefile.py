@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.paths import ROOT
+from spine.paths import ROOT
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from axolotl_configs.events import read_events
-from recipe import manifest
-from recipe.paths import CONFIGS, ROOT, VENVS
+from spine import manifest
+from spine.paths import CONFIGS, ROOT, VENVS
 from tests.environments import RECIPE, slow_and_needs
 
 pytestmark = slow_and_needs("train")
@@ -32,7 +32,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cpu profile with a pico model and few steps, and the runs it makes; the rest is as shipped."""
     folder = tmp_path_factory.mktemp("workshop")
     subprocess.run([str(RECIPE), "model"], cwd=ROOT, check=True)
-    pico = [str(VENVS / "train" / "bin" / "python"), "-m", "axolotl_configs.pico", str(MODEL), str(folder / "pico")]
+    pico = [str(VENVS / "train" / "bin" / "python"), "-m", "recipe.smoke.pico", str(MODEL), str(folder / "pico")]
     subprocess.run(pico, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=True)
     shutil.copytree(CONFIGS, folder / "configs", ignore=shutil.ignore_patterns("__pycache__"))
     profile = folder / "configs" / "profiles" / "cpu.yaml"

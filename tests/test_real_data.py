@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from dataset_builders.decontaminate import Evaluation
-from dataset_builders.likeness import Words
 from dataset_builders.own_questions import own_task
+from dataset_builders.pools.decontaminate import Evaluation
+from dataset_builders.pools.likeness import Words
 from dataset_builders.raw import RawData
 from dataset_builders.sources import alpaca, mmlu
 from dataset_builders.task import Seeded
-from inference.parsers import parse
-from inference.questions import read_questions
-from recipe.task_types import TaskType, answer_text
+from inference.answering.questions import read_questions
+from inference.scoring.parsers import parse
+from spine.task_types import TaskType, answer_text
 
 DATA = Path(os.environ.get("SHOPBENCH_DATA") or "/nonexistent")
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="SHOPBENCH_DATA names no folder")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from recipe.manifest import NAME
-from recipe.paths import CONFIGS, ROOT, VENVS
+from spine.manifest import NAME
+from spine.paths import CONFIGS, ROOT, VENVS
 from tests.conftest import edit
 from tests.environments import RECIPE, slow_and_needs
 
@@ -36,7 +36,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pico = [
         str(VENVS / "train" / "bin" / "python"),
         "-m",
-        "axolotl_configs.pico",
+        "recipe.smoke.pico",
         str(MODEL),
         str(folder / "pico"),
         "llama",

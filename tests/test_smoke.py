@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.paths import ROOT, VENVS
+from spine.paths import ROOT, VENVS
 from tests.environments import RECIPE, slow_and_needs
 
 pytestmark = slow_and_needs("train", "serve", "quantize")
@@ -69,4 +69,4 @@ def test_a_step_that_fails_is_told_and_does_not_stop_the_others(tmp_path: Path) 
     assert "the quantize environment is not installed" in awq and "make env-quantize" in awq
     for message in (pico, merge, awq):
         assert message in output and f"    {message.splitlines()[-1]}" in page
-    assert Path(ROOT, steps["pico"]["log"]).read_text().startswith("$ python -m axolotl_configs.pico ")
+    assert Path(ROOT, steps["pico"]["log"]).read_text().startswith("$ python -m recipe.smoke.pico ")

@@ -14,7 +14,7 @@ from pathlib import Path
 from dataset_builders.sample_shop import alpaca, amazon_m2, ecinstruct, esci, exam, reviews
 from dataset_builders.sample_shop.catalogue import catalogue
 from dataset_builders.sample_shop.tables import Shop
-from recipe.errors import RecipeError
+from spine.errors import RecipeError
 
 Progress = Callable[[str, int, int], None]
 

@@ -19,8 +19,8 @@ import orjson
 from dataset_builders.raw import RawData
 from dataset_builders.sources._json_array import json_array
 from dataset_builders.sources._opening import beginning, damaged, lines, place
-from recipe.errors import RecipeError, did_you_mean
-from recipe.paths import shown
+from spine.errors import RecipeError, did_you_mean
+from spine.paths import shown
 
 Raw = Mapping[str, Any]
 Row = TypeVar("Row")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dataset_builders.sources._opening import TRUNCATED, damaged, open_bytes, place
-from recipe.errors import RecipeError
+from spine.errors import RecipeError
 
 CHUNK = 1 << 20  # bytes read at a time
 LONGEST = 1 << 24  # characters; an element that is not whole by then is taken for broken JSON

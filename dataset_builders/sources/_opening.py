@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
-from recipe.errors import RecipeError
-from recipe.paths import shown
+from spine.errors import RecipeError
+from spine.paths import shown
 
 TRUNCATED = (EOFError, gzip.BadGzipFile, zlib.error)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dataset_builders.published import File, Licence, Published
+from dataset_builders.published.declare import File, Licence, Published
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, find, read, text
 

@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from dataset_builders.published import File, Licence, Published
+from dataset_builders.published.declare import File, Licence, Published
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, find, find_all, read, text
 

@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from dataset_builders.published import File, Licence, Published, hub
+from dataset_builders.published.declare import File, Licence, Published, hub
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, find, read, text
 

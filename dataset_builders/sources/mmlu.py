@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dataset_builders.published import File, Licence, Published, hub
+from dataset_builders.published.declare import File, Licence, Published, hub
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, find, find_all, read, text
 

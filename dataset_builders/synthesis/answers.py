@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dataset_builders.check import problem
+from dataset_builders.pools.check import problem
 from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Unfit
 from dataset_builders.synthesis.rules import speaks_to_model, texts_of
 from dataset_builders.task import Question, Task, held_out

@@ -11,8 +11,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recipe.errors import RecipeError
-from recipe.yamlfile import read_yaml
+from spine.errors import RecipeError
+from spine.yamlfile import read_yaml
 
 _PRICES = Path(__file__).with_name("prices.yaml")
 _AMOUNT = re.compile(r"(?P<dollar>\$)?(?P<number>\d+(?:\.\d+)?)\s*(?P<scale>[kM]?)\s*(?P<unit>usd|tok(?:en)?s?)?", re.I)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded
-from recipe.errors import RecipeError, did_you_mean
+from spine.errors import RecipeError, did_you_mean
 
 # A seed row is told like a question: entity, key and what it shows; ``fields`` are what the model is given, ``truth``
 # what is known of the answer, if anything. Neither may hold more than JSON does.

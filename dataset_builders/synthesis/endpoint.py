@@ -20,7 +20,7 @@ import orjson
 from dataset_builders.synthesis.answers import LONGEST, REFUSED
 from dataset_builders.synthesis.pace import Pace
 from dataset_builders.synthesis.request import Messages, estimated_tokens
-from recipe.errors import RecipeError
+from spine.errors import RecipeError
 
 if TYPE_CHECKING:
     from openai import APIStatusError

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
-from dataset_builders.choice import unpacked
-from dataset_builders.made import SCHEMA, path_of
+from dataset_builders.llm_rows import SCHEMA, path_of
+from dataset_builders.pools.choice import unpacked
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Synthesis, Unfit
 from dataset_builders.synthesis.plan import rules_digest
@@ -19,7 +19,7 @@ from dataset_builders.synthesis.request import template_digest
 from dataset_builders.synthesis.store import Store
 from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Head, Record
 from dataset_builders.task import Task, load_task
-from recipe.atomic import whole_file
+from spine.atomic import whole_file
 
 _ROWS = 4096
 _TOLD = 1000  # answers between two signs of progress

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from dataset_builders.choice import unpacked
+from dataset_builders.pools.choice import unpacked
 from dataset_builders.synthesis import request
 from dataset_builders.synthesis.budget import Price
 from dataset_builders.synthesis.declare import load_synthesis, synthesis_names
@@ -18,7 +18,7 @@ from dataset_builders.synthesis.request import Settings, template_digest
 from dataset_builders.synthesis.run import Work
 from dataset_builders.synthesis.store import Store
 from dataset_builders.task import load_task
-from recipe.errors import RecipeError, did_you_mean
+from spine.errors import RecipeError, did_you_mean
 
 _LOOKED_AT = 20  # seed rows of a dataset, from which the length of its requests is told
 _ENOUGH = 20  # answers, from which on their mean length is taken

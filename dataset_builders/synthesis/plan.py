@@ -18,22 +18,21 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
-from dataset_builders.choice import Choice, packed, unpacked
-from dataset_builders.pools import fingerprint, roomy, task_code
+from dataset_builders.pools.cache import fingerprint, roomy, task_code
+from dataset_builders.pools.choice import Choice, packed, unpacked
 from dataset_builders.raw import RawData
 from dataset_builders.synthesis.declare import Seed, load_synthesis
 from dataset_builders.synthesis.request import may_ask, seed_digest
 from dataset_builders.task import Seeded, held_out, load_task
-from recipe.atomic import whole_folder
-from recipe.manifest import Step, tree_digest
+from spine.atomic import whole_folder
+from spine.code import code_of
+from spine.manifest import Step, digest
 
-_HERE = Path(__file__).parent
 _SEED = 0  # a row is asked about whatever the blend's seed
 _TO_SPARE = 2.0  # seed rows for each row that is wanted: many answers are rejected
 _LEAST = 64
 _ROWS = 1024  # of a row group, the unit of reading
 _SCHEMA = pa.schema({"digest": pa.binary(16), "row": pa.binary()})
-_CODE = ("declare", "rules", "plan", "request")
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,12 @@ class Wanted:
 
 def rules_digest(name: str) -> str:
     """Of all code that judges the dataset's answers: another digest, and what is stored is judged anew."""
-    tasks = _HERE / "tasks"
-    shared = [*(_HERE / f"{module}.py" for module in ("declare", "rules", "answers")), *tasks.glob("_*.py")]
-    return tree_digest(*shared, tasks / f"{name}.py", _HERE.parent / "check.py")[:16]
+    code = code_of(_task(name), "dataset_builders.synthesis.answers", "dataset_builders.synthesis.rules")
+    return digest(code)[:16]
+
+
+def _task(name: str) -> str:
+    return f"dataset_builders.synthesis.tasks.{name}"
 
 
 def ensure_seeds(wanted: Sequence[Wanted], cache: Path, tell: Callable[[str, int, int], None]) -> dict[str, Path]:
@@ -84,16 +86,9 @@ def ensure_seeds(wanted: Sequence[Wanted], cache: Path, tell: Callable[[str, int
 
 def seeds_step(one: Wanted, cache: Path, raw: Mapping[str, object]) -> Step:
     """The step that writes ``seeds.parquet``; ``raw``: the fingerprint of the dataset's source."""
-    builders, tasks = _HERE.parent, _HERE / "tasks"
-    code = [
-        *(_HERE / f"{module}.py" for module in _CODE),
-        *(builders / f"{module}.py" for module in ("raw", "task", "choice")),
-        *tasks.glob("_*.py"),
-        tasks / f"{one.name}.py",
-        *task_code(load_task(one.name)),
-    ]
+    code = code_of(__name__, _task(one.name), *task_code(one.name))
     size = roomy(one.rows, _TO_SPARE, _LEAST)
-    inputs = {"size": size, "raw": raw, "code": tree_digest(*code), "max_rejected": one.max_rejected}
+    inputs = {"size": size, "raw": raw, "code": code, "max_rejected": one.max_rejected}
     return Step.in_cache(cache / "synthesis" / one.name, f"seed rows of {one.name}", inputs)
 
 

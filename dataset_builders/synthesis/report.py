@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset_builders.choice import unpacked
-from dataset_builders.likeness import NearDuplicates, Words, answer_of, texts_of
+from dataset_builders.pools.choice import unpacked
+from dataset_builders.pools.likeness import NearDuplicates, Words, answer_of, texts_of
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Synthesis, Unfit, load_synthesis, synthesis_names
 from dataset_builders.synthesis.export import Tell, current_heads, silent, told
 from dataset_builders.synthesis.store import Store
 from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Head, Record
 from dataset_builders.task import Question, Task, load_task
-from recipe.atomic import whole_file, write_text
+from spine.atomic import whole_file, write_text
 
 _MOST = 20_000  # kept answers of a dataset that are read and compared with each other
 _CHUNK = 512

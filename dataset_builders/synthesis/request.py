@@ -14,9 +14,9 @@ from jinja2 import TemplateError, TemplateNotFound
 from dataset_builders.blanks import INSTRUCTION
 from dataset_builders.synthesis.declare import Seed, Synthesis
 from dataset_builders.synthesis.rules import speaks_to_model, texts_of
-from recipe.errors import RecipeError
-from recipe.jinja import environment, explained
-from recipe.paths import PROMPTS, shown
+from spine.errors import RecipeError
+from spine.jinja import environment, explained
+from spine.paths import PROMPTS, shown
 
 Messages = list[dict[str, str]]
 _FRAME = ("_system.j2", "_request.j2", "_again.j2")

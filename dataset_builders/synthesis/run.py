@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from dataset_builders.choice import unpacked
+from dataset_builders.pools.choice import unpacked
 from dataset_builders.synthesis import request
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.budget import Budget

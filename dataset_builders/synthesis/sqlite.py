@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recipe.errors import RecipeError
-from recipe.paths import shown
+from spine.errors import RecipeError
+from spine.paths import shown
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from dataset_builders.synthesis.sqlite import alive, explained, started, transaction
 from dataset_builders.synthesis.tables import KEPT, PUT, REJECTED, SCHEMA, VERSION, Count, Head, Record
-from recipe.atomic import require_free
-from recipe.errors import RecipeError
-from recipe.lock import locked
-from recipe.paths import shown
+from spine.atomic import require_free
+from spine.errors import RecipeError
+from spine.lock import locked
+from spine.paths import shown
 
 _WAIT_SECONDS = 60  # for another process that writes
 _CACHE_KIB = 32 * 1024  # both indexes of some 500,000 answers

@@ -14,7 +14,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import alpaca
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import digest
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 
 @task(type=TaskType.GENERATION, source="alpaca", track=None)

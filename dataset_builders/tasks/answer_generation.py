@@ -18,7 +18,7 @@ from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import digest, one_line
 from dataset_builders.tasks._ecinstruct import field, snippets
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _LONGEST = 2_000  # characters of all snippets; the best ones for the question come first
 _LONGEST_ANSWER = 500

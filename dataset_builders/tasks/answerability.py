@@ -16,7 +16,7 @@ from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import digest, placed
 from dataset_builders.tasks._ecinstruct import field, snippets, yes_or_no
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _LONGEST = 4_000  # characters of all snippets: a longer row is left out, since one cut short may lose the answer
 

@@ -17,7 +17,7 @@ from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import digest, distinct, one_line, spelled
 from dataset_builders.tasks._ecinstruct import field, title_entity
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _LONGEST = 1500  # characters of a product's text
 

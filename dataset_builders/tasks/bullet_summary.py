@@ -16,7 +16,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import distinct, one_line, product_entity, words
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _SHORTEST, _LONGEST = 80, 1000  # characters of a description
 _POINT = range(15, 161)  # characters of a bullet point

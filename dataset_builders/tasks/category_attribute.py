@@ -20,7 +20,7 @@ from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import placed, product_entity
 from dataset_builders.tasks._details import attributes
 from dataset_builders.tasks._product_types import Path, Tree, enough, path_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _WRONG, _AMONG = 3, 12  # wrong options; categories of one branch that they are drawn from
 

@@ -15,7 +15,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._common import Recent, one_line, placed, product_entity
 from dataset_builders.tasks._sessions import known, visits, wrong_choices
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _RIGHT, _WRONG = 3, 12
 _Listed = tuple[str, str]  # title, id

@@ -16,7 +16,7 @@ from dataset_builders.sources import mmlu
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import placed
 from dataset_builders.tasks._mmlu import entity_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _LONGEST_STEM, _LONGEST_CHOICE = 180, 100  # characters; the rest are passages
 _MOST_WORDS = 20

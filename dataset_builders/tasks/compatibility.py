@@ -20,7 +20,7 @@ from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import Recent, distinct, one_line, placed, product_entity
 from dataset_builders.tasks._product_types import path_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _WRONG, _DRAWN, _POOL = 3, 24, 200  # wrong devices; of so many drawn; of so many remembered for each product type
 _ASKED, _LONGEST = 3, 300  # devices of one product; characters of a title or a statement

@@ -24,7 +24,7 @@ from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._product_types import Path, Tree, enough, path_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _WRONG, _AMONG = 3, 6  # wrong options; categories of one branch that they are drawn from
 # Times that chance would have put two types together: complements at least, wrong options at most.

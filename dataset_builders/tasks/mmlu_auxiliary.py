@@ -14,7 +14,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import mmlu
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._mmlu import entity_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="mmlu", track=2)

@@ -22,7 +22,7 @@ from dataset_builders.sources.amazon_m2 import LOCALES, Product
 from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._common import Recent, digest, one_line, placed, product_entity, words
 from dataset_builders.tasks._queries import KIND_FIRST, kind_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _WRONG = 3
 _SHORTEST, _LONGEST = 25, 300  # characters of a description

@@ -19,7 +19,7 @@ from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, query_entity
 from dataset_builders.tasks._judgements import judged_twice, may_show
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _TITLE, _TEXT = 200, 500  # characters that are shown
 _MOST, _LEAST = 4, 3  # words of a set

@@ -18,7 +18,7 @@ from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, words
 from dataset_builders.tasks._queries import Queries, queries
 from dataset_builders.tasks._sessions import known, visits, wrong_choices
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _RIGHT = 3
 _WRONG = (3, 3, 1)  # queries of three other products: that some are for one product must not tell which are right

@@ -19,7 +19,7 @@ from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._judgements import by_query, flat, stems
 from dataset_builders.tasks._lexicon import is_color
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _WRONG = 3
 _TITLE, _TEXT = 200, 300  # characters that are shown

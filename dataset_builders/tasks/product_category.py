@@ -15,7 +15,7 @@ from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._product_types import Tree, path_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _WRONG = 3
 

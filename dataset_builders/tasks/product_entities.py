@@ -14,7 +14,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import distinct, one_line, product_entity, spelled
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _TYPES = ("brand", "color", "material", "size")  # names of columns, and of entity types in the question
 

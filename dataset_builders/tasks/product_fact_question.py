@@ -19,7 +19,7 @@ from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._details import Fact, facts, flat
 from dataset_builders.tasks._product_types import path_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 CANNOT = "It cannot be inferred."
 _VALUES = 3  # options besides that one

@@ -17,7 +17,7 @@ from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import placed
 from dataset_builders.tasks._ecinstruct import field, title_entity, yes_or_no
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _LONGEST = 400  # characters of a description, which the authors have cut after 50 words
 

@@ -18,7 +18,7 @@ from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._common import product_entity, query_entity
 from dataset_builders.tasks._judgements import Site, may_show, stems
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _LISTED = 4
 _TRIED = 12  # queries of other products, to find some that have nothing to do with this one

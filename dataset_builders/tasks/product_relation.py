@@ -16,7 +16,7 @@ from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import placed
 from dataset_builders.tasks._ecinstruct import field, lettered, title_entity
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=2)

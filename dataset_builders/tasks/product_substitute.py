@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._ecinstruct import on_query_and_title, yes_or_no
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=2)

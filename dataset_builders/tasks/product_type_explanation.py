@@ -19,7 +19,7 @@ from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line, product_entity
 from dataset_builders.tasks._product_types import path_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _LONGEST = 200  # characters of an example's title
 _WORDS = range(6, 46)  # of a definition

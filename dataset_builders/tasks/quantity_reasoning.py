@@ -20,7 +20,7 @@ from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._calculations import KINDS, Calculation
 from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._quantities import Quantities, read, rounded
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _WRONG = 3
 _LONGEST = 250  # characters of a title

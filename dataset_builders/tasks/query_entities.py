@@ -21,7 +21,7 @@ from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import distinct, one_line, query_entity
 from dataset_builders.tasks._judgements import by_query, flat
 from dataset_builders.tasks._lexicon import COLOR_RUN, COLORS, MATERIAL, NO_TYPE, TREATMENTS, is_color
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _LOCALES = ("us", "es")  # Japanese writes its words together
 _LONGEST = 80  # characters of a query

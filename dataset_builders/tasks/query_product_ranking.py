@@ -18,7 +18,7 @@ from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line, product_entity, query_entity
 from dataset_builders.tasks._judgements import by_query, may_show
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _LISTED = 5
 _LONGEST = 250  # characters of a title

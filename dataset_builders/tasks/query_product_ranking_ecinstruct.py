@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dataset_builders.check import MOST_RANKED
+from dataset_builders.pools.check import MOST_RANKED
 from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import distinct, one_line, query_entity
 from dataset_builders.tasks._ecinstruct import field, title_entity
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 # By place. Labels are not published; no two products of a list have the same one, hence ShopBench's own steps.
 _WEIGHTS = (1.0, 0.1, 0.01, 0.001, 0.0)

@@ -17,7 +17,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._common import placed, query_entity
 from dataset_builders.tasks._judgements import Site, may_show, stems
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _RELATIONS = ("irrelevant", "substitute", "complement", "narrowing")
 _TRIED = 8  # second queries for an irrelevant one

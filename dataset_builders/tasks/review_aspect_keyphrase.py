@@ -17,7 +17,7 @@ from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._aspects import Phrase, kin, phrases
 from dataset_builders.tasks._common import one_line, product_entity
 from dataset_builders.tasks._product_types import types_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _SHORTEST, _LONGEST = 40, 800  # characters of a review
 _WORDS = range(1, 9)  # of a phrase

@@ -18,7 +18,7 @@ from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._aspects import Phrase, aspects, kin, phrases
 from dataset_builders.tasks._common import Recent, distinct, one_line, placed, product_entity
 from dataset_builders.tasks._product_types import types_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _RIGHT, _WRONG = 3, 7
 _NEAR = 4  # of the wrong ones come from other reviews of the category

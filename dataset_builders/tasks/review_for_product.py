@@ -17,7 +17,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, words
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _WRONG = 3
 _SHORTEST, _LONGEST = 40, 500  # characters of a review

@@ -15,7 +15,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line, product_entity
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _LISTED = 5
 _SHORTEST, _LONGEST = 20, 500  # characters of a review

@@ -22,7 +22,7 @@ from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._aspects import kin, phrases
 from dataset_builders.tasks._common import Recent, one_line, placed, product_entity
 from dataset_builders.tasks._product_types import types_of
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _RIGHT, _WRONG = 3, 12
 _OPPOSITE = 3  # wrong ones at most that say the opposite on the same aspect

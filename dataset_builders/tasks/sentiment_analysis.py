@@ -16,7 +16,7 @@ from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import digest, one_line, placed
 from dataset_builders.tasks._ecinstruct import lettered
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _LONGEST = 1500  # characters of a review
 

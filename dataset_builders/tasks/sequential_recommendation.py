@@ -17,7 +17,7 @@ from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, held_out, task
 from dataset_builders.tasks._common import placed
 from dataset_builders.tasks._ecinstruct import lettered, title_entity, unmarked
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _PURCHASES = 4  # the latest ones; up to 49 are published
 _OPTIONS = 8  # of 20: an answer is one digit, and each option a long line

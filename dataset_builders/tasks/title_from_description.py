@@ -15,7 +15,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line, product_entity, words
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 _SHORTEST, _LONGEST = 80, 1500  # characters of a description
 _TITLE = range(10, 200)  # characters: shorter ones say nothing, longer ones are lists of search terms

@@ -14,14 +14,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from inference.decoding import Rule
-from inference.engines.requests import finished, request_of
-from inference.engines.settings import RULE_ARGUMENT
-from inference.rules import Mode, Rules
-from inference.task_type import Asked, asked, asked_as
-from recipe.errors import RecipeError, did_you_mean
-from recipe.prompts import clean, system_prompt
-from recipe.task_types import TaskType
+from inference.answering.decoding import Rule
+from inference.answering.engines.requests import finished, request_of
+from inference.answering.engines.settings import RULE_ARGUMENT
+from inference.answering.rules import Mode, Rules
+from inference.answering.task_type import Asked, asked, asked_as
+from spine.errors import RecipeError, did_you_mean
+from spine.prompts import clean, system_prompt
+from spine.task_types import TaskType
 
 FIELD = "recipe"  # of a request, and of its answer
 _TOKEN = "token_id:"  # how vLLM writes a token where `return_tokens_as_token_ids` is set

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.adapter import Adapter
-from inference.engines.settings import ENVIRONMENT, vllm_settings
-from inference.rules import Mode
+from inference.answering.adapter import Adapter
+from inference.answering.engines.settings import ENVIRONMENT, vllm_settings
+from inference.answering.rules import Mode
 from inference.serving.middleware import SETTINGS
 
 BASE = "base"  # the name of the base model where an adapter is served beside it
@@ -41,7 +41,7 @@ class Serving:
     port: int
 
     def arguments(self, adapter: Path | None) -> list[str]:
-        """Of a Python interpreter. ``adapter``: the folder with the weighed adapter (``inference.adapter.scaled``)."""
+        """Of a Python interpreter. ``adapter``: the folder with the weighed adapter (``adapter.scaled``)."""
         settings = vllm_settings(
             max_length=self.max_length, dtype=self.dtype, gpus=self.gpus,
             lora_rank=self.adapter.rank if self.adapter else None,
@@ -54,7 +54,7 @@ class Serving:
             *(["--lora-modules", json.dumps({"name": self.name, "path": str(adapter)})] if adapter else []),
             *_flags(settings),
             *([] if self.gpus else ["--distributed-executor-backend", "uni"]),
-            "--logits-processors", "inference.vllm_rules:VllmRules",
+            "--logits-processors", "inference.answering.vllm_rules:VllmRules",
             "--middleware", "inference.serving.middleware.Questions",
             "--host", self.host,
             "--port", str(self.port),

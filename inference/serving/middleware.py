@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
-from inference.rules import Mode, Rules
+from inference.answering.rules import Mode, Rules
 from inference.serving.chat import Posed, Questioning, Stream
-from recipe.chat import ChatTokenizer
-from recipe.errors import RecipeError
+from spine.chat import ChatTokenizer
+from spine.errors import RecipeError
 
 SETTINGS = "RECIPE_SERVING"  # JSON: model (a folder), name, mode, max_length
 _PATH = "/v1/chat/completions"

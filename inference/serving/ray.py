@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inference.job import explained
-from inference.rules import Mode
+from inference.answering.engines.cluster import LOG, Room, cluster
+from inference.answering.job import explained
+from inference.answering.rules import Mode
 from inference.serving.command import Serving
 from inference.serving.ray_worker import Answered, Served
-from recipe.cluster import LOG, Room, cluster
-from recipe.errors import RecipeError
-from recipe.paths import shown
+from spine.errors import RecipeError
+from spine.paths import shown
 
 _DEATHS = 3  # of a worker, after which it is not started again; over a request, after which it is not asked again
 _DEADLY = b'{"error": {"message": "workers die over this request", "type": "BadRequestError", "code": 400}}'
@@ -33,7 +33,7 @@ Message = MutableMapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is served, and by how many workers; see ``recipe.cluster.room``."""
+    """What is served, and by how many workers; see ``inference.answering.engines.cluster.room``."""
 
     name: str
     model: str

@@ -12,11 +12,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from inference.answering.engines.cluster import SAME_PATHS
 from inference.serving.command import Serving
-from recipe.children import end_of_log
-from recipe.cluster import SAME_PATHS
-from recipe.errors import RecipeError
-from recipe.models import model_files
+from spine.children import end_of_log
+from spine.errors import RecipeError
+from spine.models import model_files
 
 _LINES = 6  # of what vLLM wrote into the worker's log: its process says why, its exception does not
 

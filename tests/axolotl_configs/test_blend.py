@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from axolotl_configs.blend import Portion, resolve_blend, scaled
 from axolotl_configs.schema import names
 from dataset_builders.task import load_task, task_names
-from recipe.errors import RecipeError
+from spine.errors import RecipeError
 from tests.conftest import edit
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from axolotl_configs.architecture import Architecture, model_config
-from axolotl_configs.estimate import check_fits, rows_a_step, steps, training_bytes
-from recipe.errors import RecipeError
+from axolotl_configs.costs.architecture import Architecture, model_config
+from axolotl_configs.costs.estimate import check_fits, rows_a_step, steps, training_bytes
+from spine.errors import RecipeError
 
 SMOLLM2 = {
     "hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3,

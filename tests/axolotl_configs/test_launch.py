@@ -10,8 +10,8 @@ import pytest
 
 from axolotl_configs.events import Follower, read_events
 from axolotl_configs.launch import prepare_folder, read_result
-from recipe.errors import RecipeError
-from recipe.manifest import Step
+from spine.errors import RecipeError
+from spine.manifest import Step
 
 
 def adapter_bytes(values: int = 4) -> bytes:

@@ -13,20 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from axolotl_configs.architecture import Architecture, model_config
-from axolotl_configs.batches import first_fit, held_out_batches, training_batches
-from axolotl_configs.duration import COMPUTE_SHARE, Gpu, duration, token_flops
-from axolotl_configs.host_memory import Machine
-from axolotl_configs.known_figures import environments, expected_lengths, gpu, measured_lengths, usual_memory
-from axolotl_configs.lengths import Lengths
-from axolotl_configs.memory import NF4, cpu_parts, gpu_parts, loading_bytes
-from axolotl_configs.planning import GIB, Asked, four_bit_bytes, make_plan, require_known, ways_out
+from axolotl_configs.costs.architecture import Architecture, model_config
+from axolotl_configs.costs.batches import first_fit, held_out_batches, training_batches
+from axolotl_configs.costs.duration import COMPUTE_SHARE, Gpu, duration, token_flops
+from axolotl_configs.costs.host_memory import Machine
+from axolotl_configs.costs.known_figures import environments, expected_lengths, gpu, measured_lengths, usual_memory
+from axolotl_configs.costs.lengths import Lengths
+from axolotl_configs.costs.memory import NF4, cpu_parts, gpu_parts, loading_bytes
+from axolotl_configs.costs.planning import GIB, Asked, four_bit_bytes, make_plan, require_known, ways_out
 from axolotl_configs.render import resolve
 from axolotl_configs.schema import load_profile, names
 from axolotl_configs.select import CUDA, DRIVER, OLDEST
 from dataset_builders.task import task_names
-from recipe.errors import RecipeError
-from recipe.paths import CONFIGS, ROOT
+from spine.errors import RecipeError
+from spine.paths import CONFIGS, ROOT
 
 BIG = Architecture.of(model_config("Qwen/Qwen2-72B-Instruct"))
 SMALL = Architecture.of(model_config("Qwen/Qwen2-0.5B-Instruct"))
@@ -321,7 +321,7 @@ def test_what_is_not_known_is_refused_by_name(configs: Path, monkeypatch: pytest
     with pytest.raises(RecipeError, match="no such file"):
         make_plan(asked({"deepspeed": "no/such.json"}))
     (configs / "known" / "gpus.yaml").write_text("# recipe plan\nH300: {tflops: 1}\n")
-    monkeypatch.setattr("axolotl_configs.known_figures.CONFIGS", configs)
+    monkeypatch.setattr("axolotl_configs.costs.known_figures.CONFIGS", configs)
     with pytest.raises(RecipeError, match=r"gpus.yaml:2: 'H300' needs tflops, bandwidth and link"):
         gpu("H300", "profile x")
     (configs / "known" / "environments.yaml").write_text("torch: 2.13.0\ngpu: {train: [1, 2]}\n")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from axolotl_configs.estimate import rows_a_step
+from axolotl_configs.costs.estimate import rows_a_step
 from axolotl_configs.render import Resolved, parse_set, resolve
 from axolotl_configs.schema import load_tracks, names
 from dataset_builders.task import task_names
-from recipe.errors import RecipeError
+from spine.errors import RecipeError
 from tests.conftest import edit
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "axolotl"

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axolotl_configs import select
-from axolotl_configs.architecture import Architecture, model_config
-from axolotl_configs.estimate import rows_a_step
-from axolotl_configs.planning import make_plan
+from axolotl_configs.costs.architecture import Architecture, model_config
+from axolotl_configs.costs.estimate import rows_a_step
+from axolotl_configs.costs.planning import make_plan
 from axolotl_configs.render import Resolved, resolve
 from axolotl_configs.schema import Hardware, load_profile
 from axolotl_configs.select import choose, fits, fitting, launched, require_gpus, require_meeting
 from dataset_builders.task import task_names
-from recipe.cli.plan import asked_of
-from recipe.errors import RecipeError
-from recipe.hardware import Device, Machine
+from recipe.commands.plan import asked_of
+from spine.errors import RecipeError
+from spine.hardware import Device, Machine
 
 # As nvidia-smi reports them, MiB and compute capability; by the names of known/gpus.yaml.
 CARDS = {

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from recipe.errors import RecipeError
+from spine.errors import RecipeError
 
 
 def put(path: Path, content: str | bytes) -> Path:

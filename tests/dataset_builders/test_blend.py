@@ -13,17 +13,19 @@ import numpy as np
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
-from dataset_builders import blend, pool, sample_shop
-from dataset_builders.blend import Counts, Limits, choose, mix
-from dataset_builders.pool import Pool, Report
-from dataset_builders.pools import ensure_pools, roomy
-from dataset_builders.rows import read_rows
+from dataset_builders import sample_shop
+from dataset_builders.blend import mix as blend
+from dataset_builders.blend.mix import Counts, Limits, choose, mix
+from dataset_builders.pools import build as pool
+from dataset_builders.pools.build import Pool, Report
+from dataset_builders.pools.cache import ensure_pools, roomy
+from dataset_builders.pools.rows import read_rows
 from dataset_builders.task import held_out, task_names
-from inference.parsers import parse
-from recipe.chat import ChatTokenizer
-from recipe.errors import RecipeError
-from recipe.manifest import file_digest
-from recipe.task_types import TaskType
+from inference.scoring.parsers import parse
+from spine.chat import ChatTokenizer
+from spine.errors import RecipeError
+from spine.manifest import file_digest
+from spine.task_types import TaskType
 from tests.dataset_builders.raw_files import put, write_jsonl
 
 ROOMY = Limits(sequence_len=4096, max_dropped=0.0)
@@ -319,8 +321,8 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(shop: Path, model: Path
     code = f"""if True:
         import os
         from pathlib import Path
-        from dataset_builders.pool import Pool
-        from dataset_builders.pools import ensure_pools
+        from dataset_builders.pools.build import Pool
+        from dataset_builders.pools.cache import ensure_pools
         if __name__ == "__main__":
             pools = [Pool(name, Path({str(tmp_path / "shop")!r}), {str(model)!r}, 1, 3000, 5) for name in {SOME!r}]
             ensure_pools(pools, Path({str(tmp_path / "cache")!r}), "", lambda *told: print(*told, flush=True), 2)"""

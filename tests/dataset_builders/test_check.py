@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dataset_builders.check import problem
+from dataset_builders.pools.check import problem
 from dataset_builders.task import Question
-from recipe.task_types import TaskType
+from spine.task_types import TaskType
 
 MC, RANK, FIND = TaskType.MULTIPLE_CHOICE, TaskType.RANKING, TaskType.RETRIEVAL
 NER, GEN = TaskType.NER, TaskType.GENERATION

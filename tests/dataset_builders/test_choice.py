@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_builders.choice import Choice, Lowest, unpacked
+from dataset_builders.pools.choice import Choice, Lowest, unpacked
 from dataset_builders.task import Question, held_out
 
 

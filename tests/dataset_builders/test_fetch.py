@@ -21,17 +21,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from dataset_builders import fetch as fetching
-from dataset_builders import transfer
-from dataset_builders.fetch import MANIFEST, SOURCES, Outcome, fetch
-from dataset_builders.published import File, Licence, Published, in_words, total
+from dataset_builders.published import fetch as fetching
+from dataset_builders.published import transfer
+from dataset_builders.published.declare import File, Licence, Published, in_words, total
+from dataset_builders.published.fetch import MANIFEST, SOURCES, Outcome, fetch
+from dataset_builders.published.transfer import Part
 from dataset_builders.raw import RawData
 from dataset_builders.sources import _files, amazon_reviews
-from dataset_builders.transfer import Part
-from recipe.cli.fetch import command
-from recipe.errors import RecipeError
-from recipe.lock import locked
-from recipe.paths import ROOT
+from recipe.commands.fetch import command
+from spine.errors import RecipeError
+from spine.lock import locked
+from spine.paths import ROOT
 
 CONTENT = os.urandom(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -189,8 +189,8 @@ def test_a_killed_run_goes_on(serve: Server, tmp_path: Path) -> None:
     served = Served(headers={"ETag": '"a"'}, cuts=[-170_000])
     sources, part = one(serve, served), tmp_path / "esci/deep/file.bin.part"
     code = (
-        "import sys; from pathlib import Path; from dataset_builders.fetch import fetch\n"
-        "from dataset_builders.published import File, Licence, Published\n"
+        "import sys; from pathlib import Path; from dataset_builders.published.fetch import fetch\n"
+        "from dataset_builders.published.declare import File, Licence, Published\n"
         "files = (File('deep/file.bin', sys.argv[1]),)\n"
         "fetch({'esci': Published('', '', Licence('', ''), files)}, Path(sys.argv[2]))"
     )

@@ -17,7 +17,7 @@ from tokenizers.normalizers import Prepend
 from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 from tokenizers.trainers import BpeTrainer
 
-from recipe.chat import ChatTokenizer
+from spine.chat import ChatTokenizer
 from tests.conftest import CHATML
 
 # As tokenizers of the families of GPT-2, RoBERTa, Llama and T5 begin a text.

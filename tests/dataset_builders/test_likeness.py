@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_builders.decontaminate import GRAM, SHARE, Evaluation
-from dataset_builders.likeness import NEAR, SHINGLE, NearDuplicates, Words, answer_of, texts_of
+from dataset_builders.pools.decontaminate import GRAM, SHARE, Evaluation
+from dataset_builders.pools.likeness import NEAR, SHINGLE, NearDuplicates, Words, answer_of, texts_of
 from dataset_builders.task import Question
-from recipe.errors import RecipeError
-from recipe.task_types import TaskType
+from spine.errors import RecipeError
+from spine.task_types import TaskType
 from tests.dataset_builders.raw_files import put
 
 WORD = st.sampled_from([f"w{number}" for number in range(40)])

@@ -11,8 +11,8 @@ import pytest
 from dataset_builders.own_questions import own_task
 from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded
-from recipe.errors import RecipeError
-from recipe.task_types import TaskType
+from spine.errors import RecipeError
+from spine.task_types import TaskType
 from tests.dataset_builders.raw_files import put, write_csv, write_parquet
 
 ROW: dict[str, Any] = {"input_field": "Which?\n0. a\n1. b\nAnswer:", "output_field": 1, "task_type": "multiple-choice"}

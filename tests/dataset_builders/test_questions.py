@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dataset_builders.questions import TEST, VALIDATION, pool_rows, write
-from dataset_builders.rows import Row, read_rows
+from dataset_builders.blend.questions import TEST, VALIDATION, pool_rows, write
+from dataset_builders.pools.rows import Row, read_rows
 from dataset_builders.task import held_out
-from inference.questions import read_questions
-from recipe.manifest import file_digest
+from inference.answering.questions import read_questions
+from spine.manifest import file_digest
 from tests.dataset_builders.test_blend import ROOMY, build, ensure, pools_of
 
 WANTED = {VALIDATION: 2, TEST: 4}

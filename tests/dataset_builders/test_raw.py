@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dataset_builders.raw import RawData
 from dataset_builders.sources import alpaca, amazon_m2, amazon_reviews, ecinstruct, esci, mmlu
-from recipe.errors import RecipeError
+from spine.errors import RecipeError
 from tests.dataset_builders.raw_files import put, write_jsonl, write_parquet
 
 HEADER = ",".join(amazon_m2.Product._fields)

@@ -18,7 +18,7 @@ from dataset_builders.sample_shop.amazon_m2 import printed
 from dataset_builders.sample_shop.catalogue import LANGUAGES, catalogue
 from dataset_builders.sample_shop.draws import Draw
 from dataset_builders.sample_shop.words import asin
-from recipe.errors import RecipeError
+from spine.errors import RecipeError
 from tests.dataset_builders.raw_files import read_csv
 
 

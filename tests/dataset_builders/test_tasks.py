@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from dataset_builders import check, sample_shop
+from dataset_builders import sample_shop
+from dataset_builders.pools import check
 from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, load_task, task_names
-from inference.parsers import parse
-from recipe.paths import ROOT
-from recipe.prompts import user_prompt, wordings
-from recipe.task_types import TaskType, answer_text
+from inference.scoring.parsers import parse
+from spine.paths import ROOT
+from spine.prompts import user_prompt, wordings
+from spine.task_types import TaskType, answer_text
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "prompts"
 # name -> (type, source, track, way of synthesis)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dataset_builders.check import problem
+from dataset_builders.pools.check import problem
 from dataset_builders.raw import RawData
 from dataset_builders.sample_shop.catalogue import ProductType, catalogue
 from dataset_builders.sample_shop.ecinstruct import wordings

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dataset_builders.check import problem
+from dataset_builders.pools.check import problem
 from dataset_builders.raw import RawData
 from dataset_builders.sources import mmlu
 from dataset_builders.sources.amazon_m2 import Product

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from axolotl_configs import blend, render, schema
-from recipe.paths import CONFIGS
+from spine.paths import CONFIGS
 from tests.docs.pages import write_files
 from tests.docs.world import MODEL, copied_checkout, type_in
 

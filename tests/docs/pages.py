@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from recipe.paths import ROOT
+from spine.paths import ROOT
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _ASSIGNED = re.compile(r"([A-Z_]+)=(.*)", re.S)

@@ -18,9 +18,9 @@ import pytest
 
 from axolotl_configs.render import parse_set, resolve
 from axolotl_configs.schema import names
-from dataset_builders.fetch import SOURCES
+from dataset_builders.published.fetch import SOURCES
 from dataset_builders.task import task_names
-from recipe.errors import RecipeError
+from spine.errors import RecipeError
 from tests.dataset_builders.synthesis.server import Reply, serving
 from tests.dataset_builders.synthesis.test_cli import answering
 from tests.docs.pages import Command, commands, files

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from axolotl_configs.select import choose
-from recipe.paths import ROOT, VENVS
+from spine.paths import ROOT, VENVS
 from tests.axolotl_configs.test_select import machine
 from tests.docs.pages import files
 from tests.docs.world import type_in

@@ -6,9 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from axolotl_configs.planning import GIB, make_plan
-from recipe.cli.plan import asked_of
-from recipe.paths import ROOT
+from axolotl_configs.costs.planning import GIB, make_plan
+from recipe.commands.plan import asked_of
+from spine.paths import ROOT
 from tests.axolotl_configs.test_select import chosen, machine
 
 PAGE = ROOT / "docs" / "training.md"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from recipe.paths import ROOT
+from spine.paths import ROOT
 from tests.docs.pages import PAGES, commands
 
 DOCS = [page for page in PAGES if page.parent.name == "docs"]
 LONGEST = 130  # lines
-FOLDERS = "recipe|axolotl_configs|dataset_builders|prompts|postprocess|inference|tests|docs|requirements"
+FOLDERS = "spine|recipe|axolotl_configs|dataset_builders|prompts|postprocess|inference|tests|docs|requirements"
 # Read by the hub's library, by vLLM, Ray, OpenMP.
 OTHERS = {"HF_HOME", "HF_HUB_OFFLINE", "VLLM_CPU_KVCACHE_SPACE", "RAY_USAGE_STATS_ENABLED", "OMP_NUM_THREADS"}
 _FENCED = re.compile(r"^    .*$", re.M)
@@ -47,7 +47,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_files_that_are_named_are_there(page: Path) -> None:
-    """`recipe/cli/...`, `docs/...`, `tests/...` in backticks."""
+    """`recipe/commands/...`, `docs/...`, `tests/...` in backticks."""
     text = _FENCED.sub("", page.read_text(encoding="utf-8"))
     for path in re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", text):
         assert (ROOT / path).exists(), f"{page.name}: `{path}`"

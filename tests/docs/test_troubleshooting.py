@@ -9,12 +9,12 @@ from functools import cache
 
 import pytest
 
-from recipe.paths import ROOT
+from spine.paths import ROOT
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 MESSAGES = re.findall(r"^\| `([^`]+)` \|", PAGE, re.M)
 PLACE = "…"  # on the page, and here: what differs from case to case
-PACKAGES = ("recipe", "axolotl_configs", "dataset_builders", "postprocess", "inference")
+PACKAGES = ("spine", "recipe", "axolotl_configs", "dataset_builders", "postprocess", "inference")
 
 
 def texts(tree: ast.AST) -> Iterator[str]:

@@ -15,8 +15,8 @@ from unittest.mock import patch
 
 import click
 
-from recipe.cli import root
-from recipe.paths import ROOT
+from recipe.commands import root
+from spine.paths import ROOT
 from tests.docs.pages import Command
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -12,10 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recipe.cli.reproducing.stages import Stages
-from recipe.cli.reproducing.wanted import Wanted
-from recipe.manifest import Step
-from recipe.paths import ROOT
+from recipe.walk.stages import Stages
+from recipe.walk.wanted import Wanted
+from spine.manifest import Step
+from spine.paths import ROOT
 from tests.conftest import edit
 from tests.docs.pages import write_files
 from tests.docs.typed import EXPORTED, NO_ENVIRONMENTS

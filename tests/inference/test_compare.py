@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference import compare as compare_module
-from inference.compare import Comparison, Pair, Verdict, compare, matched, sentences
-from inference.metrics import f1
-from inference.predictions import Prediction
-from recipe.errors import RecipeError
-from recipe.task_types import TaskType
+from inference.scoring import compare as compare_module
+from inference.scoring.compare import Comparison, Pair, Verdict, compare, matched, sentences
+from inference.scoring.metrics import f1
+from inference.scoring.predictions import Prediction
+from spine.errors import RecipeError
+from spine.task_types import TaskType
 
 FEW = 200  # draws: enough for what does not hang on their number
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference import contest, evaluate
-from inference.contest import BATCH, BATCHES, ContestEngine, batches, report
-from inference.decoding import Rule
-from inference.engines.requests import Request
-from inference.questions import Question, unscored
-from inference.task_type import asked
-from recipe.errors import RecipeError
-from recipe.manifest import Step
-from recipe.task_types import TaskType
+from inference.answering import contest, evaluate
+from inference.answering.contest import BATCH, BATCHES, ContestEngine, batches, report
+from inference.answering.decoding import Rule
+from inference.answering.engines.requests import Request
+from inference.answering.questions import Question, unscored
+from inference.answering.task_type import asked
+from spine.errors import RecipeError
+from spine.manifest import Step
+from spine.task_types import TaskType
 
 MC, GEN, NER = TaskType.MULTIPLE_CHOICE, TaskType.GENERATION, TaskType.NER
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from inference.decoding import Choice, Rule, Spans, cut, rule_from_json
-from inference.parsers import parse
-from inference.rules import Mode, Rules
-from inference.task_type import Asked, asked
-from recipe.chat import ChatTokenizer
-from recipe.task_types import TaskType
+from inference.answering.decoding import Choice, Rule, Spans, cut, rule_from_json
+from inference.answering.rules import Mode, Rules
+from inference.answering.task_type import Asked, asked
+from inference.scoring.parsers import parse
+from spine.chat import ChatTokenizer
+from spine.task_types import TaskType
 from tests.conftest import CHATML
 
 END = 0

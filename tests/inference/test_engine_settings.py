@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from inference.engines import settings
-from inference.engines.settings import vllm_settings
-from inference.rules import Mode
+from inference.answering.engines import settings
+from inference.answering.engines.settings import vllm_settings
+from inference.answering.rules import Mode
 from inference.serving.command import Serving
-from recipe.errors import RecipeError
-from recipe.hardware import Device, Machine
+from spine.errors import RecipeError
+from spine.hardware import Device, Machine
 
 T4, A100, OLD_DRIVER = Device("Tesla T4", 14.6, 7.5), Device("A100", 79, 8.0), Device("Tesla V100", 15.8, math.inf)
 

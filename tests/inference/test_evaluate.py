@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from inference import evaluate
-from inference.baselines import constant_answers
-from inference.decoding import Rule
-from inference.engines.requests import Request
-from inference.evaluate import score
-from inference.metrics import NotComputed
-from inference.questions import Question
-from inference.task_type import Asked
-from recipe import manifest
-from recipe.manifest import Step
-from recipe.task_types import TaskType, Truth
+from inference.answering import evaluate
+from inference.answering.decoding import Rule
+from inference.answering.engines.requests import Request
+from inference.answering.evaluate import score
+from inference.answering.questions import Question
+from inference.answering.task_type import Asked
+from inference.scoring.baselines import constant_answers
+from inference.scoring.metrics import NotComputed
+from spine import manifest
+from spine.manifest import Step
+from spine.task_types import TaskType, Truth
 
 MC, RANK, FIND, NER = TaskType.MULTIPLE_CHOICE, TaskType.RANKING, TaskType.RETRIEVAL, TaskType.NER
 METRICS = {MC: "accuracy", RANK: "ndcg", FIND: "hit rate@3", NER: "micro f1"}
@@ -83,7 +83,7 @@ def test_a_metric_that_cannot_be_computed_is_left_out_by_name(monkeypatch: pytes
             raise NotComputed("no such model here")
         return real(metric)
 
-    monkeypatch.setattr("inference.metrics.scorer", scorer)
+    monkeypatch.setattr("inference.scoring.metrics.scorer", scorer)
     found, _, missing = score(QUESTIONS, TEXTS)
     task = next(task for task in found.tasks if task.name == "d")
     assert (

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference import metrics
-from inference.parsers import parse
-from recipe.errors import RecipeError
-from recipe.task_types import TaskType
+from inference.scoring import metrics
+from inference.scoring.parsers import parse
+from spine.errors import RecipeError
+from spine.task_types import TaskType
 
 near = lambda value: pytest.approx(value, abs=1e-9, rel=0)  # noqa: E731
 positions = st.lists(st.integers(0, 12), max_size=6)

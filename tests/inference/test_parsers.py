@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.parsers import parse
-from recipe.task_types import TaskType, answer_text
+from inference.scoring.parsers import parse
+from spine.task_types import TaskType, answer_text
 
 MC, RANK, FIND = TaskType.MULTIPLE_CHOICE, TaskType.RANKING, TaskType.RETRIEVAL
 NER, GEN = TaskType.NER, TaskType.GENERATION

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from inference.questions import read_questions
-from recipe.errors import RecipeError
-from recipe.task_types import TaskType
+from inference.answering.questions import read_questions
+from spine.errors import RecipeError
+from spine.task_types import TaskType
 
 FRUIT = {
     "input_field": "Which one is a fruit?  \n0. a fig\n1. a fork\nAnswer: ",

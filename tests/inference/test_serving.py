@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.decoding import Rule, rule_from_json
-from inference.engines.requests import finished, request_of
-from inference.engines.settings import RULE_ARGUMENT
-from inference.rules import Mode, Rules
+from inference.answering.decoding import Rule, rule_from_json
+from inference.answering.engines.requests import finished, request_of
+from inference.answering.engines.settings import RULE_ARGUMENT
+from inference.answering.rules import Mode, Rules
+from inference.answering.task_type import asked
 from inference.serving.chat import Posed, Questioning, Stream
 from inference.serving.command import Serving
 from inference.serving.middleware import SETTINGS, Message, Questions, Receive, Send
-from inference.task_type import asked
-from recipe.chat import ChatTokenizer
-from recipe.errors import RecipeError
-from recipe.prompts import system_prompt
-from recipe.task_types import TaskType
+from spine.chat import ChatTokenizer
+from spine.errors import RecipeError
+from spine.prompts import system_prompt
+from spine.task_types import TaskType
 from tests.conftest import CHATML
 from tests.inference.test_decoding import TOKENIZERS
 

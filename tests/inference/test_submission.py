@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from inference.job import Setup
-from inference.submission import READERS, configured
-from recipe.errors import RecipeError
-from recipe.paths import ROOT
+from inference.answering.job import Setup
+from inference.answering.submission import READERS, configured
+from spine.errors import RecipeError
+from spine.paths import ROOT
 
 
 @pytest.fixture

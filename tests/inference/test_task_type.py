@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.questions import unscored
-from inference.task_type import Asked, asked
-from recipe.task_types import TaskType
+from inference.answering.questions import unscored
+from inference.answering.task_type import Asked, asked
+from spine.task_types import TaskType
 
 MC, RANK, FIND = TaskType.MULTIPLE_CHOICE, TaskType.RANKING, TaskType.RETRIEVAL
 NER, GEN = TaskType.NER, TaskType.GENERATION

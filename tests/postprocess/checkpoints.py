@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recipe.checkpoint import INDEX, SINGLE, header_bytes
+from spine.checkpoint import INDEX, SINGLE, header_bytes
 
 HIDDEN, WIDTH, VOCABULARY = 8, 12, 16
 Shapes = Mapping[str, tuple[int, ...]]

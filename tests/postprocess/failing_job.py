@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from postprocess.jobs import OnProgress, serve
-from recipe.errors import RecipeError
+from spine.child_job import OnProgress, serve
+from spine.errors import RecipeError
 
 
 def work(settings: Mapping[str, Any], progress: OnProgress) -> dict[str, Any]:

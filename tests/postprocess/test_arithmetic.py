@@ -13,12 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from postprocess import arithmetic, kernel
-from postprocess.arithmetic import TYPES, Arithmetic, Array, Cpu, Files, as_bytes, finite
-from postprocess.kernel import add_scaled
-from postprocess.operation import Change, LowRank, Operation, Replace, Shift
-from recipe.checkpoint import ITEM, header_bytes, read_header
-from recipe.errors import RecipeError
+from postprocess.merge import kernel
+from postprocess.merge import sums as arithmetic
+from postprocess.merge.kernel import add_scaled
+from postprocess.merge.operation import Change, LowRank, Operation, Replace, Shift
+from postprocess.merge.sums import TYPES, Arithmetic, Array, Cpu, Files, as_bytes, finite
+from spine.checkpoint import ITEM, header_bytes, read_header
+from spine.errors import RecipeError
 
 KINDS = ("F32", "F16", "BF16", "F64")
 # Relative to the largest value: fp32's own error in sums of a few dozen products, then one rounding.

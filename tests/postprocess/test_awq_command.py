@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from postprocess import gate
-from recipe import manifest
-from recipe.cli.awq import command
-from recipe.environments import python
-from recipe.errors import RecipeError
-from recipe.paths import ROOT
+from postprocess.awq import gate
+from recipe.commands.awq import command
+from spine import manifest
+from spine.environments import python
+from spine.errors import RecipeError
+from spine.paths import ROOT
 
 pytestmark = pytest.mark.slow  # starts gptqmodel and measures, about half a minute
 WRITE = """

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from postprocess import jobs
-from postprocess.awq import Job, check, quantization_config
-from recipe import environments
-from recipe.cli.awq import command
-from recipe.errors import RecipeError
+from postprocess.awq.export import Job, check, quantization_config
+from recipe.commands.awq import command
+from spine import child_job as jobs
+from spine import environments
+from spine.errors import RecipeError
 
 SIZES = {"hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from postprocess.gate import faults, summary
+from postprocess.awq.gate import faults, summary
 
 FINE = {"norm x q": 1.0015, "norm x k": 1.0011, "norm x gate": 0.9965, "norm x v x o": 0.9755, "norm x up x down": 0.99}
 

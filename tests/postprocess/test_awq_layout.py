@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from postprocess import gptq_layout
-from postprocess.gemm import dequantise, pack, unpack
+from postprocess.awq import gptq_layout
+from postprocess.awq.gemm import dequantise, pack, unpack
 
 INT32 = np.iinfo(np.int32)
 packed = arrays.arrays(

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from postprocess.calibration import HELD_OUT, PAIRS, choose
-from recipe.chat import ChatTokenizer
-from recipe.errors import RecipeError
+from postprocess.awq.calibration import HELD_OUT, PAIRS, choose
+from spine.chat import ChatTokenizer
+from spine.errors import RecipeError
 
 
 @pytest.fixture

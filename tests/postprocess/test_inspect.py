@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from postprocess.inspect import inspect
-from recipe.checkpoint import SINGLE, header_bytes
-from recipe.cli import root
-from recipe.errors import RecipeError
-from recipe.manifest import Step
+from recipe.commands import root
+from spine.checkpoint import SINGLE, header_bytes
+from spine.errors import RecipeError
+from spine.manifest import Step
 from tests.postprocess.checkpoints import (
     HIDDEN,
     VOCABULARY,

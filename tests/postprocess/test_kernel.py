@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from postprocess import kernel
+from postprocess.merge import kernel
 
 
 @pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler here")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from recipe.checkpoint import SINGLE
-from recipe.cli import root
-from recipe.errors import RecipeError
-from recipe.runs import Run
+from recipe.commands import root
+from spine.checkpoint import SINGLE
+from spine.errors import RecipeError
+from spine.runs import Run
 from tests.postprocess.checkpoints import write_adapter, write_model
 
 BLEND = "v8"

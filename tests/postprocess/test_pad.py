@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postprocess.operation import Operation
-from postprocess.pad import ARCHITECTURES, Width, pad, padded_width
-from postprocess.plan import Job, Padding, make_plan
-from recipe.checkpoint import Tensor
-from recipe.errors import RecipeError
+from postprocess.merge.operation import Operation
+from postprocess.merge.pad import ARCHITECTURES, Width, pad, padded_width
+from postprocess.merge.plan import Job, Padding, make_plan
+from spine.checkpoint import Tensor
+from spine.errors import RecipeError
 from tests.postprocess.checkpoints import HIDDEN, WIDTH, model_shapes, write_model
 
 AWQ = {"quant_method": "awq", "version": "gemm", "bits": 4, "group_size": 128}

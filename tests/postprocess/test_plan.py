@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from postprocess import produce
-from postprocess.plan import Job, Padding, Plan, make_plan, partial
-from recipe import atomic, manifest
-from recipe.checkpoint import SINGLE, open_checkpoint, read_json
-from recipe.errors import RecipeError
-from recipe.manifest import Step
+from postprocess.merge import step as produce
+from postprocess.merge.plan import Job, Padding, Plan, make_plan, partial
+from spine import atomic, manifest
+from spine.checkpoint import SINGLE, open_checkpoint, read_json
+from spine.errors import RecipeError
+from spine.manifest import Step
 from tests.postprocess.checkpoints import (
     HIDDEN,
     VOCABULARY,

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from postprocess.slice import slice_adapter, slice_model
-from recipe.adapter import CONFIG, WEIGHTS, open_adapter
-from recipe.checkpoint import Tensor, open_checkpoint
-from recipe.errors import RecipeError
+from spine.adapter import CONFIG, WEIGHTS, open_adapter
+from spine.checkpoint import Tensor, open_checkpoint
+from spine.errors import RecipeError
 from tests.postprocess.checkpoints import HIDDEN, model_shapes, write_model, write_tensors
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from postprocess.gate import faults
-from recipe.errors import RecipeError
+from postprocess.awq.gate import faults
+from spine.errors import RecipeError
 from tests.quantize_env.conftest import write_pico
 
 
@@ -20,7 +20,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def export(model: Path, texts: Path, out: Path) -> dict[str, Any]:
-    from postprocess.backends.autoawq import quantise
+    from postprocess.awq.backends.autoawq import quantise
 
     settings = {"model": str(model), "out": str(out), "texts": str(texts), "group": 64, "format": "awq"}
     return quantise({**settings, "max_tokens": 512}, lambda what, done, total: None)
@@ -33,7 +33,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_export_passes_the_gate(model: Path, calibration: Path, held_out: Path, tmp_path: Path) -> None:
-    from postprocess.quality import measure
+    from postprocess.awq.quality import measure
 
     made = export(model, calibration, tmp_path / "awq")
     assert made["used"] == 32 and made["dtype"] == "float16" and made["converted"] == "bfloat16 to float16"
@@ -47,7 +47,7 @@ def test_autoawq_as_it_is_corrupts_the_weights_it_searches(model: Path, calibrat
     from contextlib import nullcontext
     from unittest.mock import patch
 
-    from postprocess.backends.autoawq import Careful
+    from postprocess.awq.backends.autoawq import Careful
 
     with (
         patch.object(Careful, "copied", lambda self, module: nullcontext()),
@@ -57,7 +57,7 @@ def test_autoawq_as_it_is_corrupts_the_weights_it_searches(model: Path, calibrat
 
 
 def test_another_version_is_refused_on_a_cpu() -> None:
-    from postprocess.backends.autoawq import check_version
+    from postprocess.awq.backends.autoawq import check_version
 
     check_version("0.2.9", on_cpu=True)
     check_version("0.3.0", on_cpu=False)
@@ -80,7 +80,7 @@ def test_a_config_of_transformers_5_keeps_its_positions(
 
     from transformers import AutoConfig
 
-    from postprocess.backends.autoawq import _for_transformers_4
+    from postprocess.awq.backends.autoawq import _for_transformers_4
 
     newer = tmp_path / "newer"
     shutil.copytree(model, newer)

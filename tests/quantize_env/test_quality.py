@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from postprocess.gate import faults
+from postprocess.awq.gate import faults
 from tests.quantize_env.conftest import write_pico
 
 KINDS = {
@@ -25,7 +25,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 def measured(model: Path, export: Path, held_out: Path, group: int = 64) -> dict[str, Any]:
-    from postprocess.quality import measure
+    from postprocess.awq.quality import measure
 
     settings = {"model": str(model), "export": str(export), "texts": str(held_out), "group": group}
     return measure(settings, silent)
@@ -39,7 +39,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def export(model: Path, calibration: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model in 4 bit, by gptqmodel."""
-    from postprocess.backends.gptqmodel import quantise
+    from postprocess.awq.backends.gptqmodel import quantise
 
     out = tmp_path_factory.mktemp("export") / "awq"
     settings = {"model": str(model), "out": str(out), "texts": str(calibration), "group": 64, "format": "awq"}
@@ -102,7 +102,7 @@ def test_transformers_loads_the_export_and_computes_what_was_measured(
     """With the config that ``recipe awq`` writes; what our unpacking says is what the library's kernel computes."""
     from transformers import AutoModelForCausalLM
 
-    from postprocess.awq import Job, quantization_config
+    from postprocess.awq.export import Job, quantization_config
 
     folder = tmp_path / "served"
     shutil.copytree(export, folder, ignore=shutil.ignore_patterns("quantize_config.json"))
@@ -130,7 +130,7 @@ def test_fp32_weights_are_converted_knowingly(calibration: Path, held_out: Path,
     import torch
     from transformers import AutoModelForCausalLM
 
-    from postprocess.backends.gptqmodel import quantise
+    from postprocess.awq.backends.gptqmodel import quantise
 
     half = write_pico(tmp_path / "half", "llama")
     whole = tmp_path / "whole"
@@ -143,8 +143,8 @@ def test_fp32_weights_are_converted_knowingly(calibration: Path, held_out: Path,
 
 
 def test_gptq_passes_the_gate_too(model: Path, calibration: Path, held_out: Path, tmp_path: Path) -> None:
-    from postprocess.awq import Job, quantization_config
-    from postprocess.backends.gptqmodel import quantise
+    from postprocess.awq.backends.gptqmodel import quantise
+    from postprocess.awq.export import Job, quantization_config
 
     out = tmp_path / "gptq"
     settings = {"model": str(model), "out": str(out), "texts": str(calibration), "group": 64, "format": "gptq"}
@@ -182,7 +182,7 @@ def test_what_is_not_finite_is_refused(model: Path, export: Path, held_out: Path
 def test_rounding_is_within_half_a_step_of_every_weight() -> None:
     import torch
 
-    from postprocess.rounding import rounded
+    from postprocess.awq.rounding import rounded
 
     torch.manual_seed(0)
     weight = torch.randn(24, 128) + torch.linspace(-3, 3, 24)[:, None]

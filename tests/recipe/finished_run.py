@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from inference.questions import read_questions
-from postprocess.produce import identity
-from recipe.cli.publishing import scores
-from recipe.manifest import NAME, Step, file_digest
-from recipe.runs import Run
+from inference.answering.questions import read_questions
+from postprocess.merge.step import identity
+from recipe.hub import scores
+from spine.manifest import NAME, Step, file_digest
+from spine.runs import Run
 from tests.recipe.made_up import BASE, World, _answer, rows
 
 ALPHA = 0.56

@@ -12,16 +12,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inference import evaluate
-from inference.decoding import Rule
-from inference.engines.requests import Request
-from inference.questions import Question, question_files, read_questions
-from inference.sweep import best_weights
-from recipe import manifest
-from recipe.cli.reproducing.graph import Record, Stage
-from recipe.cli.reproducing.stages import Stages
-from recipe.manifest import Step, file_digest
-from recipe.task_types import TaskType, answer_text
+from inference.answering import evaluate
+from inference.answering.decoding import Rule
+from inference.answering.engines.requests import Request
+from inference.answering.questions import Question, question_files, read_questions
+from inference.answering.sweep import best_weights
+from recipe.walk.graph import Record, Stage
+from recipe.walk.stages import Stages
+from spine import manifest
+from spine.manifest import Step, file_digest
+from spine.task_types import TaskType, answer_text
 
 TASKS = {  # name -> type, track
     "which_fruit": (TaskType.MULTIPLE_CHOICE, 1), "find_forks": (TaskType.RETRIEVAL, 2),

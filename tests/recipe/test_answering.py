@@ -12,14 +12,14 @@ from click import UsageError
 from axolotl_configs.render import Resolved, resolve
 from axolotl_configs.schema import Answer
 from dataset_builders.task import task_names
-from inference.job import ENGINES, Job
-from inference.rules import Mode
-from recipe.cli import answering
-from recipe.cli.answering import Target, answer_settings, gpus_for, make_job
-from recipe.cli.common import RAY
-from recipe.cluster import ADDRESS
-from recipe.errors import RecipeError
-from recipe.hardware import Device, Machine
+from inference.answering.engines.cluster import ADDRESS
+from inference.answering.job import ENGINES, Job
+from inference.answering.rules import Mode
+from recipe.commands.options import RAY
+from recipe.steps import eval as answering
+from recipe.steps.eval import Target, answer_settings, gpus_for, make_job
+from spine.errors import RecipeError
+from spine.hardware import Device, Machine
 from tests.conftest import edit
 
 

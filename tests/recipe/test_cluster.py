@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.engines.ray import shares_of
-from recipe.cluster import Node, Room, room
-from recipe.errors import RecipeError
+from inference.answering.engines.cluster import Node, Room, room
+from inference.answering.engines.ray import shares_of
+from spine.errors import RecipeError
 
 HEAD: Node = (0, 4)
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from inference import evaluate
-from inference.decoding import Rule
-from inference.engines.requests import Request
-from inference.questions import Question
-from inference.task_type import Asked
-from recipe.cli.compare import command
-from recipe.errors import RecipeError
-from recipe.manifest import Step
-from recipe.task_types import TaskType, Truth
+from inference.answering import evaluate
+from inference.answering.decoding import Rule
+from inference.answering.engines.requests import Request
+from inference.answering.questions import Question
+from inference.answering.task_type import Asked
+from recipe.commands.compare import command
+from spine.errors import RecipeError
+from spine.manifest import Step
+from spine.task_types import TaskType, Truth
 
 
 def question(kind: TaskType, number: int, truth: Truth, metric: str, track: int) -> Question:

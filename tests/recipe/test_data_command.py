@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.paths import CONFIGS
+from spine.paths import CONFIGS
 from tests.recipe.test_cli import recipe
 
 

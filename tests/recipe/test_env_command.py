@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from recipe.cli import env
-from recipe.errors import RecipeError
-from recipe.hardware import Device, Machine
+from recipe.commands import env
+from spine.errors import RecipeError
+from spine.hardware import Device, Machine
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, machine: Machine, name: str = "train") -> str:
@@ -37,6 +37,6 @@ def test_an_old_driver_is_told_before_anything_is_fetched(monkeypatch: pytest.Mo
 
 def test_a_full_disk_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("recipe.atomic.shutil.disk_usage", lambda path: usage(10**12, 10**12 - 10**9, 10**9))
+    monkeypatch.setattr("spine.atomic.shutil.disk_usage", lambda path: usage(10**12, 10**12 - 10**9, 10**9))
     with pytest.raises(RecipeError, match=r"(?s)the train environment needs about .* GiB.*make VENVS=/big/disk"):
         ask(monkeypatch, Machine((), 2, 24))

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from recipe.cli.reproducing.child import environment_of
-from recipe.cli.reproducing.estimates import Estimate, estimates, total
-from recipe.cli.reproducing.graph import Record, Stage
-from recipe.cli.reproducing.running import _require_room
-from recipe.cli.reproducing.stages import Stages
-from recipe.cli.reproducing.wanted import Wanted
-from recipe.errors import RecipeError
-from recipe.manifest import NAME, Step
+from recipe.walk.child import environment_of
+from recipe.walk.estimates import Estimate, estimates, total
+from recipe.walk.graph import Record, Stage
+from recipe.walk.run import _require_room
+from recipe.walk.stages import Stages
+from recipe.walk.wanted import Wanted
+from spine.errors import RecipeError
+from spine.manifest import NAME, Step
 
 
 def finished(folder: Path, seconds: float, size: int, memory: int) -> None:

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postprocess import produce
-from postprocess.plan import Job
-from recipe import manifest
-from recipe.cli.reproducing.graph import Record, Stage, plan, walk
-from recipe.errors import RecipeError
-from recipe.paths import ROOT
+from postprocess.merge import step as produce
+from postprocess.merge.plan import Job
+from recipe.walk.graph import Record, Stage, plan, walk
+from spine import manifest
+from spine.errors import RecipeError
+from spine.paths import ROOT
 from tests.postprocess.checkpoints import write_adapter, write_model
 from tests.recipe import tiny_walk
 from tests.recipe.tiny_walk import RECORD
@@ -245,7 +245,7 @@ def wait_for(folder: Path, line: str) -> None:
 
 def free(folder: Path) -> bool:
     """Whether the last holder of the lock is gone: the walk or, if that was killed, its child."""
-    from recipe.lock import locked
+    from spine.lock import locked
 
     try:
         with locked(folder):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from inference.job import Job
-from recipe.checkpoint import SINGLE
-from recipe.cli import root
-from recipe.cli.answering import Target, make_job
-from recipe.cli.common import RAY
-from recipe.cli.eval import merged
+from inference.answering.job import Job
+from recipe.commands import root
+from recipe.commands.eval import merged
+from recipe.commands.options import RAY
+from recipe.steps.eval import Target, make_job
+from spine.checkpoint import SINGLE
 from tests.postprocess.checkpoints import write_adapter, write_model
 from tests.recipe.test_answering import with_gpus
 

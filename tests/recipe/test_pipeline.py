@@ -9,11 +9,11 @@ import pytest
 
 from axolotl_configs.render import Resolved, resolve
 from dataset_builders.task import task_names
-from recipe.cli import common
-from recipe.cli.pipeline import require_same_split, visible
-from recipe.errors import RecipeError
-from recipe.hardware import Device, Machine
-from recipe.manifest import Step
+from recipe.commands import options as common
+from recipe.steps.train import require_same_split, visible
+from spine.errors import RecipeError
+from spine.hardware import Device, Machine
+from spine.manifest import Step
 from tests.axolotl_configs.test_launch import adapter_bytes, checkpoint
 
 LARGE = tuple(Device("A100", 80.0, 8.0, f"GPU-{at}") for at in range(6))

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from axolotl_configs.duration import duration
-from axolotl_configs.known_figures import environments
-from axolotl_configs.lengths import Lengths
-from axolotl_configs.memory import gpu_parts
-from recipe.cli.plan import command
-from recipe.errors import RecipeError
-from recipe.hardware import Device, Machine
-from recipe.manifest import Step
-from recipe.paths import CONFIGS, ROOT
-from recipe.yamlfile import read_yaml
+from axolotl_configs.costs.duration import duration
+from axolotl_configs.costs.known_figures import environments
+from axolotl_configs.costs.lengths import Lengths
+from axolotl_configs.costs.memory import gpu_parts
+from recipe.commands.plan import command
+from spine.errors import RecipeError
+from spine.hardware import Device, Machine
+from spine.manifest import Step
+from spine.paths import CONFIGS, ROOT
+from spine.yamlfile import read_yaml
 from tests.axolotl_configs.test_planning import A100, FIRST_72B, SETTINGS
 
 DOC = (ROOT / "docs" / "planning.md").read_text(encoding="utf-8")
@@ -100,11 +100,11 @@ def test_a_plan_that_cannot_fit_is_refused_with_what_would() -> None:
 
 def test_memory_and_disk_of_this_machine_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Machine((), 2, 4.0)
-    monkeypatch.setattr("recipe.cli.plan.this_machine", lambda: small)
+    monkeypatch.setattr("recipe.commands.plan.this_machine", lambda: small)
     told = refused("v8", "-p", "cpu")
     assert "GiB of memory, there are 4" in told and 'SET="micro_batch_size=1' in told
-    monkeypatch.setattr("recipe.cli.plan.this_machine", lambda: Machine((), 2, 64.0))
-    monkeypatch.setattr("recipe.cli.plan.free_gib", lambda path: 0.5)
+    monkeypatch.setattr("recipe.commands.plan.this_machine", lambda: Machine((), 2, 64.0))
+    monkeypatch.setattr("recipe.commands.plan.free_gib", lambda path: 0.5)
     assert "all steps leave 2.1 GB, 0.5 are free in" in refused("v8", "-p", "cpu")
 
 
@@ -124,7 +124,7 @@ def test_packing_is_told_in_bins_and_rows() -> None:
 
 def test_the_machines_own_memory_is_compared_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "what machines with this card have is not known" in plan("v8", "-p", "1x24gb", "--gpu", "RTX-4090").stdout
-    monkeypatch.setattr("recipe.cli.plan.usual_memory", lambda name: 4.0)
+    monkeypatch.setattr("recipe.commands.plan.usual_memory", lambda name: 4.0)
     rented = plan("v8", "-p", "8xa100")
     assert (
         rented.exit_code == 0
@@ -132,11 +132,11 @@ def test_the_machines_own_memory_is_compared_where_it_is_known(monkeypatch: pyte
     )
     device = Device("NVIDIA A100-SXM4-80GB", 80.0, 8.0, "GPU-1")
     here = Machine((device,) * 8, 64, 40.0, "580.65.06", 13.0)
-    monkeypatch.setattr("recipe.cli.plan.this_machine", lambda: here)
-    monkeypatch.setattr("recipe.cli.plan.free_gib", lambda path: 1000.0)
+    monkeypatch.setattr("recipe.commands.plan.this_machine", lambda: here)
+    monkeypatch.setattr("recipe.commands.plan.free_gib", lambda path: 1000.0)
     told = refused("v8", "-p", "8xa100")
     assert "train needs 48.4 GiB of the machine's memory, there are 40\n  -> a machine with more memory" in told
-    monkeypatch.setattr("recipe.cli.plan.this_machine", lambda: replace(here, memory_gib=60.0))
+    monkeypatch.setattr("recipe.commands.plan.this_machine", lambda: replace(here, memory_gib=60.0))
     assert plan("v8", "-p", "8xa100").exit_code == 0
     assert refused("v8", "-p", "8xa100", "--backend", "autoawq").endswith("BACKEND=gptqmodel loads a layer at a time")
 

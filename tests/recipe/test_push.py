@@ -14,16 +14,16 @@ from click.testing import CliRunner, Result
 from huggingface_hub import constants
 
 from axolotl_configs.render import Resolved
-from recipe import manifest
-from recipe.cli import push as pushing
-from recipe.cli.common import resolve_run
-from recipe.cli.publishing import record, upload
-from recipe.cli.publishing.parcel import without_places
-from recipe.cli.push import command
-from recipe.errors import RecipeError
-from recipe.manifest import Step
-from recipe.paths import ROOT
-from recipe.runs import Run
+from recipe.commands import push as pushing
+from recipe.commands.options import resolve_run
+from recipe.commands.push import command
+from recipe.hub import record, upload
+from recipe.hub.parcel import without_places
+from spine import manifest
+from spine.errors import RecipeError
+from spine.manifest import Step
+from spine.paths import ROOT
+from spine.runs import Run
 from tests.recipe.finished_run import ALPHA, DATASETS, PLACE, FinishedRun, base_model, dataset, finish
 from tests.recipe.hub import BROKEN, TOKEN, Fault, Hub, Repo
 from tests.recipe.test_cli import recipe

@@ -11,17 +11,17 @@ import pytest
 from click.testing import CliRunner
 from huggingface_hub import DatasetCard, ModelCard
 
-from dataset_builders.fetch import SOURCES
-from dataset_builders.published import Licence
-from inference import evaluate
-from postprocess.produce import identity
-from recipe import runs
-from recipe.cli.publishing import terms
-from recipe.cli.publishing.base import base_of
-from recipe.cli.push import command
-from recipe.cli.table import read_scores
-from recipe.manifest import Step
-from recipe.runs import Run
+from dataset_builders.published.declare import Licence
+from dataset_builders.published.fetch import SOURCES
+from inference.answering import evaluate
+from postprocess.merge.step import identity
+from recipe.commands.push import command
+from recipe.commands.table import read_scores
+from recipe.hub import terms
+from recipe.hub.base import base_of
+from spine import runs
+from spine.manifest import Step
+from spine.runs import Run
 from tests.recipe.finished_run import ALPHA, SETTINGS, FinishedRun, base_model, dataset, finish
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cards"

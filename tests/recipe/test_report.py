@@ -17,23 +17,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from axolotl_configs.known_figures import published_scores
-from inference.compare import compare, matched
-from inference.predictions import read_predictions
-from recipe import runs
-from recipe.cli.report import command
-from recipe.cli.reporting import look
-from recipe.cli.reporting.collect import collect, inputs
-from recipe.cli.reporting.examples import shortened
-from recipe.cli.reporting.facts import DONE, NOT_RUN, OUTDATED, Answer, Example, Facts
-from recipe.cli.reporting.one_run import of_run
-from recipe.cli.reporting.page import page, table
-from recipe.cli.reporting.scores import interval
-from recipe.cli.reporting.subject import Subject, of_recipe
-from recipe.cli.reproducing.stages import Stages
-from recipe.cli.reproducing.wanted import Wanted
-from recipe.errors import RecipeError
-from recipe.paths import ROOT
+from axolotl_configs.costs.known_figures import published_scores
+from inference.scoring.compare import compare, matched
+from inference.scoring.predictions import read_predictions
+from recipe.commands.report import command
+from recipe.report import look
+from recipe.report.collect import collect, inputs
+from recipe.report.examples import shortened
+from recipe.report.facts import DONE, NOT_RUN, OUTDATED, Answer, Example, Facts
+from recipe.report.one_run import of_run
+from recipe.report.page import page, table
+from recipe.report.scores import interval
+from recipe.report.subject import Subject, of_recipe
+from recipe.walk.stages import Stages
+from recipe.walk.wanted import Wanted
+from spine import runs
+from spine.errors import RecipeError
+from spine.paths import ROOT
 from tests.conftest import copied_configs, edit
 from tests.recipe.made_up import LARGE_KL, SMALL_KL, TASKS, World, rows
 
@@ -42,7 +42,7 @@ TRACKS = """# recipe reproduce
 round1: {track1: {blend: v8, alpha: 0.56}, track2: {blend: v7, alpha: 1.0}, track5: {blend: v8, alpha: 0.56}}
 round2: {track1: {blend: v9b, alpha: 0.75}, track3: {blend: v9b, alpha: 0.25}, track5: {blend: v9b, alpha: 0.25}}
 """
-PAGE = ROOT / "recipe" / "cli" / "reporting"
+PAGE = ROOT / "recipe" / "report"
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from recipe import runs
-from recipe.cli.reporting.collect import collect
-from recipe.cli.reporting.page import write
-from recipe.cli.reporting.subject import of_recipe
-from recipe.cli.reproducing.stages import Stages
-from recipe.cli.reproducing.wanted import Wanted
+from recipe.report.collect import collect
+from recipe.report.page import write
+from recipe.report.subject import of_recipe
+from recipe.walk.stages import Stages
+from recipe.walk.wanted import Wanted
+from spine import runs
 from tests.browser import CHROMIUM, Browser
 from tests.recipe import made_up
 from tests.recipe.made_up import World

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from inference.sweep import best_weights
-from recipe.cli.eval import command as eval_command
-from recipe.cli.eval import show_scores
-from recipe.cli.table import command as table_command
-from recipe.cli.table import read_scores
-from recipe.errors import RecipeError
+from inference.answering.sweep import best_weights
+from recipe.commands.eval import command as eval_command
+from recipe.commands.eval import show_scores
+from recipe.commands.table import command as table_command
+from recipe.commands.table import read_scores
+from spine.errors import RecipeError
 
 
 def scores(folder: Path, model: str, track1: float, overall: float) -> Path:

@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from axolotl_configs.render import parse_set
-from recipe import hardware
-from recipe.cli.smoke import command
-from recipe.cli.smoking import page
-from recipe.cli.smoking.child import Commands, message
-from recipe.cli.smoking.machine import disk_rate
-from recipe.cli.smoking.page import Result
-from recipe.cli.smoking.steps import settings
-from recipe.errors import RecipeError
+from recipe.commands.smoke import command
+from recipe.smoke import page
+from recipe.smoke.child import Commands, message
+from recipe.smoke.machine import disk_rate
+from recipe.smoke.page import Result
+from recipe.smoke.steps import settings
+from spine import hardware
+from spine.errors import RecipeError
 
 
 def test_the_users_settings_win_over_all_but_the_steps() -> None:

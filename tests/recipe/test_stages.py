@@ -15,15 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axolotl_configs.schema import TrackChoice, Tracks
-from recipe.cli import root
-from recipe.cli.reproducing import story
-from recipe.cli.reproducing.graph import Stage
-from recipe.cli.reproducing.stages import Stages
-from recipe.cli.reproducing.story import ALL_AROUND, BASE, Model
-from recipe.cli.reproducing.wanted import Wanted
-from recipe.errors import RecipeError
-from recipe.manifest import Step
-from recipe.paths import ROOT
+from recipe.commands import root
+from recipe.walk import rows as story
+from recipe.walk.graph import Stage
+from recipe.walk.rows import ALL_AROUND, BASE, Model
+from recipe.walk.stages import Stages
+from recipe.walk.wanted import Wanted
+from spine.errors import RecipeError
+from spine.manifest import Step
+from spine.paths import ROOT
 from tests.conftest import edit
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "reproduce"
@@ -211,8 +211,8 @@ def test_working_out_what_is_stale_imports_nothing_heavy(tmp_path: Path) -> None
     step.folder.mkdir(parents=True)
     step.finish([], datasets={"validation": {"next_query": 1}, "test": {"next_query": 1}}, tracks={"next_query": 3})
     code = (
-        "import sys; from recipe.cli import reproduce\n"
-        "from recipe.cli.reproducing.stages import Stages; from recipe.cli.reproducing.wanted import Wanted\n"
+        "import sys; from recipe.commands import reproduce\n"
+        "from recipe.walk.stages import Stages; from recipe.walk.wanted import Wanted\n"
         "assert 'eval base' in [stage.name for stage in Stages(Wanted('cpu')).all()]\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )

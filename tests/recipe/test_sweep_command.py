@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from inference.evaluate import SCORES, WORST
-from inference.job import Job
-from inference.predictions import PREDICTIONS
-from recipe.cli.results import results_folder
-from recipe.cli.sweep import _borrow
+from inference.answering.evaluate import SCORES, WORST
+from inference.answering.job import Job
+from inference.scoring.predictions import PREDICTIONS
+from recipe.commands.sweep import _borrow
+from recipe.steps.result_names import results_folder
 
 FILES = (PREDICTIONS, SCORES, WORST)
 

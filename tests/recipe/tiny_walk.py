@@ -13,11 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-from recipe.cli.reproducing.child import run_command
-from recipe.cli.reproducing.graph import Record, Stage, walk
-from recipe.errors import RecipeError
-from recipe.lock import locked
-from recipe.manifest import Step
+from recipe.walk.child import run_command
+from recipe.walk.graph import Record, Stage, walk
+from spine.errors import RecipeError
+from spine.lock import locked
+from spine.manifest import Step
 
 RECORD = "graph.json"
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from axolotl_configs import pico
-from inference.adapter import Adapter, open_adapter
-from inference.rules import Rules
-from recipe import cluster
-from recipe.chat import ChatTokenizer
-from recipe.paths import ROOT
+from inference.answering.adapter import Adapter, open_adapter
+from inference.answering.engines import cluster
+from inference.answering.rules import Rules
+from recipe.smoke import pico
+from spine.chat import ChatTokenizer
+from spine.paths import ROOT
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # pico models gain nothing from more, and a busy machine loses much

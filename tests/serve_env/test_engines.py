@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from inference.adapter import Adapter, open_adapter, scaled
-from inference.decoding import rule_from_json
-from inference.engines import settings
-from inference.engines.requests import Engine, Request, requests_of
-from inference.parsers import parse
-from inference.questions import Question
-from inference.rules import Mode, Rules
-from inference.task_type import asked
-from recipe.errors import RecipeError
-from recipe.hardware import Device, Machine
-from recipe.task_types import TaskType
+from inference.answering.adapter import Adapter, open_adapter, scaled
+from inference.answering.decoding import rule_from_json
+from inference.answering.engines import settings
+from inference.answering.engines.requests import Engine, Request, requests_of
+from inference.answering.questions import Question
+from inference.answering.rules import Mode, Rules
+from inference.answering.task_type import asked
+from inference.scoring.parsers import parse
+from spine.errors import RecipeError
+from spine.hardware import Device, Machine
+from spine.task_types import TaskType
 from tests.serve_env.conftest import EMBEDDED
 
 LENGTH = 512
@@ -59,14 +59,14 @@ def answers(engine: Engine, requests: list[Request]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def plain(model: Path, rules: Rules) -> Engine:
-    from inference.engines.transformers import TransformersEngine
+    from inference.answering.engines.transformers import TransformersEngine
 
     return TransformersEngine(model, rules.chat, None, dtype="float32")
 
 
 @pytest.fixture(scope="module")
 def with_adapter(model: Path, rules: Rules, adapter: Adapter) -> Engine:
-    from inference.engines.transformers import TransformersEngine
+    from inference.answering.engines.transformers import TransformersEngine
 
     return TransformersEngine(model, rules.chat, adapter, dtype="float32")
 
@@ -163,7 +163,7 @@ def test_a_prompt_that_is_too_long_loses_its_middle(plain: Engine, rules: Rules)
 
 @pytest.fixture(scope="module")
 def vllm(model: Path, rules: Rules, adapter: Adapter) -> Iterator[Engine]:
-    from inference.engines.vllm import VllmEngine
+    from inference.answering.engines.vllm import VllmEngine
 
     yield VllmEngine(model, rules.chat, adapter, max_length=LENGTH, dtype="float32")
 
@@ -186,7 +186,7 @@ def test_on_gpus_vllm_takes_the_model_runner_that_our_rules_are_for(
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.worker.gpu.sample.logits_processor import build_custom_logits_processors_params_validator
 
-    from inference.vllm_rules import VllmRules
+    from inference.answering.vllm_rules import VllmRules
 
     for name, value in settings.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)

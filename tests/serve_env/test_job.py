@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from inference import job as job_module
-from inference import sweep
-from inference.adapter import Adapter
-from inference.job import Job, from_json
-from recipe.paths import ROOT
+from inference.answering import job as job_module
+from inference.answering import sweep
+from inference.answering.adapter import Adapter
+from inference.answering.job import Job, from_json
+from spine.paths import ROOT
 
 ROWS = [
     {"input_field": f"Which one is number {at}?\n0. a fig\n1. a fork\n2. a frog\nAnswer:", "output_field": at % 3,
@@ -38,7 +38,7 @@ def job(tmp_path: Path, model: Path) -> Job:
 
 def test_a_job_survives_the_way_to_its_process_and_leaves_scores(job: Job) -> None:
     assert from_json(job.to_json()) == job
-    command = [sys.executable, "-m", "inference.job"]
+    command = [sys.executable, "-m", "inference.answering.job"]
     done = subprocess.run(command, input=job.to_json(), text=True, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "answering 5/5 questions" in done.stderr and job.step.is_done()
@@ -50,7 +50,7 @@ def test_a_job_survives_the_way_to_its_process_and_leaves_scores(job: Job) -> No
 
 def test_a_fault_is_one_message_and_its_own_exit_code(job: Job) -> None:
     missing = replace(job, questions="/nonexistent/q.json")
-    command = [sys.executable, "-m", "inference.job"]
+    command = [sys.executable, "-m", "inference.answering.job"]
     done = subprocess.run(command, input=missing.to_json(), text=True, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 3 and "no such file of questions" in done.stderr and "Traceback" not in done.stderr
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from axolotl_configs import pico
-from postprocess import gemm, produce
-from postprocess.plan import Job, Padding
-from recipe.checkpoint import header_bytes, open_checkpoint
-from recipe.paths import ROOT, VENVS
+from postprocess.awq import gemm
+from postprocess.merge import step as produce
+from postprocess.merge.plan import Job, Padding
+from recipe.smoke import pico
+from spine.checkpoint import header_bytes, open_checkpoint
+from spine.paths import ROOT, VENVS
 from tests.serve_env.conftest import EMBEDDED
 
 GROUP = 32

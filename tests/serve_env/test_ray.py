@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from inference import job as job_module
-from inference.adapter import Adapter
-from inference.engines.ray import RayEngine
-from inference.engines.requests import Engine, Request, requests_of
-from inference.job import Job, Setup, in_a_worker, make_engine, opened
-from inference.rules import Mode, Rules
+from inference.answering import job as job_module
+from inference.answering.adapter import Adapter
+from inference.answering.engines.cluster import ADDRESS, cluster
+from inference.answering.engines.ray import RayEngine
+from inference.answering.engines.requests import Engine, Request, requests_of
+from inference.answering.job import Job, Setup, in_a_worker, make_engine, opened
+from inference.answering.rules import Mode, Rules
 from inference.serving.ray import Workers
 from inference.serving.ray_worker import Answered
-from recipe.cluster import ADDRESS, cluster
-from recipe.errors import RecipeError
+from spine.errors import RecipeError
 from tests.serve_env.test_engines import LENGTH, answers, questions
 from tests.serve_env.test_job import ROWS
 from tests.serve_env.test_server import offspring

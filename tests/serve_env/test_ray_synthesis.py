@@ -16,7 +16,7 @@ import click
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
-from dataset_builders.made import path_of
+from dataset_builders.llm_rows import path_of
 from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.declare import load_synthesis
 from dataset_builders.synthesis.export import export
@@ -26,9 +26,9 @@ from dataset_builders.synthesis.run import Work
 from dataset_builders.synthesis.store import Store
 from dataset_builders.task import load_task
 from inference.serving.ray import Plan
-from recipe.cli.common import resolve_run
-from recipe.cli.synth_ray import endpoint_on_ray, plan_of
-from recipe.cli.synthesizing import Asked
+from recipe.commands.options import resolve_run
+from recipe.steps.synth import Asked
+from recipe.steps.synth_ray import endpoint_on_ray, plan_of
 from tests.dataset_builders.synthesis.conftest import DATASET, reviews
 from tests.serve_env.test_ray import named
 from tests.serve_env.test_server import SECRET, all_end, free_port, offspring, start, until

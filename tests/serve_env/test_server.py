@@ -21,13 +21,13 @@ import pytest
 from click.testing import CliRunner
 from openai import BadRequestError, OpenAI
 
-from inference.adapter import Adapter
-from inference.engines.requests import Engine, Request, requests_of
-from inference.questions import Question, unscored
-from inference.rules import Mode, Rules
-from recipe.cli.ask import command as ask_command
-from recipe.cli.asking import KEY
-from recipe.task_types import TaskType
+from inference.answering.adapter import Adapter
+from inference.answering.engines.requests import Engine, Request, requests_of
+from inference.answering.questions import Question, unscored
+from inference.answering.rules import Mode, Rules
+from inference.serving.client import KEY
+from recipe.commands.ask import command as ask_command
+from spine.task_types import TaskType
 from tests.serve_env.test_engines import LENGTH, answers, questions
 
 pytestmark = pytest.mark.slow  # vLLM loads for half a minute
@@ -126,7 +126,7 @@ def _up(process: subprocess.Popen[str], port: int) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def engine(model: Path, adapter: Adapter, rules: Rules) -> Engine:
     """transformers: that vLLM offline writes the same is shown in test_engines."""
-    from inference.engines.transformers import TransformersEngine
+    from inference.answering.engines.transformers import TransformersEngine
 
     return TransformersEngine(model, rules.chat, replace(adapter, alpha=0.5), dtype="float32")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from inference import job as job_module
-from inference.adapter import Adapter
-from inference.contest import BATCH
-from inference.job import Job
+from inference.answering import job as job_module
+from inference.answering.adapter import Adapter
+from inference.answering.contest import BATCH
+from inference.answering.job import Job
 
 # What the starter kit does with `UserModel`: groups by task type, batches as big as the class wants them, one flag.
 KIT = """
@@ -94,7 +94,9 @@ def test_the_contest_gets_the_answers_that_an_evaluation_gets(job: Job, tmp_path
 def test_the_starter_kit_gets_the_answers_that_an_evaluation_gets(job: Job, tmp_path: Path) -> None:
     kit = tmp_path / "kit"
     (kit / "models").mkdir(parents=True)
-    (kit / "models" / "user_config.py").write_text("from inference.submission import ShopBenchModel as UserModel\n")
+    (kit / "models" / "user_config.py").write_text(
+        "from inference.answering.submission import ShopBenchModel as UserModel\n"
+    )
     (kit / "local_evaluation.py").write_text(KIT)
     (tmp_path / "development.json").replace(kit / "development.json")
     assert job.adapter is not None
@@ -121,7 +123,7 @@ def test_what_the_starter_kit_imports_is_here_but_for_evaluate() -> None:
 def test_the_starter_kit_on_vllm_is_configured_by_the_environment_alone(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inference.submission import ShopBenchModel
+    from inference.answering.submission import ShopBenchModel
 
     for name, text in {"MODEL": job.model, "DTYPE": "float32", "MAX_LENGTH": "512", "BATCH": "5"}.items():
         monkeypatch.setenv(f"RECIPE_{name}", text)

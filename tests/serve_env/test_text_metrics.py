@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference import metrics
-from inference.metrics import NotComputed
+from inference.scoring import metrics
+from inference.scoring.metrics import NotComputed
 
 words = st.sampled_from(
     ["the", "oak", "Oak", "boards", "board,", "running", "runs", "40cm", "(oiled)", "-", "é", "木", ","]

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from postprocess import produce
-from postprocess.plan import Job, Padding, partial
-from postprocess.stream import execute
-from recipe.checkpoint import open_checkpoint
+from postprocess.merge import step as produce
+from postprocess.merge.plan import Job, Padding, partial
+from postprocess.merge.write import execute
+from spine.checkpoint import open_checkpoint
 
 LLAMA = {
     "vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,

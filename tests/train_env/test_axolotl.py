@@ -15,13 +15,13 @@ from axolotl_configs.check import SCHEMA_FILE
 from axolotl_configs.render import parse_set, resolve
 from axolotl_configs.schema import names
 from dataset_builders import sample_shop
-from dataset_builders.blend import Limits, choose, mix
-from dataset_builders.pool import Pool
-from dataset_builders.pools import ensure_pools
-from dataset_builders.rows import read_rows
+from dataset_builders.blend.mix import Limits, choose, mix
+from dataset_builders.pools.build import Pool
+from dataset_builders.pools.cache import ensure_pools
+from dataset_builders.pools.rows import read_rows
 from dataset_builders.task import task_names
-from recipe.paths import ROOT
-from recipe.task_types import TaskType, answer_text
+from spine.paths import ROOT
+from spine.task_types import TaskType, answer_text
 
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 

@@ -24,16 +24,16 @@ pytest.importorskip("peft")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from postprocess import produce  # noqa: E402
-from postprocess.plan import Job, Padding, partial  # noqa: E402
-from postprocess.stream import execute  # noqa: E402
-from recipe.checkpoint import INDEX, open_checkpoint, read_json  # noqa: E402
-from recipe.errors import RecipeError  # noqa: E402
-from recipe.paths import ROOT  # noqa: E402
+from postprocess.merge import step as produce  # noqa: E402
+from postprocess.merge.plan import Job, Padding, partial  # noqa: E402
+from postprocess.merge.write import execute  # noqa: E402
+from spine.checkpoint import INDEX, open_checkpoint, read_json  # noqa: E402
+from spine.errors import RecipeError  # noqa: E402
+from spine.paths import ROOT  # noqa: E402
 from tests.train_env.picos import load, merge, tensors, write_adapter, write_model  # noqa: E402
 
 WEIGHTS = "adapter_model.safetensors"
-RECIPE = [sys.executable, "-c", "from recipe.cli import main; main()"]
+RECIPE = [sys.executable, "-c", "from recipe.commands import main; main()"]
 LAYERS, HIDDEN, WIDTH = 9, 1024, 2816
 
 

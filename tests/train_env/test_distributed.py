@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from axolotl_configs import pico
 from axolotl_configs.render import parse_set, resolve
 from dataset_builders.task import task_names
-from recipe.paths import ROOT
+from recipe.smoke import pico
+from spine.paths import ROOT
 
 pytest.importorskip("torch")
 from tests.train_env.picos import write_adapter

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from axolotl_configs import pico
 from axolotl_configs.render import parse_set, resolve
 from dataset_builders.task import task_names
-from recipe.paths import ROOT
+from recipe.smoke import pico
+from spine.paths import ROOT
 
 torch = pytest.importorskip("torch")
 

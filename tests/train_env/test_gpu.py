@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 
 pytest.importorskip("torch")
 
-from postprocess.gpu import Gpu
-from recipe.errors import RecipeError
+from postprocess.merge.gpu import Gpu
+from spine.errors import RecipeError
 from tests.postprocess.test_arithmetic import TOLERANCE, build, cases, whole
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from axolotl_configs.architecture import Architecture
-from axolotl_configs.memory import gpu_parts, layer_bytes
+from axolotl_configs.costs.architecture import Architecture
+from axolotl_configs.costs.memory import gpu_parts, layer_bytes
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")

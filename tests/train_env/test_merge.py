@@ -16,9 +16,9 @@ pytest.importorskip("peft")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from postprocess.plan import Job  # noqa: E402
-from recipe.checkpoint import INDEX, SINGLE, open_checkpoint, read_json  # noqa: E402
-from recipe.errors import RecipeError  # noqa: E402
+from postprocess.merge.plan import Job  # noqa: E402
+from spine.checkpoint import INDEX, SINGLE, open_checkpoint, read_json  # noqa: E402
+from spine.errors import RecipeError  # noqa: E402
 from tests.train_env import picos  # noqa: E402
 from tests.train_env.picos import (  # noqa: E402
     assert_close,

@@ -15,9 +15,9 @@ pytest.importorskip("transformers")
 from safetensors.torch import save_file  # noqa: E402
 
 from postprocess import forward, verify  # noqa: E402
-from postprocess.plan import Padding  # noqa: E402
-from recipe.checkpoint import open_checkpoint, read_json  # noqa: E402
-from recipe.errors import RecipeError  # noqa: E402
+from postprocess.merge.plan import Padding  # noqa: E402
+from spine.checkpoint import open_checkpoint, read_json  # noqa: E402
+from spine.errors import RecipeError  # noqa: E402
 from tests.train_env.picos import load, logits, merge, tensors, write_adapter, write_model  # noqa: E402
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -15,7 +15,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Text, Unfit
 from dataset_builders.synthesis.rules import counted, in_language
 from dataset_builders.task import Question, Seeded, load_task
-from recipe.prompts import user_prompt, wordings
+from spine.prompts import user_prompt, wordings
 
 _SHORTEST, _LONGEST = 8, 120  # words of an instruction
 _ALIKE = 0.7  # of the words of both instructions, from which on the second is the first

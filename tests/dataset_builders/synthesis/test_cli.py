@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from dataset_builders.made import path_of
+from dataset_builders.llm_rows import path_of
 from dataset_builders.synthesis.declare import Seed
-from recipe.cli import synth, synthesizing
-from recipe.errors import RecipeError
+from recipe.commands import synth
+from recipe.steps import synth as synthesizing
+from spine.errors import RecipeError
 from tests.dataset_builders.synthesis.conftest import given
 from tests.dataset_builders.synthesis.server import Reply, completion, serving
 from tests.dataset_builders.synthesis.test_tasks import GOOD

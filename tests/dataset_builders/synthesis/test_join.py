@@ -12,12 +12,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_builders import blend
-from dataset_builders.blend import Limits
-from dataset_builders.choice import unpacked
-from dataset_builders.made import made_of, path_of, read_made
-from dataset_builders.pool import Pool
-from dataset_builders.pools import ensure_pools
+from dataset_builders.blend import mix as blend
+from dataset_builders.blend.mix import Limits
+from dataset_builders.llm_rows import made_of, path_of, read_made
+from dataset_builders.pools.build import Pool
+from dataset_builders.pools.cache import ensure_pools
+from dataset_builders.pools.choice import unpacked
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Unfit, load_synthesis
 from dataset_builders.synthesis.export import export
@@ -29,8 +29,8 @@ from dataset_builders.synthesis.run import Work
 from dataset_builders.synthesis.store import Store
 from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Record
 from dataset_builders.task import held_out
-from recipe.chat import ChatTokenizer
-from recipe.errors import RecipeError
+from spine.chat import ChatTokenizer
+from spine.errors import RecipeError
 from tests.dataset_builders.synthesis.test_tasks import GOOD
 
 NAMES = ("product_category", "query_relation")

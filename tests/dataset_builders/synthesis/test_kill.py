@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dataset_builders.synthesis.pace import Pace
-from recipe.paths import ROOT, VENVS
+from spine.paths import ROOT, VENVS
 from tests.dataset_builders.synthesis.conftest import given
 from tests.dataset_builders.synthesis.server import Reply, Server, serving
 from tests.dataset_builders.synthesis.test_cli import answering

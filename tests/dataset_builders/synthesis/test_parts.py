@@ -31,8 +31,8 @@ from dataset_builders.synthesis.pace import Pace
 from dataset_builders.synthesis.plan import SeedFile, Wanted, ensure_seeds, write_seeds
 from dataset_builders.synthesis.request import seed_digest
 from dataset_builders.synthesis.rules import computed, in_language, speaks_to_model
-from recipe.errors import RecipeError
-from recipe.paths import PROMPTS
+from spine.errors import RecipeError
+from spine.paths import PROMPTS
 from tests.dataset_builders.synthesis.conftest import reviews
 from tests.dataset_builders.synthesis.server import Reply, refused, serving
 

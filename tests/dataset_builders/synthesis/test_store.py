@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from dataset_builders.synthesis.store import Store
 from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Count, Head, Record
-from recipe.errors import RecipeError
-from recipe.paths import ROOT
+from spine.errors import RecipeError
+from spine.paths import ROOT
 
 _PUTS = """
 import sys

@@ -1,0 +1,275 @@
+"""The blend itself: takes rows from each dataset's pool, keeps the two sides of the split apart, mixes.
+
+Memory holds the numbers of all rows but the texts of one dataset, or of one stretch of the result, at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+from numpy.typing import NDArray
+
+from dataset_builders.pools.build import Report
+from dataset_builders.pools.rows import SCHEMA
+from dataset_builders.task import Seeded
+from spine.atomic import whole_file
+from spine.errors import RecipeError
+
+TEST_SHARE = 0.6  # of held-out entities: what is asked of them is seen neither in training nor in choosing weights
+_STRETCH = 65_536  # rows of the result that are put in order at a time
+_NUMBERS = ("held_out", "prompt", "touches", "tokens", "trained_tokens", "copy", "task_type")
+_MADE = ("template", "model", "seed_row")
+Bits = NDArray[np.uint64]
+
+
+@dataclass
+class Counts:
+    """What became of one dataset. ``tokens``: of each kept training row; ``distinct``: kept rows but repetitions;
+    ``made``: by an LLM, rows and distinct seed rows of each template and model."""
+
+    wanted: int = 0
+    available: int = 0
+    estimated: bool = False
+    kept: int = 0
+    distinct: int = 0
+    held_out: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    tokens: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    trained_tokens: int = 0
+    types: Counter[str] = field(default_factory=Counter)
+    made: list[Made] = field(default_factory=list)
+
+
+class Made(NamedTuple):
+    template: str
+    model: str
+    rows: int
+    seed_rows: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """``sequence_len`` in tokens; ``max_dropped`` the share of rows that may be lost for exceeding it."""
+
+    sequence_len: int
+    max_dropped: float
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of one pool: which, by their places in it, and the 64 bits by which they are mixed."""
+
+    pool: Path
+    rows: NDArray[np.intp]
+    bits: Bits
+
+    @classmethod
+    def of(cls, pool: Path, rows: NDArray[np.intp], key: int) -> _Part:
+        """Another ``key``, another order."""
+        table = pq.read_table(pool / "pool.parquet", columns=["prompt", "copy"])
+        prompts, copies = (table[name].to_numpy()[rows] for name in ("prompt", "copy"))
+        bits = (prompts ^ np.uint64(key)) + copies.astype(np.uint64)
+        bits = (bits ^ (bits >> np.uint64(31))) * np.uint64(0x7FB5D329728EA185)
+        return cls(pool, rows, bits ^ (bits >> np.uint64(27)))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The rows of a blend, by their places in the pools. ``short``: for datasets that have fewer than wanted although
+    a larger pool would hold more, the rows of such a pool."""
+
+    counts: dict[str, Counts]
+    train: Mapping[str, NDArray[np.intp]]
+    val: Mapping[str, NDArray[np.intp]]
+    short: dict[str, int]
+
+
+def choose(pools: Mapping[str, Path], wanted: Mapping[str, tuple[int, int]], limits: Limits) -> Chosen:
+    """Which rows the blend takes, from the numbers of the pools alone.
+
+    Args:
+        pools: the folders that ``pools.ensure_pools`` gives.
+        wanted: training rows and held-out rows by dataset.
+    """
+    seen: set[int] = set()
+    val, train, short = {}, {}, {}
+    counts = {name: Counts(wanted=wanted[name][0]) for name in pools}
+    touched = [np.zeros(0, np.uint64)]
+    # Twice through the pools, one in memory at a time: what held-out rows show may stand in no training row.
+    for name, folder in pools.items():
+        numbers = Numbers.read(folder)
+        val[name] = numbers.held_out(wanted[name][1], limits, seen)
+        touched.append(numbers.touches_of(val[name]))
+    shown = np.unique(np.concatenate(touched))
+    for name, folder in pools.items():
+        numbers, report, count = Numbers.read(folder), Report.read(folder / "report.json"), counts[name]
+        count.available, count.estimated = report.available, report.estimated
+        count.dropped, count.held_out = report.dropped, len(val[name])
+        train[name] = numbers.train(wanted[name][0], limits, seen, shown, count)
+        if count.kept < count.wanted and report.more:
+            size = int((~numbers.is_held_out).sum())
+            short[name] = int(size * count.wanted / max(1, count.kept) * 1.1) + 1
+    return Chosen(counts, train, val, short)
+
+
+def mix(pools: Mapping[str, Path], chosen: Chosen, out: Path, *, seed: int, limits: Limits) -> None:
+    """Writes ``out/train.parquet`` and ``out/val.parquet`` (``rows.SCHEMA``).
+
+    Raises:
+        RecipeError: too many rows are too long, or a dataset is empty.
+    """
+    _refuse_losses(chosen.counts, limits)
+    write_sides(pools, {"train": chosen.train, "val": chosen.val}, out, seed=seed)
+
+
+def write_sides(
+    pools: Mapping[str, Path], sides: Mapping[str, Mapping[str, NDArray[np.intp]]], out: Path, *, seed: int
+) -> None:
+    """Writes ``out/SIDE.parquet`` (``rows.SCHEMA``) for each side: rows by dataset and by their places in the pools."""
+    for side, rows in sides.items():
+        key = Seeded(seed, f"order of {side}").digest("")
+        parts = [_Part.of(folder, rows[name], key) for name, folder in pools.items()]
+        _write_mixed(out / f"{side}.parquet", parts)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A pool without its texts. ``touches`` are the entities of all rows, one after the other, ``starts`` where a
+    row's begin."""
+
+    is_held_out: NDArray[np.bool_]
+    prompt: Bits
+    tokens: NDArray[np.int32]
+    trained: NDArray[np.int32]
+    copy: NDArray[np.int32]
+    task_type: Sequence[str]
+    touches: Bits
+    starts: NDArray[np.int64]
+    made: pa.Table
+
+    @classmethod
+    def read(cls, folder: Path) -> Numbers:
+        table = pq.read_table(folder / "pool.parquet", columns=[*_NUMBERS, *_MADE]).combine_chunks()
+        touches = table["touches"].combine_chunks()
+        return cls(
+            is_held_out=table["held_out"].to_numpy(),
+            prompt=table["prompt"].to_numpy(),
+            tokens=table["tokens"].to_numpy(),
+            trained=table["trained_tokens"].to_numpy(),
+            copy=table["copy"].to_numpy(),
+            task_type=table["task_type"].to_pylist(),
+            touches=touches.values.to_numpy(),
+            starts=touches.offsets.to_numpy()[:-1].astype(np.int64),
+            made=table.select(_MADE),
+        )
+
+    def held_out(self, wanted: int, limits: Limits, seen: set[int], *, test: bool = False) -> NDArray[np.intp]:
+        """The first ``wanted`` rows of the held-out side that are short enough; their prompts are ``seen`` then.
+
+        ``test``: of those about entities that only tests ask about, instead of the others.
+        """
+        is_test = self.touches[self.starts] % np.uint64(5) < np.uint64(5 * TEST_SHARE)
+        fits = self.is_held_out & (self.tokens <= limits.sequence_len) & (is_test == test)
+        rows = np.flatnonzero(fits & self._new(seen))[:wanted]
+        seen.update(self.prompt[rows].tolist())
+        return rows
+
+    def train(self, wanted: int, limits: Limits, seen: set[int], shown: Bits, count: Counts) -> NDArray[np.intp]:
+        """The first ``wanted`` rows of the other side that are fit; those that were looked at and are not, counted."""
+        side = ~self.is_held_out
+        faults = {
+            "too long": self.tokens > limits.sequence_len,
+            "shown in a held-out row": np.logical_or.reduceat(np.isin(self.touches, shown), self.starts)
+            if len(self.starts)
+            else np.zeros(0, np.bool_),
+            "in another dataset": ~self._new(seen) & (self.copy == 0),
+        }
+        fit = side & ~np.logical_or.reduce(list(faults.values()))
+        rows = np.flatnonzero(fit)[:wanted]
+        looked_at = np.flatnonzero(side)
+        if len(rows) == wanted:
+            looked_at = looked_at[looked_at <= (rows[-1] if wanted else -1)]
+        for reason, faulty in faults.items():
+            count.dropped[reason] += int(faulty[looked_at].sum())
+        seen.update(self.prompt[rows].tolist())
+        count.kept, count.distinct = len(rows), int((self.copy[rows] == 0).sum())
+        count.tokens, count.trained_tokens = self.tokens[rows], int(self.trained[rows].sum())
+        count.types = Counter(self.task_type[row] for row in rows)
+        count.made = self._made(rows)
+        return rows
+
+    def _made(self, rows: NDArray[np.intp]) -> list[Made]:
+        made = self.made.take(pa.array(rows)).drop_null()
+        wanted = [("seed_row", "count"), ("seed_row", "count_distinct")]
+        found = made.group_by(["template", "model"]).aggregate(wanted).to_pylist()
+        return sorted(Made(*row.values()) for row in found)
+
+    def touches_of(self, rows: NDArray[np.intp]) -> Bits:
+        """The entities that ``rows`` show."""
+        ends = np.append(self.starts, len(self.touches))
+        return np.concatenate([np.zeros(0, np.uint64), *(self.touches[ends[row] : ends[row + 1]] for row in rows)])
+
+    def _new(self, seen: set[int]) -> NDArray[np.bool_]:
+        return np.fromiter((prompt not in seen for prompt in self.prompt.tolist()), np.bool_, len(self.prompt))
+
+
+def _refuse_losses(counts: Mapping[str, Counts], limits: Limits) -> None:
+    too_long = {name: c.dropped["too long"] for name, c in counts.items() if c.dropped["too long"]}
+    looked_at = sum(c.kept for c in counts.values()) + sum(too_long.values())
+    share = sum(too_long.values()) / max(1, looked_at)
+    if share > limits.max_dropped:
+        worst = ", ".join(f"{name} {number}" for name, number in sorted(too_long.items(), key=lambda x: -x[1])[:5])
+        raise RecipeError(
+            f"{sum(too_long.values()):,} of {looked_at:,} rows ({share:.1%}) are longer than sequence_len "
+            f"{limits.sequence_len}; {limits.max_dropped:.1%} may be lost (most in: {worst})",
+            way_out=f'SET="sequence_len={2 * limits.sequence_len}", or accept it: SET="max_dropped={share + 0.01:.2f}"',
+        )
+    empty = [name for name, count in counts.items() if not count.kept]
+    if empty:
+        raise RecipeError(
+            f"no rows at all for {', '.join(empty)}",
+            way_out="raise sequence_len if they were too long, check the raw files, or take them out of the blend",
+        )
+
+
+def _write_mixed(path: Path, parts: Sequence[_Part]) -> None:
+    """All rows in the order of their bits. What does not fit into one stretch goes through files beside ``path``."""
+    bits = np.concatenate([part.bits for part in parts])
+    place = np.empty(len(bits), np.int64)
+    place[np.argsort(bits, kind="stable")] = np.arange(len(bits))
+    stretches = [path.with_name(f".{path.name}.{n}.arrows") for n in range(-(-len(bits) // _STRETCH))]
+    try:
+        _deal(parts, place, stretches)
+        with (
+            whole_file(path) as temporary,
+            pq.ParquetWriter(temporary, SCHEMA, compression="zstd", compression_level=1) as writer,
+        ):
+            for stretch in stretches:
+                with pa.OSFile(str(stretch)) as file, pa.ipc.open_stream(file) as stream:
+                    table = stream.read_all()
+                order = np.argsort(table["place"].to_numpy())
+                writer.write_table(table.drop_columns("place").take(pa.array(order)))
+    finally:
+        for stretch in stretches:
+            stretch.unlink(missing_ok=True)
+
+
+def _deal(parts: Sequence[_Part], place: NDArray[np.int64], stretches: Sequence[Path]) -> None:
+    """Every row to the stretch of the result in which it will lie."""
+    with ExitStack() as files:
+        schema = pa.schema([*SCHEMA, pa.field("place", pa.int64())])
+        writers = [files.enter_context(pa.ipc.new_stream(str(stretch), schema)) for stretch in stretches]
+        ends = np.cumsum([len(part.rows) for part in parts])
+        for part, places in zip(parts, np.split(place, ends[:-1]), strict=True):
+            table = pq.read_table(part.pool / "pool.parquet", columns=SCHEMA.names).take(pa.array(part.rows))
+            table = table.append_column(schema.field("place"), pa.array(places))
+            for number, writer in enumerate(writers):
+                writer.write_table(table.filter(pa.array(places // _STRETCH == number)))

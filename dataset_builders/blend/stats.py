@@ -1,0 +1,152 @@
+"""What a blend has become, as numbers: per dataset, in all, and beside what is published of the winners'."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataset_builders.blend.mix import Counts
+from dataset_builders.task import Task
+from spine.atomic import write_text
+from spine.task_types import TaskType
+
+# The winners' slides, KDD Cup 2024 (Team NVIDIA). What is left of 100% is retrieval, ranking and NER together.
+PUBLISHED: Mapping[str, float] = {
+    "datasets": 39,
+    "rows": 500_000,
+    "multiple choice": 0.61,
+    "generation": 0.143,
+    "retrieval, ranking, ner": 0.247,
+    "LLM": 0.598,
+}
+# Why a question is not trained on, in the order in which it is asked.
+REASONS = (
+    "shows a held-out entity",
+    "duplicate",
+    "in an evaluation file",
+    "near-duplicate",
+    "too long",
+    "shown in a held-out row",
+    "in another dataset",
+)
+# Bars of ``shares`` whose share is published: (what, bar) -> key of PUBLISHED
+_BARS = {("type", "mc"): "multiple choice", ("type", "gen"): "generation", ("LLM", "without"): "LLM"}
+_EDGES = 48  # bars of the length histogram
+Described = dict[str, Any]
+
+
+def describe(task: Task, count: Counts) -> Described:
+    """One dataset: its facts, its counts, and its lengths as p50, p95 and maximum (tokens)."""
+    p50, p95, longest = np.percentile(count.tokens, (50, 95, 100)).round().astype(int) if count.kept else (0, 0, 0)
+    return {
+        "source": task.source,
+        "track": task.track,
+        "llm": task.llm,
+        "types": dict(count.types),
+        "wanted": count.wanted,
+        "available": count.available,
+        "estimated": count.estimated,
+        "kept": count.kept,
+        "upsampled": round(count.kept / max(1, count.distinct), 2),
+        "held_out": count.held_out,
+        "dropped": {reason: number for reason, number in count.dropped.items() if number},
+        "tokens": int(count.tokens.sum()),
+        "trained_tokens": count.trained_tokens,
+        "p50": int(p50),
+        "p95": int(p95),
+        "max": int(longest),
+        "made": [made._asdict() for made in count.made],
+    }
+
+
+def statistics(tasks: Iterable[Task], counts: Mapping[str, Counts]) -> dict[str, Any]:
+    """The whole ``stats.json``: ``datasets``, ``totals``, ``shares`` (of kept rows) and ``lengths``."""
+    datasets = {task.name: describe(task, counts[task.name]) for task in tasks}
+    lengths = np.concatenate([count.tokens for count in counts.values()])
+    bars, edges = np.histogram(lengths, bins=min(_EDGES, max(1, int(lengths.max(initial=1)))))
+    sums = {key: sum(row[key] for row in datasets.values()) for key in ("wanted", "kept", "held_out", "tokens")}
+    dropped: Counter[str] = Counter()
+    for row in datasets.values():
+        dropped.update(row["dropped"])
+    return {
+        "datasets": datasets,
+        "totals": {
+            **sums,
+            "trained_tokens": sum(row["trained_tokens"] for row in datasets.values()),
+            "dropped": dict(dropped),
+            "made": sum(made["rows"] for row in datasets.values() for made in row["made"]),
+        },
+        "shares": shares(datasets),
+        "published": PUBLISHED,
+        "lengths": {"edges": edges.round(1).tolist(), "rows": bars.tolist()},
+    }
+
+
+def shares(datasets: Mapping[str, Described]) -> dict[str, dict[str, float]]:
+    """Shares of the kept rows by task type, source, track, and by whether an LLM may enhance them."""
+    by: dict[str, Counter[str]] = {"type": Counter(), "source": Counter(), "track": Counter(), "LLM": Counter()}
+    for row in datasets.values():
+        for kind, number in row["types"].items():
+            by["type"][TaskType(kind).short] += number
+        by["source"][row["source"]] += row["kept"]
+        by["track"][f"track {row['track']}" if row["track"] else "none"] += row["kept"]
+        by["LLM"][row["llm"] or "without"] += row["kept"]
+    total = max(1, sum(by["source"].values()))
+    return {
+        what: {name: number / total for name, number in sorted(counted.items(), key=lambda item: -item[1])}
+        for what, counted in by.items()
+    }
+
+
+def published_share(what: str, bar: str) -> float | None:
+    """The winners' share of the rows that a bar of ``shares`` stands for; None where they have not published it."""
+    key = _BARS.get((what, bar))
+    if key is None:
+        return None
+    return 1 - PUBLISHED[key] if bar == "without" else PUBLISHED[key]
+
+
+def beside_published(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(what, ours, published) for those proportions that the winners have published."""
+    types, datasets = found["shares"]["type"], found["datasets"]
+    ours = {
+        "datasets": len(datasets),
+        "rows": found["totals"]["kept"],
+        "multiple choice": types.get("mc", 0.0),
+        "generation": types.get("gen", 0.0),
+        "retrieval, ranking, ner": sum(types.get(kind, 0.0) for kind in ("retrieval", "ranking", "ner")),
+        "LLM": 1 - found["shares"]["LLM"].get("without", 0.0),
+    }
+    lines = [(what, _number(ours[what]), _number(published)) for what, published in PUBLISHED.items()]
+    made = found["totals"]["made"] / max(1, found["totals"]["kept"])
+    return [*lines, ("made by an LLM so far", _number(made), _number(PUBLISHED["LLM"]))]
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.1%}"
+
+
+def write_stats(path: Path, found: Mapping[str, Any]) -> None:
+    """One JSON object."""
+    write_text(path, json.dumps(found, indent=1) + "\n")
+
+
+def read_stats(path: Path) -> dict[str, Any]:
+    """What ``write_stats`` wrote."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def summary(found: Mapping[str, Any]) -> str:
+    """One line: rows, what was lost, tokens."""
+    totals = found["totals"]
+    lost = ", ".join(f"{number:,} {reason}" for reason, number in totals["dropped"].items()) or "nothing"
+    return (
+        f"{totals['kept']:,} of {totals['wanted']:,} rows wanted, {totals['held_out']:,} held out; dropped: {lost}; "
+        f"{totals['tokens']:,} tokens, {totals['trained_tokens']:,} of them trained on"
+    )

@@ -1,0 +1,208 @@
+"""The pools of a blend: those that are in the cache are taken, the others are built side by side.
+
+A pool's key is everything it depends on, by content: the raw files of its source, the code and the prompts that make
+it, the tokenizer, seed and sizes. Sizes come in steps, so that a weight can grow somewhat before a pool must.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import multiprocessing
+import os
+import queue
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow  # type: ignore[import-untyped,unused-ignore]
+
+from dataset_builders.pools.build import Pool, build
+from dataset_builders.task import ROOM
+from spine.atomic import whole_folder
+from spine.code import code_of
+from spine.manifest import Step, digest, file_digest
+from spine.paths import PROMPTS
+
+# Told the dataset and the questions it has looked at since the last call; the rows of the pools that are finished,
+# and of all that are to be built.
+Progress = Callable[[str, int, int, int], None]
+
+_STEP, _LEAST = 1.25, 32
+_FEWEST = 100  # training rows: of a few, chance may take most
+_KEPT = 4  # older pools of a dataset that stay in the cache, for going back to another blend
+_SMALL = 64 * 2**20  # bytes up to which a raw file is known by its content
+
+
+def roomy(rows: int, room: float = ROOM, least: int = _LEAST) -> int:
+    """The size of the pool for so many rows: at least ``room`` times as many, in steps of a quarter from ``least``."""
+    size = float(least)
+    while size < rows * room:
+        size *= _STEP
+    return round(size)
+
+
+def ensure_pools(
+    pools: Sequence[Pool], cache: Path, tokenizer: str, progress: Progress, workers: int | None = None
+) -> dict[str, Path]:
+    """The folder of each pool, by the dataset's name; what is missing is built.
+
+    Args:
+        pools: with the rows that are wanted; what is built may be larger.
+        cache: where pools are kept.
+        tokenizer: the digest of the model's tokenizer.
+        workers: processes; by default one a core.
+
+    Raises:
+        RecipeError: as ``pool.build``. Pools that were finished are kept.
+    """
+    sized = [
+        replace(pool, train=roomy(max(_FEWEST, pool.train), pool.task.room), val=roomy(pool.val)) for pool in pools
+    ]
+    sources: dict[str, Path] = {pool.task.source: pool.raw for pool in pools if pool.path is None}
+    raw = {source: fingerprint(folder, source) for source, folder in sources.items()}
+    steps = {
+        pool.name: _step(pool, cache, {"tokenizer": tokenizer, "raw": raw.get(pool.task.source)}) for pool in sized
+    }
+    missing = [(steps[pool.name], pool) for pool in sized if not steps[pool.name].is_done()]
+    missing.sort(key=lambda job: -job[1].train)  # the longest first, so that none of them is the last
+    workers = min(len(missing), workers or len(os.sched_getaffinity(0)))
+    if workers == 1:
+        _make_in_turn(missing, progress)
+    elif missing:
+        _make_all(missing, workers, progress)
+    for step in steps.values():
+        os.utime(step.folder)
+        _forget_old(step.folder)
+    return {name: step.folder for name, step in steps.items()}
+
+
+def fingerprint(raw: Path, source: str) -> dict[str, Any]:
+    """Content of small raw files; of large ones size, time and both ends: 571 million reviews are not hashed."""
+    found: dict[str, Any] = {}
+    for path in sorted(p for p in (raw / source).rglob("*") if p.is_file()):
+        stat = path.stat()
+        if stat.st_size <= _SMALL:
+            found[str(path.relative_to(raw))] = file_digest(path)
+            continue
+        with path.open("rb") as handle:
+            head = handle.read(2**20)
+            handle.seek(-(2**20), os.SEEK_END)
+            found[str(path.relative_to(raw))] = [
+                stat.st_size,
+                stat.st_mtime_ns,
+                digest([head.hex(), handle.read().hex()]),
+            ]
+    return found
+
+
+def _step(pool: Pool, cache: Path, known: Mapping[str, Any]) -> Step:
+    asked = {
+        key: value
+        for key, value in asdict(pool).items()
+        if key not in ("raw", "base_model", "path", "evaluation", "made")
+    }
+    inputs = {
+        **asked,
+        **known,
+        "path": None if pool.path is None or not pool.path.is_file() else file_digest(pool.path),
+        "evaluation": [file_digest(path) for path in pool.evaluation if path.is_file()],
+        "code": _code(pool),
+        "made": None if pool.made is None else file_digest(pool.made),
+    }
+    return Step.in_cache(cache / pool.name, f"pool of {pool.name}", inputs)
+
+
+def _code(pool: Pool) -> dict[str, str]:
+    return code_of(build.__module__, *([] if pool.path else task_code(pool.name)))
+
+
+def task_code(name: str) -> list[str | Path]:
+    """A task's own code and words."""
+    return [f"dataset_builders.tasks.{name}", PROMPTS / "tasks" / f"{name}.j2"]
+
+
+def _make(step: Step, pool: Pool, tick: Callable[[int], None]) -> None:
+    step = Step(step.folder, step.name, step.inputs)  # its clock starts here
+    with whole_folder(step.folder) as temporary:
+        build(pool, temporary, tick)
+        step.finish(["pool.parquet", "report.json"], written_in=temporary)
+
+
+def _make_in_turn(jobs: Sequence[tuple[Step, Pool]], progress: Progress) -> None:
+    done, total = 0, sum(pool.train for _, pool in jobs)
+    for step, pool in jobs:
+        _make(step, pool, lambda count, name=pool.name, done=done: progress(name, count, done, total))  # type: ignore[misc]
+        done += pool.train
+        progress(pool.name, 0, done, total)
+
+
+def _forget_old(folder: Path) -> None:
+    others = sorted((path for path in folder.parent.iterdir() if path != folder), key=lambda p: p.stat().st_mtime)
+    for path in others[:-_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+# --- worker processes -----------------------------------------------------------------------------------------------
+
+_signs: Any = None  # in a worker: the queue to which it tells how far it is
+
+
+def _make_all(jobs: Sequence[tuple[Step, Pool]], workers: int, progress: Progress) -> None:
+    # Fresh interpreters: a fork of a process whose tokenizer has threads may hang.
+    context = multiprocessing.get_context("spawn")
+    signs = context.Queue()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(signs,)) as executor:
+        sizes: dict[Future[None], int] = {executor.submit(_work, *job): job[1].train for job in jobs}
+        done, total = 0, sum(sizes.values())
+        waiting = set(sizes)
+        try:
+            while waiting:
+                finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                    done += sizes[future]
+                for name, count in _told(signs):
+                    progress(name, count, done, total)
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _told(signs: Any) -> list[tuple[str, int]]:
+    found = [("", 0)]
+    while True:
+        try:
+            found.append(signs.get_nowait())
+        except queue.Empty:
+            return found[1:] or found
+
+
+def _start(signs: Any) -> None:
+    global _signs
+    _signs = signs
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    gc.set_threshold(50_000, 20, 100)  # builders make many small rows and no cycles
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is the parent's to explain
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    """A worker whose parent was killed has nobody to work for."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(step: Step, pool: Pool) -> None:
+    _make(step, pool, lambda count: _signs.put((pool.name, count)))
+    # What one dataset took goes back to the machine, or a worker holds what its largest one ever needed.
+    pyarrow.default_memory_pool().release_unused()
+    with suppress(AttributeError):  # glibc's own; others give back by themselves
+        ctypes.CDLL(None).malloc_trim(0)

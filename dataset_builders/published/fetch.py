@@ -1,0 +1,293 @@
+"""Fetches published files to where the readers look for them: every question first, then the bytes.
+
+A file is called ``NAME.part`` until it is whole and its sha256 is right, so a kill costs nothing. ``fetched.json``
+keeps what each file was when it came, so that a later run can tell whether it still is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+from dataset_builders.published import transfer
+from dataset_builders.published.declare import File, Published, in_words
+from dataset_builders.published.transfer import CHUNK, Broken, Part, Remote, ask, disk_explained
+from dataset_builders.sources import alpaca, amazon_m2, amazon_reviews, ecinstruct, esci, mmlu
+from spine.atomic import write_text
+from spine.errors import RecipeError, did_you_mean
+from spine.lock import locked
+from spine.paths import shown
+
+SOURCES: Mapping[str, Published] = {
+    module.__name__.rpartition(".")[2]: module.PUBLISHED
+    for module in (alpaca, amazon_m2, amazon_reviews, ecinstruct, esci, mmlu)
+}
+MANIFEST = "fetched.json"
+PAUSES = (1.0, 3.0, 10.0, 30.0)  # seconds before each new try; one that brought more bytes starts them anew
+Report = Callable[[int, int | None, str], None]  # bytes done, of how many, of which file
+
+
+class Wanted(NamedTuple):
+    """One file to be at ``path``."""
+
+    name: str  # esci/shopping_queries_dataset_examples.parquet
+    source: Published
+    file: File
+    path: Path
+
+
+class Outcome(NamedTuple):
+    """What became of one file: ``how`` is "there already", "fetched" or "resumed"."""
+
+    name: str
+    size: int
+    sha256: str
+    how: str
+
+
+def fetch(
+    sources: Mapping[str, Published],
+    out: Path,
+    *,
+    only: Collection[str] = (),
+    accepted: bool = False,
+    token: str | None = None,
+    report: Report = lambda done, total, name: None,
+) -> list[Outcome]:
+    """Has the files of ``sources`` in ``out``, one folder a source; those that lie there are verified, not fetched.
+
+    Args:
+        sources: name -> what is known of its files, as in ``SOURCES``.
+        out: the folder that ``DATA=`` names later.
+        only: which files; see ``choose``.
+        accepted: the user agrees to the licences that ask for it.
+        token: for files of the hub that are given to known accounts only.
+        report: is told of every chunk.
+
+    Raises:
+        RecipeError: before the first byte wherever that is possible.
+    """
+    wanted = choose(sources, out, only)
+    _check_licences({one.source for one in wanted}, accepted)
+    with disk_explained(out), locked(out), transfer.session(token) as client:
+        record, progress = _Record(out / MANIFEST), _Progress(wanted, report)
+        there = {one.name: _there(one, record.entries.get(one.name, {}), None, progress) for one in wanted}
+        missing = [one for one in wanted if there[one.name] is None]
+        _check_by_hand(missing)
+        remotes = _ask_all(client, missing, progress)
+        for one in missing:
+            there[one.name] = _there(one, {}, remotes[one.name], progress)
+        missing = [one for one in missing if there[one.name] is None]
+        _check_space(out, [(one, remotes[one.name]) for one in missing])
+        for one in wanted:
+            outcome = there[one.name] or _download(client, one, remotes[one.name], record, progress)
+            there[one.name] = outcome
+            record.finish(one, outcome)
+    return [outcome for outcome in there.values() if outcome]
+
+
+def choose(sources: Mapping[str, Published], out: Path, only: Collection[str]) -> list[Wanted]:
+    """The files whose path matches one of the patterns ``only``; one without a wildcard may be any part of a path.
+
+    Raises:
+        RecipeError: a pattern matches none.
+    """
+    files = [(name, source, file) for name, source in sources.items() for file in source.files]
+    for pattern in only:
+        if not any(_matches(file.path, pattern) for _, _, file in files):
+            stems = {Path(file.path).name.partition(".")[0].removeprefix("meta_") for _, _, file in files}
+            raise RecipeError(f"--only {pattern}: no file matches", way_out=did_you_mean(pattern, stems))
+    return [
+        Wanted(f"{name}/{path.relative_to(out / name)}", source, file, path)
+        for name, source, file in files
+        if not only or any(_matches(file.path, pattern) for pattern in only)
+        for path in [_place(out / name, file)]
+    ]
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return fnmatch(path, pattern if set("*?[") & set(pattern) else f"*{pattern}*")
+
+
+def _place(folder: Path, file: File) -> Path:
+    """Where the file belongs; of one that is put there by hand, the reader takes other endings too."""
+    path = folder / file.path
+    if file.url is None and not path.exists():
+        others = (p for p in sorted(path.parent.glob(f"{path.name.partition('.')[0]}.*")) if p.suffix != ".part")
+        return next(others, path)
+    return path
+
+
+def _check_licences(sources: Collection[Published], accepted: bool) -> None:
+    asking = [] if accepted else [source for source in sources if source.licence.accept]
+    faults = [
+        RecipeError(
+            f"{source.title}: the licence is {source.licence.name}; {source.licence.limits}",
+            way_out=f"read {source.licence.url}; if you agree, add --accept-licence",
+        )
+        for source in sorted(asking, key=lambda source: source.title)
+    ]
+    if faults:
+        raise RecipeError.all_of(faults)
+
+
+def _check_by_hand(missing: Sequence[Wanted]) -> None:
+    absent = [one for one in missing if one.file.url is None]
+    if absent:
+        raise RecipeError(
+            f"{' and '.join(one.path.name for one in absent)} must be fetched by hand",
+            where=shown(absent[0].path.parent),
+            way_out=f"{absent[0].source.by_hand}\n     then put them into this folder, and run the same command again",
+        )
+
+
+def _there(one: Wanted, entry: Mapping[str, Any], remote: Remote | None, progress: _Progress) -> Outcome | None:
+    """The file that lies there, verified; None when there is none, or when only the server can tell what it should be.
+
+    Raises:
+        RecipeError: it is another file; a user's file is never overwritten.
+    """
+    expected = one.file.sha256 or entry.get("sha256") or (remote and remote.sha256)
+    if not one.path.is_file() or not (expected or remote or one.file.url is None):
+        return None
+    found, size = hashlib.sha256(), 0
+    with one.path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            found.update(chunk)
+            size += len(chunk)
+            progress.at(one, size)
+    same = found.hexdigest() == expected if expected else remote is None or size == remote.size
+    if not same:
+        raise RecipeError(
+            f"this is not the published file: sha256 {found.hexdigest()}, {in_words(size)}; expected "
+            f"{expected or in_words(remote.size if remote else None)}",
+            where=shown(one.path),
+            way_out=f"rm {shown(one.path)}, and run the same command again",
+        )
+    return Outcome(one.name, size, found.hexdigest(), "there already")
+
+
+def _ask_all(client: httpx.Client, missing: Sequence[Wanted], progress: _Progress) -> dict[str, Remote]:
+    """What the servers say of the files; a source that is refused is asked once, and all refusals are told at once."""
+    remotes: dict[str, Remote] = {}
+    faults: dict[str, RecipeError] = {}
+    for one in missing:
+        if one.file.url is None or one.source.title in faults:
+            continue
+        progress.at(one, 0)
+        try:
+            remotes[one.name] = remote = ask(client, one.file.url, one.source.home)
+            if one.file.sha256 and remote.sha256 not in (None, one.file.sha256):
+                what = f"the server has another file than the one this recipe knows: sha256 {remote.sha256}"
+                raise RecipeError(what, where=one.file.url, way_out=f"see {one.source.home} for what has changed")
+        except RecipeError as fault:
+            faults[one.source.title] = fault
+        else:
+            progress.learn(one, remote.size)
+    if faults:
+        raise RecipeError.all_of(list(faults.values()))
+    return remotes
+
+
+def _check_space(out: Path, missing: Sequence[tuple[Wanted, Remote]]) -> None:
+    needed = 0
+    for one, remote in missing:
+        part = one.path.with_name(f"{one.path.name}.part")
+        needed += (remote.size or one.file.size or 0) - (part.stat().st_size if part.exists() else 0)
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise RecipeError(
+            f"{in_words(needed)} are to come, {in_words(free)} are free",
+            where=shown(out),
+            way_out="make room, choose files (--only), or take another disk (--out /big/disk)",
+        )
+
+
+def _download(client: httpx.Client, one: Wanted, remote: Remote, record: _Record, progress: _Progress) -> Outcome:
+    expected = one.file.sha256 or remote.sha256
+    begun = {"url": one.file.url, "size": remote.size, "etag": expected or remote.etag}
+    same = record.entries.get(one.name) == begun  # else what lies there is part of an older file
+    record.note(one.name, begun)
+    with Part(one.path, keep=same) as part:
+        how = "resumed" if part.size else "fetched"
+        _complete(client, one, remote, part, progress)
+        if part.sha256 != (expected or part.sha256) or part.size != (remote.size or part.size):
+            part.path.unlink()
+            raise RecipeError(
+                f"what came is not the file: {part.size:,} bytes, sha256 {part.sha256}; "
+                f"expected {remote.size or part.size:,} bytes{f', sha256 {expected}' if expected else ''}",
+                where=one.file.url,
+                way_out="it was removed; run the same command again",
+            )
+        part.keep_as(one.path)
+    return Outcome(one.name, part.size, part.sha256, how)
+
+
+def _complete(client: httpx.Client, one: Wanted, remote: Remote, part: Part, progress: _Progress) -> None:
+    """Receives until all is there, over as many connections as that takes, if only each brings some more."""
+    assert one.file.url is not None
+    failures = 0
+    while part.size != remote.size:
+        before = part.size
+        try:
+            transfer.receive(client, one.file.url, one.source.home, part, lambda size: progress.at(one, size))
+            if remote.size is None or part.size >= remote.size:
+                return
+            raise Broken(f"the file ends there, {in_words(remote.size)} were announced")
+        except Broken as broken:
+            failures = 1 if part.size > before else failures + 1
+            if failures > len(PAUSES):
+                what = f"given up when {in_words(part.size)} had come: {broken.reason}"
+                raise transfer.given_up(what, one.file.url) from broken
+            pause = PAUSES[failures - 1]
+            progress.at(one, part.size, f"{broken.reason}; again in {pause:.0f} s")
+            time.sleep(pause)
+
+
+class _Record:
+    """``fetched.json``: url, size, sha256 and day of each file; of one on its way what the server said of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except ValueError as error:
+            way_out = f"rm {shown(path)}: the files themselves are verified again"
+            raise RecipeError(f"not JSON: {error}", where=shown(path), way_out=way_out) from error
+
+    def note(self, name: str, entry: Mapping[str, Any]) -> None:
+        if self.entries.get(name) != entry:
+            self.entries[name] = entry
+            write_text(self.path, json.dumps(self.entries, indent=2, sort_keys=True) + "\n")
+
+    def finish(self, one: Wanted, outcome: Outcome) -> None:
+        if self.entries.get(one.name, {}).get("sha256") != outcome.sha256:
+            entry = {"url": one.file.url, "size": outcome.size, "sha256": outcome.sha256}
+            self.note(one.name, entry | {"day": date.today().isoformat()})
+
+
+class _Progress:
+    """Bytes over all files: a file's share grows while it is read, learnt of, or received."""
+
+    def __init__(self, wanted: Sequence[Wanted], report: Report) -> None:
+        self.report = report
+        self.sizes: dict[str, int | None] = {one.name: one.file.size for one in wanted}
+        self.done = dict.fromkeys(self.sizes, 0)
+
+    def learn(self, one: Wanted, size: int | None) -> None:
+        self.sizes[one.name] = size or self.sizes[one.name]
+
+    def at(self, one: Wanted, size: int, news: str = "") -> None:
+        """``one`` has come to ``size`` bytes."""
+        self.done[one.name] = size
+        total = None if None in self.sizes.values() else sum(size or 0 for size in self.sizes.values())
+        self.report(sum(self.done.values()), total, f"{one.name}: {news}" if news else one.name)

@@ -1,0 +1,184 @@
+"""How an answer may be written, token by token, as plain data: every engine follows the same rules.
+
+A rule is asked before each token what it allows; it looks at the tokens so far and remembers nothing. It becomes JSON
+and comes back, because vLLM runs it in another process. ``inference.answering.rules`` makes the rules.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import Any
+
+Piece = tuple[int, ...]  # token ids
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[。！？])|\n+")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What holds for the next token: the ids that may follow (None: any), and what is added to logits."""
+
+    allowed: frozenset[int] | None = None
+    bias: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An answer made of distinct items of a list: one option, three numbers, a permutation.
+
+    Attributes:
+        first: the tokens of each item where it comes first.
+        later: the tokens of each item behind another one, the separator included.
+        least, most: how many items an answer has.
+    """
+
+    first: tuple[Piece, ...]
+    later: tuple[Piece, ...]
+    least: int
+    most: int
+
+    def allowed(self, written: Piece, end: frozenset[int], used: frozenset[int] = frozenset()) -> frozenset[int]:
+        """The tokens that may follow ``written`` (what has been written since the items ``used``)."""
+        found: set[int] = set()
+        if not written and len(used) >= self.least:
+            found |= end
+        if len(used) == self.most:
+            return frozenset(found)
+        for item, piece in enumerate(self.later if used else self.first):
+            if item in used:
+                continue
+            if len(written) < len(piece):
+                if piece[: len(written)] == written:
+                    found.add(piece[len(written)])
+            elif written[: len(piece)] == piece:
+                found |= self.allowed(written[len(piece) :], end, used | {item})
+        return frozenset(found)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest answer, without an end."""
+        later = sorted((len(piece) for piece in self.later), reverse=True)[: self.most - 1]
+        return max((len(piece) for piece in self.first), default=1) + sum(later)
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Phrases that stand in a text: the tokens that go on with one are favoured, others stay possible.
+
+    Attributes:
+        bare: the tokens of each word where nothing stands before it.
+        spaced: the tokens of each word behind a blank.
+        separator: the tokens of the comma between phrases.
+        boost: is added to the logits of the tokens that go on with a phrase of the text, and of separator and end
+            where a word of it ends.
+    """
+
+    bare: tuple[Piece, ...]
+    spaced: tuple[Piece, ...]
+    separator: Piece
+    boost: float
+
+    def favoured(self, written: Piece, end: frozenset[int]) -> dict[int, float]:
+        phrase = self._phrase(written)
+        found: set[int] = set()
+        for start in range(len(self.bare)):
+            for first in (self.bare[start], self.spaced[start]):
+                found |= self._after(phrase, (first, *self.spaced[start + 1 :]), end)
+        return dict.fromkeys(found, self.boost)
+
+    def _phrase(self, written: Piece) -> Piece:
+        for at in range(len(written) - 1, -1, -1):
+            if written[at] in self.separator:
+                return written[at + 1 :]
+        return written
+
+    def _after(self, phrase: Piece, words: Sequence[Piece], end: frozenset[int]) -> set[int]:
+        """What follows ``phrase`` where it is a beginning of ``words``."""
+        for word in words:
+            if len(phrase) < len(word):
+                return {word[len(phrase)]} if word[: len(phrase)] == phrase else set()
+            if phrase[: len(word)] != word:
+                return set()
+            phrase = phrase[len(word) :]
+            if not phrase:  # a word ends here: another may follow, another phrase, or nothing
+                following = words[1:]
+                return {*self.separator, *end, *(following[0][:1] if following else ())}
+            words = words[1:]
+        return set()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one question may be answered.
+
+    Attributes:
+        max_new_tokens: the answer's length at most, the end included where there is room for it.
+        end: the tokens that end an answer.
+        bias: is added to logits at every step.
+        choice, spans: see there.
+        words: the answer is cut after the sentence in which it passes so many words (``cut``).
+    """
+
+    max_new_tokens: int
+    end: tuple[int, ...]
+    bias: tuple[tuple[int, float], ...] = ()
+    choice: Choice | None = None
+    spans: Spans | None = None
+    words: int | None = None
+
+    def step(self, written: Sequence[int]) -> Step:
+        """What may follow the tokens ``written`` so far."""
+        end = frozenset(self.end)
+        if self.choice:
+            return Step(allowed=_allowed(self.choice, tuple(written), end) or end)
+        if self.spans:
+            bias = dict(self.bias)
+            for token, boost in self.spans.favoured(tuple(written), end).items():
+                bias[token] = bias.get(token, 0.0) + boost
+            return Step(bias=bias)
+        return Step(bias=dict(self.bias))
+
+    @property
+    def is_free(self) -> bool:
+        """Whether every token may follow with its own probability."""
+        return not (self.bias or self.choice or self.spans)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
+@lru_cache(maxsize=100_000)  # the same few states come up for every question of a task
+def _allowed(choice: Choice, written: Piece, end: frozenset[int]) -> frozenset[int]:
+    return choice.allowed(written, end)
+
+
+def rule_from_json(text: str) -> Rule:
+    """The rule that ``to_json`` wrote."""
+    made: dict[str, Any] = json.loads(text)
+    if made["choice"]:
+        made["choice"] = Choice(**_with_pieces(made["choice"], "first", "later"))
+    if made["spans"]:
+        spans = _with_pieces(made["spans"], "bare", "spaced")
+        made["spans"] = Spans(**{**spans, "separator": tuple(spans["separator"])})
+    made["bias"] = tuple((token, value) for token, value in made["bias"])
+    return Rule(**{**made, "end": tuple(made["end"])})
+
+
+def _with_pieces(made: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {**made, **{name: tuple(tuple(piece) for piece in made[name]) for name in names}}
+
+
+def cut(text: str, words: int | None) -> str:
+    """``text`` up to the end of the sentence in which it passes ``words`` words (the winners' rule, at 15)."""
+    if words is None:
+        return text
+    count = start = 0
+    for end in [*(found.end() for found in _SENTENCE_END.finditer(text)), len(text)]:
+        count += len(text[start:end].split())
+        if count > words:
+            return text[:end].rstrip()
+        start = end
+    return text

@@ -1,0 +1,61 @@
+"""vLLM's settings: the engine and the server have the same, so that they give the same answers. No torch here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spine.errors import RecipeError
+from spine.hardware import this_machine
+
+# Read by vLLM when it is imported, unless the user's own environment says otherwise.
+ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+    "VLLM_NO_USAGE_STATS": "1",
+    # On GPUs 0.32 would take its second model runner, which refuses rules written for the first (0.32's
+    # v1/worker/gpu/sample/logits_processor/loader.py). On a CPU there is only the first.
+    "VLLM_USE_V2_MODEL_RUNNER": "0",
+    # FlashInfer's would be compiled at the start, with nvcc. Answers are greedy, and what else a server samples goes
+    # through vLLM's own kernels.
+    "VLLM_USE_FLASHINFER_SAMPLER": "0",
+}
+# One process: a second one would import torch again, and scripts would need a __main__ guard.
+IN_PROCESS = {**ENVIRONMENT, "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR"}
+RULE_ARGUMENT = "recipe_rule"  # of a request's extra arguments: its decoding rule as JSON
+# 19.7 s instead of 23.6 in `make bench ONLY=answering`. Finer blocks let prompts share more of their beginnings (32 is
+# the finest that vLLM's attention on a CPU knows), smaller steps let long answers grow while prompts are being read.
+_ON_CPU = {"block_size": 32, "max_num_batched_tokens": 1024}
+AMPERE = 8.0  # the first compute capability with bfloat16
+# For what is older, a T4 (7.5): FlashAttention does not know it, and FlashInfer, which some releases of vLLM choose
+# there, fails (its issue 3620). Eager, as the winners ran: memory for CUDA graphs is what a T4 lacks.
+_BEFORE_AMPERE = {"attention_backend": "TRITON_ATTN", "enforce_eager": True}
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # max_lora_rank knows only these
+
+
+def vllm_settings(*, max_length: int, dtype: str, gpus: int, lora_rank: int | None) -> dict[str, Any]:
+    """Arguments of ``vllm.LLM`` on this machine. ``lora_rank``: the adapter's largest; None without one.
+
+    Raises:
+        RecipeError: ``dtype`` is one that a GPU here lacks.
+    """
+    older = _before_ampere() if gpus else None
+    if older and dtype == "bfloat16":
+        raise RecipeError(
+            f"{older} has no bfloat16", way_out="--dtype float16; in the starter kit RECIPE_DTYPE=float16"
+        )
+    if older and dtype == "auto":
+        dtype = "float16"
+    lora: dict[str, Any] = {}
+    if lora_rank:
+        rank = next((rank for rank in _RANKS if rank >= lora_rank), lora_rank)
+        lora = {"enable_lora": True, "max_lora_rank": rank, "max_loras": 1}
+    return {
+        "dtype": dtype, "max_model_len": max_length, "enable_prefix_caching": True, "enforce_eager": not gpus,
+        "tensor_parallel_size": max(1, gpus), "async_scheduling": False, **lora, **({} if gpus else _ON_CPU),
+        **(_BEFORE_AMPERE if older else {}),
+    }  # fmt: skip
+
+
+def _before_ampere() -> str | None:
+    """The oldest GPU here, with its compute capability, if vLLM needs other settings for it."""
+    oldest = min(this_machine().gpus, key=lambda gpu: gpu.capability, default=None)
+    return f"{oldest.name} ({oldest.capability})" if oldest and oldest.capability < AMPERE else None

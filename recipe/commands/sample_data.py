@@ -1,0 +1,32 @@
+"""``recipe sample-data``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recipe.commands.options import examples
+from recipe.steps.data import SCALE, SEED, write_sample
+from spine.lock import locked
+from spine.paths import SAMPLE, shown
+
+
+@click.command(
+    "sample-data",
+    epilog=examples("recipe sample-data", "recipe sample-data --scale 100 --out /big/disk/shop"),
+)
+@click.option(
+    "--scale",
+    default=SCALE,
+    show_default=True,
+    type=click.FloatRange(min=0.01),
+    help="Size; 1 is thousands of rows.",
+)
+@click.option("--seed", default=SEED, show_default=True, help="Another seed, another shop.")
+@click.option("--out", default=SAMPLE, show_default="data/sample", type=click.Path(path_type=Path), help="Folder.")
+def command(scale: float, seed: int, out: Path) -> None:
+    """Write a coherent invented shop in the raw formats in which the seven sources are published."""
+    with locked(out.absolute().parent, wait=True):
+        write_sample(out.absolute(), scale=scale, seed=seed)
+    click.echo(f"{shown(out)}  (make data-v8 DATA={shown(out)})")

@@ -1,0 +1,105 @@
+"""From the runs' folders to ``Facts``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from axolotl_configs.costs.known_figures import published_scores
+from inference.answering.questions import Question, read_questions
+from recipe.report.examples import examples
+from recipe.report.facts import DONE, NOT_RUN, OUTDATED, Facts, StepFact
+from recipe.report.reading import Reader
+from recipe.report.results import blend_fact, curves, exports, losses
+from recipe.report.scores import Evaluations, remarks_of, sentence, table
+from recipe.report.subject import Subject
+from spine import manifest
+from spine.errors import RecipeError
+from spine.hardware import this_machine
+from spine.manifest import digest, file_digest
+from spine.paths import shown
+
+_HERE = Path(__file__).parent
+
+
+def inputs(subject: Subject) -> dict[str, Any]:
+    """What the page depends on, as JSON values."""
+    folders = [folder for stage in subject.stages for folder in stage.outputs]
+    return {
+        "steps": [vars(step) for step in subject.steps()],
+        "results": {shown(folder): digest(manifest.read(folder)) for folder in folders},
+        "blends": {name: resolved.yaml for name, resolved in subject.blends.items()},
+        "chosen": {str(track): weights for track, weights in subject.chosen.items()},
+        "published": published_scores(),
+        "code": {path.name: file_digest(path) for path in sorted(_HERE.iterdir()) if path.is_file()},
+    }
+
+
+def collect(subject: Subject) -> Facts:
+    """Reads what is there; what is not there yet is left out.
+
+    Raises:
+        RecipeError: nothing of it has been run.
+    """
+    steps = subject.steps()
+    if all(step.state == NOT_RUN for step in steps):
+        raise RecipeError(
+            "nothing of it has been run yet", where=shown(subject.folder.parent), way_out=shlex.join(subject.again)
+        )
+    reader = Reader()
+    questions = _questions(subject, reader)
+    found = Evaluations(subject, reader)
+    rows, gains = table(found)
+    told = [sentence(one) for one in gains]
+    manifests = [known for stage in subject.stages for folder in stage.outputs if (known := manifest.read(folder))]
+    profile = next(iter(subject.blends.values())).profile
+    return Facts(
+        title=subject.title, headline=told[0] if told else _progress(steps), verdicts=told[1:],
+        profile=subject.profile, purpose=profile.why, base_model=profile.base_model, data=subject.data,
+        machine=str(this_machine()), finished=max((known["finished"] for known in manifests), default=None),
+        seconds=sum(step.seconds or 0 for step in steps), versions=_versions(manifests),
+        commits=sorted({known["git_commit"] for known in manifests if known.get("git_commit")}),
+        again=shlex.join(subject.again), again_report=shlex.join(subject.again_report), folder=shown(subject.folder),
+        questions=_described(questions),
+        steps=steps, rows=rows, gains=gains,
+        blends=[blend_fact(resolved, reader) for resolved in subject.blends.values()],
+        losses=list(losses(subject, reader)), curves=list(curves(subject, reader)),
+        exports=list(exports(subject, reader)), examples=examples(found, questions),
+        notes=[*_unfinished(steps), *reader.notes, *remarks_of(found)],
+    )  # fmt: skip
+
+
+def _questions(subject: Subject, reader: Reader) -> list[Question]:
+    try:
+        return read_questions(subject.questions) if subject.questions.exists() else []
+    except RecipeError as error:
+        reader.notes.append(f"{shown(subject.questions)} cannot be read, examples stand without it: {error.what}")
+        return []
+
+
+def _described(questions: list[Question]) -> str:
+    tasks = len({question.task for question in questions})
+    return f"{len(questions):,} questions of {tasks} tasks" if questions else "none yet"
+
+
+def _progress(steps: list[StepFact]) -> str:
+    done = sum(step.state == DONE for step in steps)
+    return f"{done} of {len(steps)} steps are done; there is nothing to compare yet"
+
+
+def _unfinished(steps: list[StepFact]) -> list[str]:
+    told = {NOT_RUN: "not run yet", OUTDATED: "out of date (the flow tells why)"}
+    found = {state: [step.name for step in steps if step.state == state] for state in told}
+    return [f"{told[state]}: {', '.join(names)}" for state, names in found.items() if names]
+
+
+def _versions(manifests: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
+    """Of the packages that took part; the environments may hold different ones."""
+    found: dict[str, set[str]] = {}
+    for known in manifests:
+        told = known.get("environment")
+        for name, version in {**known.get("versions", {}), **(told if isinstance(told, dict) else {})}.items():
+            found.setdefault(name, set()).add(str(version))
+    return {name: sorted(versions) for name, versions in sorted(found.items())}

@@ -1,0 +1,92 @@
+"""What lies in the runs' folders besides answers: blends, losses, wise-ft curves, 4-bit models."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from axolotl_configs.render import Resolved
+from postprocess.awq import gate
+from postprocess.awq.export import QUALITY
+from recipe.commands.table import read_scores
+from recipe.report.facts import BlendFact, Curve, Loss, Quality
+from recipe.report.reading import Reader
+from recipe.report.subject import Subject
+from recipe.steps.result_names import BEST, SWEEP, adapter_name
+from recipe.walk.rows import ALL_AROUND
+from spine import manifest
+
+
+def blend_fact(resolved: Resolved, reader: Reader) -> BlendFact:
+    """A blend; with its rows, where they are built."""
+    blend = resolved.blend
+    known = BlendFact(blend.name, blend.why, blend.parent, resolved.yaml)
+    found = reader.json(resolved.run.data, "stats.json")
+    if found is None:
+        return known
+    totals = found["totals"]
+    return replace(
+        known, rows=totals["kept"], tokens=totals["tokens"], trained_tokens=totals["trained_tokens"],
+        held_out=totals["held_out"], made_by_llm=totals["made"], dropped=totals["dropped"], shares=found["shares"],
+    )  # fmt: skip
+
+
+def losses(subject: Subject, reader: Reader) -> Iterator[Loss]:
+    """The curves of the trainings that are done."""
+    for name, resolved in subject.blends.items():
+        rows = reader.read(resolved.run.train, "loss.csv", _csv)
+        if rows:
+            training, held_out = (
+                [(int(row["step"]), float(row[column])) for row in rows if row[column]]
+                for column in ("loss", "eval_loss")
+            )
+            yield Loss(name, resolved.blend.parent, training, held_out)
+
+
+def _csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def curves(subject: Subject, reader: Reader) -> Iterator[Curve]:
+    """Of every sweep, one for each track and one for all of them."""
+    for stage, folder in subject.outputs(SWEEP):
+        found = reader.json(folder, BEST)
+        weights = sorted(found["weights"]) if found else []
+        _, tail = folder.name[: len(SWEEP)], folder.name[len(SWEEP) :]
+        scores = [reader.read(folder.parent / f"{adapter_name(w)}{tail}", "scores.json", read_scores) for w in weights]
+        if not weights or None in scores:
+            continue
+        for best in found["best"]:
+            track = best["track"]
+            rows = [one["overall"] if track == "overall" else one["tracks"][track] for one in scores if one]
+            number = ALL_AROUND if track == "overall" else int(track)
+            chosen = [alpha for blend, alpha in subject.chosen.get(number, ()) if blend == stage.about]
+            yield Curve(
+                stage.about, track, weights, [row["score"] for row in rows], [row["low"] for row in rows],
+                [row["high"] for row in rows], chosen, best["alpha"],
+            )  # fmt: skip
+
+
+def exports(subject: Subject, reader: Reader) -> Iterator[Quality]:
+    """The 4-bit models, measured when they were made."""
+    for stage, folder in subject.outputs("awq"):
+        found: dict[str, Any] | None = reader.json(folder, QUALITY)
+        if found is None:
+            continue
+        weight = folder.name.rpartition("-")[2]
+        errors = [layer["output_errors"] for layer in found["layers"]]
+        before = manifest.read(folder.parent / f"merged-{weight}")
+        yield Quality(
+            f"{stage.about}, {weight}", found["export"]["kl"], found["rtn"]["kl"], found["texts"], found["tokens"],
+            gate.summary(found), [(of_layer["export"], of_layer["rtn"]) for of_layer in errors],
+            _size(manifest.read(folder) or {}), _size(before) if before else None,
+        )  # fmt: skip
+
+
+def _size(found: dict[str, Any]) -> int:
+    """Of the weights alone."""
+    return sum(one["bytes"] for name, one in found["outputs"].items() if name.endswith(".safetensors"))

@@ -1,0 +1,146 @@
+"""What a report is about: stages, and the evaluations that make the rows of its table."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from axolotl_configs.render import Resolved
+from recipe.report.facts import DONE, NOT_RUN, OUTDATED, StepFact
+from recipe.walk import rows as story
+from recipe.walk.graph import RECORD, Record, Stage
+from recipe.walk.rows import ALL_AROUND, UNBOUND, Model
+from recipe.walk.stages import Stages
+from recipe.walk.wanted import Wanted
+from spine import manifest
+
+NAME = "report"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table: by track, the folder of the evaluation that answers it, and what its model is called.
+
+    ``beside``: the line that it is compared with, if not with the first.
+    """
+
+    name: str
+    folders: Mapping[int, Path]
+    models: Mapping[int, str]
+    beside: str = ""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is reported on.
+
+    Attributes:
+        lines: the rows of the table.
+        pairs: (a, b): names of lines whose difference is told by task type.
+        chosen: of each track, the rounds' blends and wise-ft weights.
+        questions: what all of them were asked: a file or folder.
+        again, again_report: the commands that go on from what there is, and that make the page.
+        data: where the rows come from, in words.
+        record: what `recipe reproduce` has kept; None for a run of one blend.
+    """
+
+    title: str
+    folder: Path
+    profile: str
+    blends: Mapping[str, Resolved]
+    stages: Sequence[Stage]
+    lines: Sequence[Line]
+    pairs: Sequence[tuple[str, str]]
+    chosen: Mapping[int, Sequence[tuple[str, float]]]
+    questions: Path
+    again: Sequence[str]
+    again_report: Sequence[str]
+    data: str
+    record: Record | None = None
+
+    def outputs(self, kind: str) -> Iterator[tuple[Stage, Path]]:
+        """The stages of a kind, with the first folder that each one leaves."""
+        return ((stage, stage.outputs[0]) for stage in self.stages if stage.kind == kind)
+
+    def steps(self) -> list[StepFact]:
+        """Every stage with its state and its time."""
+        graph = {stage.name: stage for stage in self.stages}
+        reasons: dict[str, str] = {}
+        for stage in self.stages:
+            waiting = [need for need in stage.needs if reasons.get(need)]
+            if self.record and self._kept(stage) is not None:  # what was made by hand is taken as it is
+                verdict = self.record.judge(stage, graph, lambda line: None)
+                reasons[stage.name] = f"after {waiting[-1]}" if waiting else verdict.reason
+        return [self._step(stage, reasons.get(stage.name, "")) for stage in self.stages]
+
+    def _step(self, stage: Stage, reason: str) -> StepFact:
+        known = [manifest.read(folder) for folder in stage.outputs]
+        taken = self._kept(stage) or sum(found["wall_seconds"] for found in known if found)
+        state = (OUTDATED if reason else DONE) if all(known) else NOT_RUN
+        return StepFact(
+            stage.name, stage.kind, stage.about, shlex.join(stage.command), stage.needs, state,
+            reason if state == OUTDATED else "", taken if state != NOT_RUN else None,
+        )  # fmt: skip
+
+    def _kept(self, stage: Stage) -> float | None:
+        return self.record.seconds(stage) if self.record else None
+
+
+def of_recipe(wanted: Wanted) -> Subject:
+    """All that ``recipe reproduce`` does.
+
+    Raises:
+        RecipeError: a mistake in tracks.yaml, a blend or the profile.
+    """
+    stages = Stages(wanted)
+    rounds = [story.chosen(choices) for choices in (stages.tracks.round1, stages.tracks.round2)]
+    *before, report = stages.all()
+    plain = [row.name for row in stages.rows if "swept" not in row.name and not row.unbound]
+    unbound = [row.name for row in stages.rows if row.unbound]
+    return Subject(
+        title="the whole recipe",
+        folder=wanted.report_folder,
+        profile=wanted.profile,
+        blends=_children_last(stages.blends),
+        stages=before,
+        lines=[_line(row, stages) for row in stages.rows],
+        pairs=[*pairwise(plain), *pairwise(unbound)],
+        chosen={
+            track: [(found[track].blend, found[track].alpha) for found in rounds if track in found]
+            for track in range(1, ALL_AROUND + 1)
+        },
+        questions=stages.test,
+        again=("recipe", "reproduce", *report.command[2:]),
+        again_report=report.command,
+        data=str(wanted.data or "the invented sample shop"),
+        record=Record(wanted.folder / RECORD, keep=False),
+    )  # fmt: skip
+
+
+def _line(row: story.Row, stages: Stages) -> Line:
+    models = {track: model for track, model in row.models.items() if track in stages.there or track == ALL_AROUND}
+    folders = {track: stages.evaluation(model) for track, model in models.items()}
+    base = stages.profile.base_model.rpartition("/")[2]
+    beside = f"base{UNBOUND}" if row.unbound else ""
+    return Line(row.name, folders, {track: _called(model, base) for track, model in models.items()}, beside)
+
+
+def _called(model: Model, base: str) -> str:
+    return f"{model.blend}, {model.alpha:g}" if model.blend else base
+
+
+def _children_last(blends: Mapping[str, Resolved]) -> dict[str, Resolved]:
+    """Each blend right behind the one that it goes on from."""
+    found: dict[str, Resolved] = {}
+
+    def add(parent: str | None) -> None:
+        for name, resolved in blends.items():
+            if resolved.blend.parent == parent:
+                found[name] = resolved
+                add(name)
+
+    add(None)
+    return found

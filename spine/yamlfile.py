@@ -1,0 +1,142 @@
+"""YAML that remembers its lines, so that every complaint can name one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from spine.errors import RecipeError
+from spine.paths import shown
+
+Address = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """A parsed file: plain Python values, and the line (1-based) of every key and list item by its address.
+
+    ``under``: the file that this one includes, if its values stand among ``data`` (see ``over``).
+    """
+
+    path: Path
+    data: dict[str, Any]
+    lines: Mapping[Address, int]
+    under: YamlFile | None = None
+
+    def line(self, *address: str | int) -> int:
+        """The line of the deepest known part of ``address``."""
+        return self.lines.get(self._known(address), 1)
+
+    def where(self, *address: str | int) -> str:
+        """``file:line`` of the deepest known part of ``address``; the including file wins over the included one."""
+        if self.under and len(self._known(address)) < len(self.under._known(address)):
+            return self.under.where(*address)
+        return f"{shown(self.path)}:{self.line(*address)}"
+
+    def over(self, under: YamlFile) -> YamlFile:
+        """This file laid over another: sections are merged key by key, everything else is replaced."""
+        return replace(self, data=_merged(under.data, self.data), under=under)
+
+    def _known(self, address: Address) -> Address:
+        while address and address not in self.lines:
+            address = address[:-1]
+        return address
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(under[key], over[key])
+        for key in under.keys() & over.keys()
+        if isinstance(under[key], Mapping) and isinstance(over[key], Mapping)
+    }
+    return {**under, **over, **both}
+
+
+def _yaml() -> YAML:
+    yaml = YAML(pure=True)  # round-trip: the only loader of ruamel that keeps positions
+    yaml.width = 4096
+    yaml.representer.add_representer(float, _with_a_dot)
+    return yaml
+
+
+def _with_a_dot(representer: Any, value: float) -> Any:
+    """YAML 1.1, which axolotl reads, takes ``1e-05`` for a string and ``1.0e-05`` for a number."""
+    text = repr(value)
+    if "e" in text and "." not in text:
+        text = text.replace("e", ".0e")
+    return representer.represent_scalar("tag:yaml.org,2002:float", text)
+
+
+def parse(text: str, path: Path) -> CommentedMap:
+    """The round-trip form of ``text``, whose root must be a mapping; ``path`` is for messages."""
+    try:
+        root = _yaml().load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{shown(path)}:{mark.line + 1}" if mark else shown(path)
+        raise RecipeError(f"not valid YAML: {error.problem}", where=where) from error
+    except YAMLError as error:
+        raise RecipeError(f"not valid YAML: {error}", where=shown(path)) from error
+    if not isinstance(root, CommentedMap):
+        raise RecipeError("holds no mapping of keys to values", where=shown(path))
+    return root
+
+
+def read_yaml(path: Path) -> YamlFile:
+    """Reads one file.
+
+    Raises:
+        RecipeError: missing, not UTF-8, not YAML (duplicate keys included), or not a mapping.
+    """
+    try:
+        root = parse(path.read_text(encoding="utf-8"), path)
+    except FileNotFoundError as error:
+        raise RecipeError("no such file", where=shown(path)) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"not UTF-8 text: {error.reason}", where=shown(path)) from error
+    return YamlFile(path, plain(root), dict(_lines(root, ())))
+
+
+def parse_scalar(text: str) -> Any:
+    """``text`` as YAML 1.2 reads a value: ``1e-4`` is a number, ``true`` a bool, ``[a, b]`` a list."""
+    try:
+        return plain(_yaml().load(text))
+    except YAMLError as error:
+        raise RecipeError(f"'{text}' is not a YAML value") from error
+
+
+def plain(node: Any) -> Any:
+    """Round-trip nodes as plain dict, list, str, int, float, bool, None."""
+    if isinstance(node, Mapping):
+        return {str(key): plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [plain(item) for item in node]
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+def dump(root: CommentedMap) -> str:
+    """YAML text with its comments, readable by YAML 1.1 parsers (axolotl's) with the same values."""
+    out = io.StringIO()
+    _yaml().dump(root, out)
+    return out.getvalue()
+
+
+def _lines(node: Any, address: Address) -> Iterator[tuple[Address, int]]:
+    if isinstance(node, CommentedMap):
+        for key, value in node.items():
+            yield (*address, key), node.lc.key(key)[0] + 1
+            yield from _lines(value, (*address, key))
+    elif isinstance(node, CommentedSeq):
+        for index, value in enumerate(node):
+            yield (*address, index), node.lc.item(index)[0] + 1
+            yield from _lines(value, (*address, index))
