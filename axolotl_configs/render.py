@@ -21,6 +21,7 @@ from axolotl_configs.check import check_combinations, check_keys, known_keys
 from axolotl_configs.costs.estimate import rows_a_step
 from axolotl_configs.schema import Hardware, Profile, load, load_profile
 from spine.errors import RecipeError, did_you_mean
+from spine.hardware import bf16_on_cpu
 from spine.jinja import environment, explained
 from spine.paths import CONFIGS, ROOT, shown
 from spine.runs import Run
@@ -43,7 +44,8 @@ class Resolved:
         parent: the run whose adapter a second round starts from.
         processes: of the training, one a GPU, or on CPUs.
         axolotl: the settings, plain.
-        lasting: the same on the profile's own number of GPUs: what a run is known by, which goes on on more or fewer.
+        lasting: the same on the profile's own number of GPUs, or on a CPU that has bf16: what a run is known by, which
+            goes on on more or fewer, or on another CPU.
         yaml: the same as text, with comments.
         changed: for every key that is not the template's, the ``file:line`` that set it.
     """
@@ -118,12 +120,17 @@ def resolve(
     lasting = plain(document)
     check_keys(lasting, where, also_known=_OURS)
     check_combinations(lasting, profile.hardware.gpus, where)
-    processes = max(1, profile.hardware.gpus)
+    processes, here = max(1, profile.hardware.gpus), list[_Layer]()
     if there and there != processes:
         processes, layer = _split(lasting, profile.hardware, there)
         profile = _on(profile, processes)
+        here.append(layer)
+    asked = any("bf16" in layer.settings for layer in layers[1:])  # by a blend or by SET
+    if lasting.get("bf16") and not (asked or profile.hardware.gpus or bf16_on_cpu()):
+        here.append(_IN_FP32)
+    if here:
         document = _render(profile, run, parent, seed)  # anew: DeepSpeed is a matter of how many there are
-        changed = _overlay(document, [*layers, layer])
+        changed = _overlay(document, [*layers, *here])
     settings, text = plain(document), _text(document, changed)
     return Resolved(run, profile, blend, portions, seed, processes, settings, lasting, text, changed, parent)
 
@@ -210,6 +217,9 @@ class _Layer:
 
     def where(self, key: str) -> str:
         return self.file.where("axolotl", key) if self.file else self.words
+
+
+_IN_FP32 = _Layer({"bf16": False}, words="fp32: this CPU has no AVX-512, without which torch's bf16 is far slower")
 
 
 def _split(settings: Mapping[str, Any], hardware: Hardware, there: int) -> tuple[int, _Layer]:

@@ -38,7 +38,7 @@ def code_of(*starts: str | Path) -> dict[str, str]:
         ValueError: there is no such module or file here.
     """
     found: set[Path] = set()
-    waiting = [_file(start) if isinstance(start, str) else start.resolve() for start in starts]
+    waiting = [path for start in starts for path in (_run(start) if isinstance(start, str) else [start.resolve()])]
     while waiting:
         path = waiting.pop()
         if path not in found:
@@ -63,10 +63,12 @@ def module_file(name: str) -> Path | None:
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
-def _file(name: str) -> Path:
-    if (path := module_file(name)) is None:
+def _run(name: str) -> list[Path]:
+    """A module, and the packages around it."""
+    if module_file(name) is None:
         raise ValueError(f"{name} is no module of this project")
-    return path
+    parts = name.split(".")
+    return [path for count in range(1, len(parts) + 1) if (path := module_file(".".join(parts[:count])))]
 
 
 @cache

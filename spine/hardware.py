@@ -10,7 +10,10 @@ import subprocess
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,22 @@ def this_machine() -> Machine:
     gpus, driver = _gpus()
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return Machine(gpus, len(os.sched_getaffinity(0)), total, driver, _newest_cuda() if gpus else None)
+
+
+@cache
+def bf16_on_cpu() -> bool:
+    """Whether this CPU multiplies bf16 matrices faster than fp32 ones: torch 2.13 does so from AVX-512 on.
+
+    With AVX2 alone it falls back to a loop. Two cores of an AMD EPYC, 2026-11-29: 1,024 x 576 by 576 x 1,536 took
+    15 ms in fp32, 200 ms in bf16 and 1,500 ms with the second one transposed; a step of the 135M model took 7 s, and
+    200 s in bf16. Where the kernel does not say what a CPU can (not Linux on x86-64), it is taken to be able to.
+    """
+    try:
+        text = _CPUINFO.read_text()
+    except OSError:
+        return True
+    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), None)
+    return flags is None or {"avx512bw", "avx512vl", "avx512dq"} <= set(flags)
 
 
 def idle_cores(seconds: float = 0.3) -> int:

@@ -29,6 +29,12 @@ def nothing_made() -> Iterator[None]:
     assert not SYNTHESIS.parent.exists()
 
 
+@pytest.fixture(autouse=True)
+def a_cpu_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is resolved in a test does not depend on the machine that it runs on."""
+    monkeypatch.setattr(render, "bf16_on_cpu", lambda: True)
+
+
 @pytest.fixture
 def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of axolotl_configs that a test may spoil, and that resolving then reads."""

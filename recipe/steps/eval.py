@@ -28,7 +28,7 @@ from spine.children import CPU_MEMORY, running
 from spine.code import code_of
 from spine.environments import python, variables
 from spine.errors import RecipeError
-from spine.hardware import idle_cores, this_machine
+from spine.hardware import bf16_on_cpu, idle_cores, this_machine
 from spine.manifest import file_digest
 from spine.models import local_folder, model_files
 from spine.paths import ROOT, shown
@@ -225,6 +225,8 @@ def make_job(
     gpus, mode = gpus_on_ray(chosen) if on_ray else gpus_for(chosen), str(chosen.mode)
     auto = "vllm" if gpus != 0 or _needs_vllm(target, count, mergeable and not on_ray) else "transformers"
     engine = auto if chosen.engine == "auto" else chosen.engine
+    if dtype == "auto" and not (gpus or bf16_on_cpu() or is_quantised(target.model)):
+        dtype = "float32"
     length = longest(str(target.model), max_length)
     answers = {
         "model": identity(target.model),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from axolotl_configs import render
 from axolotl_configs.costs.estimate import rows_a_step
 from axolotl_configs.render import Resolved, parse_set, resolve
 from axolotl_configs.schema import load_tracks, names
@@ -245,3 +246,14 @@ def test_a_second_round_may_follow_a_first_with_the_same_settings() -> None:
         run("v8", overrides="parent=same")
     with pytest.raises(RecipeError, match="SET: parent=v7 is not known"):
         run("v9b", overrides="parent=v7")
+
+
+def test_a_cpu_without_fast_bf16_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the same run, and what was typed is done."""
+    usual = resolve("v8", "cpu", {}, task_names())
+    monkeypatch.setattr(render, "bf16_on_cpu", lambda: False)
+    found = resolve("v8", "cpu", {}, task_names())
+    assert found.axolotl == {**usual.axolotl, "bf16": False} and found.lasting == usual.lasting
+    assert "bf16: false  # <- fp32: this CPU has no AVX-512" in found.yaml
+    assert resolve("v8", "cpu", {"bf16": True}, task_names()).axolotl["bf16"]
+    assert resolve("v8", "8xa100", {}, task_names()).axolotl["bf16"]

@@ -60,3 +60,20 @@ def test_a_driver_too_old_to_know_compute_capability(smi: Path) -> None:
 def test_a_driver_that_does_not_answer_is_no_gpu(smi: Path) -> None:
     (smi / "rows").write_text("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n")
     assert this_machine().gpus == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "has_it"),
+    [
+        ("flags\t\t: fpu avx avx2 avx512f avx512dq avx512bw avx512vl", True),
+        ("flags\t\t: fpu avx avx2 fma", False),
+        ("Features\t: fp asimd bf16", True),  # ARM has another name for it: not asked
+    ],
+)
+def test_bf16_is_for_cpus_that_multiply_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, has_it: bool
+) -> None:
+    monkeypatch.setattr(hardware, "_CPUINFO", tmp_path / "cpuinfo")
+    assert hardware.bf16_on_cpu.__wrapped__()
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n\nprocessor\t: 1\n{line}\n")
+    assert hardware.bf16_on_cpu.__wrapped__() is has_it
