@@ -18,6 +18,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from axolotl_configs import render, schema
+from inference.answering.engines import settings
 from spine import runs
 from spine.paths import CONFIGS, SYNTHESIS
 
@@ -32,7 +33,8 @@ def nothing_made() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def a_cpu_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is resolved in a test does not depend on the machine that it runs on."""
-    monkeypatch.setattr(render, "bf16_on_cpu", lambda: True)
+    for module in (render, settings):
+        monkeypatch.setattr(module, "bf16_on_cpu", lambda: True)
 
 
 @pytest.fixture

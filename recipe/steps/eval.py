@@ -14,6 +14,7 @@ import click
 from axolotl_configs.render import Resolved
 from axolotl_configs.schema import Answer
 from inference.answering.engines.cluster import elsewhere
+from inference.answering.engines.settings import dtype_on_cpu
 from inference.answering.job import ENGINES, LONGEST, SHORTEST, Job, longest
 from inference.answering.questions import question_files
 from inference.answering.rules import Mode
@@ -28,7 +29,7 @@ from spine.children import CPU_MEMORY, running
 from spine.code import code_of
 from spine.environments import python, variables
 from spine.errors import RecipeError
-from spine.hardware import bf16_on_cpu, idle_cores, this_machine
+from spine.hardware import idle_cores, this_machine
 from spine.manifest import file_digest
 from spine.models import local_folder, model_files
 from spine.paths import ROOT, shown
@@ -225,8 +226,7 @@ def make_job(
     gpus, mode = gpus_on_ray(chosen) if on_ray else gpus_for(chosen), str(chosen.mode)
     auto = "vllm" if gpus != 0 or _needs_vllm(target, count, mergeable and not on_ray) else "transformers"
     engine = auto if chosen.engine == "auto" else chosen.engine
-    if dtype == "auto" and not (gpus or bf16_on_cpu() or is_quantised(target.model)):
-        dtype = "float32"
+    dtype = dtype if gpus else dtype_on_cpu(dtype, target.model, quantised=is_quantised(target.model))
     length = longest(str(target.model), max_length)
     answers = {
         "model": identity(target.model),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inference.answering.engines import settings
-from inference.answering.engines.settings import vllm_settings
+from inference.answering.engines.settings import dtype_on_cpu, vllm_settings
 from inference.answering.rules import Mode
 from inference.serving.command import Serving
 from spine.errors import RecipeError
@@ -50,3 +50,12 @@ def test_the_server_is_told_so_by_flags(monkeypatch: pytest.MonkeyPatch, tmp_pat
     given(monkeypatch, T4)
     line = " ".join(Serving("v8", tmp_path, None, Mode.FREE, 512, "auto", 1, "::", 8000).arguments(None))
     assert "--dtype float16" in line and "--enforce-eager" in line and "--attention-backend TRITON_ATTN" in line
+
+
+def test_a_cpu_without_avx512_answers_in_fp32_and_not_in_4_bit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert dtype_on_cpu("auto", tmp_path, quantised=True) == "auto"
+    monkeypatch.setattr(settings, "bf16_on_cpu", lambda: False)
+    assert dtype_on_cpu("auto", tmp_path, quantised=False) == "float32"
+    assert dtype_on_cpu("bfloat16", tmp_path, quantised=False) == "bfloat16"
+    with pytest.raises(RecipeError, match="4 bit with AVX-512 only"):
+        dtype_on_cpu("float32", tmp_path, quantised=True)

@@ -16,6 +16,7 @@ from postprocess.merge import step as produce
 from postprocess.merge.plan import Job, Padding
 from recipe.smoke import pico
 from spine.checkpoint import header_bytes, open_checkpoint
+from spine.hardware import bf16_on_cpu
 from spine.paths import ROOT, VENVS
 from tests.serve_env.conftest import EMBEDDED
 
@@ -85,6 +86,7 @@ def log_probs(folder: Path, workers: int) -> list[list[list[tuple[int, float]] |
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not bf16_on_cpu(), reason="vLLM 0.32's build for CPUs has no 4-bit kernel without AVX-512")
 @pytest.mark.skipif(not (VENVS / "train").is_dir(), reason="padding runs in the train environment")
 def test_padded_awq_answers_the_same(tmp_path: Path) -> None:
     pico.write(EMBEDDED, tmp_path / "pico", heads=2)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from spine.errors import RecipeError
-from spine.hardware import this_machine
+from spine.hardware import bf16_on_cpu, this_machine
+from spine.paths import shown
 
 # Read by vLLM when it is imported, unless the user's own environment says otherwise.
 ENVIRONMENT = {
@@ -59,3 +61,20 @@ def _before_ampere() -> str | None:
     """The oldest GPU here, with its compute capability, if vLLM needs other settings for it."""
     oldest = min(this_machine().gpus, key=lambda gpu: gpu.capability, default=None)
     return f"{oldest.name} ({oldest.capability})" if oldest and oldest.capability < AMPERE else None
+
+
+def dtype_on_cpu(dtype: str, model: Path, *, quantised: bool) -> str:
+    """Of the weights, without a GPU: ``auto`` is fp32 where bf16 is slow.
+
+    Raises:
+        RecipeError: the model is in 4 bit, and this CPU has no AVX-512. vLLM 0.32 would fail once it is loaded
+            ("'_C' object has no attribute 'cpu_gemm_wna16'").
+    """
+    if bf16_on_cpu():
+        return dtype
+    if quantised:
+        raise RecipeError(
+            "vLLM's build for CPUs multiplies 4 bit with AVX-512 only, which this CPU has not",
+            where=shown(model), way_out="ask the model that it was made from, or use another machine",
+        )  # fmt: skip
+    return "float32" if dtype == "auto" else dtype
