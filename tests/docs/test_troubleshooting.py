@@ -10,11 +10,11 @@ from functools import cache
 import pytest
 
 from spine.paths import ROOT
+from tests.test_floors import HOUSE
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 MESSAGES = re.findall(r"^\| `([^`]+)` \|", PAGE, re.M)
 PLACE = "…"  # on the page, and here: what differs from case to case
-PACKAGES = ("spine", "recipe", "axolotl_configs", "dataset_builders", "postprocess", "inference")
 
 
 def texts(tree: ast.AST) -> Iterator[str]:
@@ -31,7 +31,7 @@ def texts(tree: ast.AST) -> Iterator[str]:
 
 @cache
 def source() -> tuple[str, ...]:
-    paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    paths = [path for package in HOUSE for path in sorted((ROOT / package).rglob("*.py"))]
     found = [text for path in paths for text in texts(ast.parse(path.read_text(encoding="utf-8")))]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     return (*found, re.sub(r"\$\([^()]*\)|\{\w[^{}]*\}", PLACE, makefile))

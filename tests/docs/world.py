@@ -21,8 +21,9 @@ from tests.docs.pages import write_files
 from tests.docs.typed import EXPORTED, NO_ENVIRONMENTS
 from tests.postprocess.checkpoints import write_adapter, write_model
 from tests.recipe.made_up import World
+from tests.test_floors import HOUSE
 
-_COPIED = ("recipe", "axolotl_configs", "dataset_builders", "inference", "postprocess", "prompts", "requirements")
+_COPIED = (*HOUSE, "prompts", "requirements")
 MODEL = "models/tiny"
 
 
