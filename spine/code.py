@@ -38,7 +38,7 @@ def code_of(*starts: str | Path) -> dict[str, str]:
         ValueError: there is no such module or file here.
     """
     found: set[Path] = set()
-    waiting = [path for start in starts for path in (_run(start) if isinstance(start, str) else [start.resolve()])]
+    waiting = [path for start in starts for path in (_started(start) if isinstance(start, str) else [start.resolve()])]
     while waiting:
         path = waiting.pop()
         if path not in found:
@@ -47,12 +47,16 @@ def code_of(*starts: str | Path) -> dict[str, str]:
     return {str(path.relative_to(ROOT)): _digest(path) for path in sorted(found)}
 
 
-@cache
 def reads(path: Path) -> tuple[Path, ...]:
     """The project's files that ``path`` needs, directly; those in ``ASIDE`` are none."""
-    if path.suffix == ".j2":
-        return tuple(_included(path))
-    return tuple(dict.fromkeys(_imported(path))) if path.suffix == ".py" else ()
+    return _reads(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _reads(path: Path, changed: int) -> tuple[Path, ...]:
+    """``changed``: when; a walk takes hours, and a file may be edited meanwhile."""
+    found = {".py": _imported, ".j2": _included}.get(path.suffix)
+    return tuple(dict.fromkeys(found(path))) if found else ()
 
 
 def module_file(name: str) -> Path | None:
@@ -63,12 +67,10 @@ def module_file(name: str) -> Path | None:
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
-def _run(name: str) -> list[Path]:
-    """A module, and the packages around it."""
+def _started(name: str) -> list[Path]:
     if module_file(name) is None:
         raise ValueError(f"{name} is no module of this project")
-    parts = name.split(".")
-    return [path for count in range(1, len(parts) + 1) if (path := module_file(".".join(parts[:count])))]
+    return list(_modules(name))
 
 
 @cache
@@ -76,28 +78,20 @@ def _packages() -> frozenset[str]:
     return frozenset(path.parent.name for path in ROOT.glob("*/__init__.py")) - {"tests"}
 
 
-@cache
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:_LENGTH]
 
 
 def _imported(path: Path) -> Iterator[Path]:
-    tree = ast.parse(path.read_bytes(), str(path))
-    told = {id(node.body[0]) for node in ast.walk(tree) if isinstance(node, _DOCUMENTED) and node.body}
-    waiting: list[ast.AST] = [tree]
+    waiting: list[ast.AST] = [ast.parse(path.read_bytes(), str(path))]
     while waiting:
         node = waiting.pop()
-        if id(node) in told and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            continue  # a docstring
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             waiting += node.orelse
             continue
         yield from _named(node, path.parent)
-        chain = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _tail(node)
-        waiting += [node.left] if chain and isinstance(node, ast.BinOp) else ast.iter_child_nodes(node)
-
-
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        named = isinstance(node, ast.BinOp) and _tail(node)  # all of it, so that "c" of `a / "b" / "c"` is no file
+        waiting += [node.left] if named and isinstance(node, ast.BinOp) else ast.iter_child_nodes(node)
 
 
 def _named(node: ast.AST, folder: Path) -> Iterator[Path]:
@@ -125,13 +119,12 @@ def _tail(node: ast.expr) -> str:
 
 
 def _modules(name: str) -> Iterator[Path]:
-    """The longest beginning of a dotted name that is a module, and the packages around it, which are run before it."""
-    parts = name.split(".")
-    if len(parts) < 2 or parts[0] not in _packages():
-        return
+    """A module, or the one that a dotted name is a name in, and the packages around it, which are run before it."""
+    module = next((one for one in (name, name.rpartition(".")[0]) if "." in one and module_file(one)), "")
+    parts = module.split(".")
     for count in range(1, len(parts) + 1):
         part = ".".join(parts[:count])
-        if (file := module_file(part)) and part not in ASIDE:
+        if part not in ASIDE and (file := module_file(part)):
             yield file
 
 

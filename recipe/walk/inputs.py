@@ -24,8 +24,8 @@ class Code:
 
     @cached_property
     def building(self) -> str:
-        tasks = (path for path in (ROOT / "dataset_builders" / "tasks").glob("*.py"))
-        words = sorted(PROMPTS.rglob("*.j2"))
+        tasks = (ROOT / "dataset_builders" / "tasks").glob("*.py")
+        words = PROMPTS.rglob("*.j2")
         return digest(code_of("recipe.steps.data", *tasks, *words))
 
     @cached_property
@@ -39,7 +39,7 @@ class Code:
 
 def of_model() -> dict[str, Any]:
     """Of the embedded model's folder."""
-    return {"requirements/model.txt": file_digest(embedded.REQUIREMENTS), "code": file_digest(Path(embedded.__file__))}
+    return {"requirements/model.txt": file_digest(embedded.REQUIREMENTS), "code": code_of(embedded.__name__)}
 
 
 def of_shop() -> dict[str, Any]:

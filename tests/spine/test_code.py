@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,14 @@ def test_templates_follow_what_they_include(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "own.j2").write_text('{% include "tasks/co_purchase.j2" %}{{ x }}')
     monkeypatch.setattr(code, "_PLACES", (PROMPTS,))
     assert reads(tmp_path / "own.j2") == (template,)
+
+
+def test_a_file_that_is_edited_while_a_walk_goes_on(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    for second, (text, needs) in enumerate([("", []), ("import spine.chat", ["spine/__init__.py", "spine/chat.py"])]):
+        own.write_text(text)
+        os.utime(own, (second, second))
+        assert [str(path.relative_to(ROOT)) for path in reads(own)] == needs
 
 
 def test_a_module_that_is_not_there() -> None:
