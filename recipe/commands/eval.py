@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from axolotl_configs.render import Resolved
+from inference.answering.engines.settings import is_quantised
 from inference.answering.job import Job
 from inference.answering.questions import read_questions
 from postprocess.merge.plan import Job as MergeJob
@@ -21,7 +22,6 @@ from recipe.steps.eval import (
     chosen_target,
     engine_options,
     held_out,
-    is_quantised,
     make_job,
     run_in_serve,
     target_options,

@@ -17,6 +17,7 @@ import httpx
 
 from axolotl_configs.render import Resolved
 from inference.answering.adapter import open_adapter, scaled
+from inference.answering.engines.settings import require_kernels
 from inference.answering.job import longest
 from inference.answering.rules import Mode, Rules
 from inference.serving.client import URL, ask
@@ -85,6 +86,8 @@ def _serving(
 ) -> Serving:  # fmt: skip
     """What is to be served; what of it can be refused is refused here, before anything is loaded."""
     answer = answer_settings(resolved, None, mode)
+    gpus = gpus_for(answer)
+    require_kernels(target.model, gpus)
     Rules.of(str(target.model), ChatTokenizer.load(str(target.model)))
     weighed = target.adapter if target.alpha else None  # a weight of 0 is the base
     return Serving(
@@ -94,7 +97,7 @@ def _serving(
         mode=Mode(answer.mode),
         max_length=longest(str(target.model), max_length),
         dtype=dtype,
-        gpus=gpus_for(answer),
+        gpus=gpus,
         host=host,
         port=port,
     )

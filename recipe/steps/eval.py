@@ -14,7 +14,7 @@ import click
 from axolotl_configs.render import Resolved
 from axolotl_configs.schema import Answer
 from inference.answering.engines.cluster import elsewhere
-from inference.answering.engines.settings import dtype_on_cpu
+from inference.answering.engines.settings import is_quantised, require_kernels
 from inference.answering.job import ENGINES, LONGEST, SHORTEST, Job, longest
 from inference.answering.questions import question_files
 from inference.answering.rules import Mode
@@ -24,14 +24,13 @@ from recipe.steps.data import ensure_model
 from recipe.steps.merge import base_folder, default_alphas
 from recipe.steps.result_names import adapter_name, model_name, results_folder
 from spine import manifest
-from spine.checkpoint import read_json
 from spine.children import CPU_MEMORY, running
 from spine.code import code_of
 from spine.environments import python, variables
 from spine.errors import RecipeError
 from spine.hardware import idle_cores, this_machine
 from spine.manifest import file_digest
-from spine.models import local_folder, model_files
+from spine.models import local_folder
 from spine.paths import ROOT, shown
 from spine.terminal import say
 
@@ -226,7 +225,7 @@ def make_job(
     gpus, mode = gpus_on_ray(chosen) if on_ray else gpus_for(chosen), str(chosen.mode)
     auto = "vllm" if gpus != 0 or _needs_vllm(target, count, mergeable and not on_ray) else "transformers"
     engine = auto if chosen.engine == "auto" else chosen.engine
-    dtype = dtype if gpus else dtype_on_cpu(dtype, target.model, quantised=is_quantised(target.model))
+    require_kernels(target.model, gpus)
     length = longest(str(target.model), max_length)
     answers = {
         "model": identity(target.model),
@@ -254,11 +253,6 @@ def make_job(
 def _needs_vllm(target: Target, count: int, mergeable: bool) -> bool:
     """Without a GPU: for models in 4 bit, which transformers does not read there, and for many questions."""
     return is_quantised(target.model) or (count >= _WORTH_LOADING_VLLM and (mergeable or target.adapter is None))
-
-
-def is_quantised(model: Path) -> bool:
-    """Whether its weights are stored in 4 or 8 bit."""
-    return "quantization_config" in read_json(model_files(str(model), ["config.json"])["config.json"])
 
 
 def run_in_serve(module: str, text: str, model: Path) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from inference.answering.engines import settings
 from inference.answering.job import Job
 from recipe.commands import root
 from recipe.commands.eval import merged
 from recipe.commands.options import RAY
 from recipe.steps.eval import Target, make_job
 from spine.checkpoint import SINGLE
+from spine.errors import RecipeError
 from tests.postprocess.checkpoints import write_adapter, write_model
 from tests.recipe.test_answering import with_gpus
 
@@ -73,3 +75,16 @@ def test_a_base_in_4_bit_keeps_its_adapter_beside_it(target: Target) -> None:
     given = job(target, count=1)
     with merged(given) as ready:
         assert given.engine == "vllm" and ready is given
+
+
+def test_4_bit_is_refused_where_this_cpu_would_answer(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where workers of Ray do elsewhere; and what the answers depend on is no matter of the CPU."""
+    before = job(target).inputs
+    monkeypatch.setattr(settings, "bf16_on_cpu", lambda: False)
+    assert job(target).inputs == before
+    stated = target.model / "config.json"
+    stated.write_text(stated.read_text().replace("{", '{"quantization_config": {}, ', 1))
+    with pytest.raises(RecipeError, match="4 bit with AVX-512 only"):
+        job(target)
+    monkeypatch.setenv("RAY_ADDRESS", "cluster:6379")
+    assert job(target, engine=RAY).gpus is None

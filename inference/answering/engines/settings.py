@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from spine.checkpoint import read_json
 from spine.errors import RecipeError
 from spine.hardware import bf16_on_cpu, this_machine
+from spine.models import model_files
 from spine.paths import shown
 
 # Read by vLLM when it is imported, unless the user's own environment says otherwise.
@@ -46,6 +48,7 @@ def vllm_settings(*, max_length: int, dtype: str, gpus: int, lora_rank: int | No
         )
     if older and dtype == "auto":
         dtype = "float16"
+    dtype = dtype if gpus else dtype_on_cpu(dtype)
     lora: dict[str, Any] = {}
     if lora_rank:
         rank = next((rank for rank in _RANKS if rank >= lora_rank), lora_rank)
@@ -63,18 +66,25 @@ def _before_ampere() -> str | None:
     return f"{oldest.name} ({oldest.capability})" if oldest and oldest.capability < AMPERE else None
 
 
-def dtype_on_cpu(dtype: str, model: Path, *, quantised: bool) -> str:
-    """Of the weights, without a GPU: ``auto`` is fp32 where bf16 is slow.
+def dtype_on_cpu(dtype: str) -> str:
+    """Of the weights, without a GPU: ``auto`` is fp32 where bf16 is slow. For the engine, where the model is loaded."""
+    return "float32" if dtype == "auto" and not bf16_on_cpu() else dtype
+
+
+def require_kernels(model: Path, gpus: int | None) -> None:
+    """``gpus``: 0 is a CPU; None: those of a cluster, which only Ray knows.
 
     Raises:
         RecipeError: the model is in 4 bit, and this CPU has no AVX-512. vLLM 0.32 would fail once it is loaded
             ("'_C' object has no attribute 'cpu_gemm_wna16'").
     """
-    if bf16_on_cpu():
-        return dtype
-    if quantised:
+    if gpus == 0 and not bf16_on_cpu() and is_quantised(model):
         raise RecipeError(
             "vLLM's build for CPUs multiplies 4 bit with AVX-512 only, which this CPU has not",
             where=shown(model), way_out="ask the model that it was made from, or use another machine",
         )  # fmt: skip
-    return "float32" if dtype == "auto" else dtype
+
+
+def is_quantised(model: Path) -> bool:
+    """Whether its weights are stored in 4 or 8 bit."""
+    return "quantization_config" in read_json(model_files(str(model), ["config.json"])["config.json"])

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, logging
 from inference.answering.adapter import Adapter
 from inference.answering.decoding import Rule
 from inference.answering.engines.requests import Request, finished
+from inference.answering.engines.settings import dtype_on_cpu
 from inference.answering.processors import TransformersRules
 from spine.chat import ChatTokenizer
 
@@ -29,6 +30,7 @@ class TransformersEngine:
     def __init__(self, model: Path, chat: ChatTokenizer, adapter: Adapter | None, dtype: str = "auto") -> None:
         logging.disable_progress_bar()
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = dtype if self.device == "cuda" else dtype_on_cpu(dtype)
         loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, local_files_only=True)
         self._own_scaling: dict[Any, float] = {}
         self._base_weights: dict[Any, torch.Tensor] = {}  # on a CPU, where they are overwritten
