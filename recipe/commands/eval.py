@@ -25,6 +25,7 @@ from recipe.steps.eval import (
     make_job,
     run_in_serve,
     target_options,
+    unpacked,
 )
 from recipe.steps.merge import ensure_produced
 from spine.lock import locked
@@ -100,7 +101,10 @@ def ensure_evaluated(job: Job) -> None:
         if job.step.is_done():
             say(f"eval: {shown(folder)} is done and up to date")
             return
-        with merged(job) as ready:
+        with (
+            unpacked(Path(job.model), job.gpus, folder / ".unpacked") as model,
+            merged(replace(job, model=str(model))) as ready,
+        ):
             run_in_serve("inference.answering.job", ready.to_json(), Path(ready.model))
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,6 @@ import httpx
 
 from axolotl_configs.render import Resolved
 from inference.answering.adapter import open_adapter, scaled
-from inference.answering.engines.settings import require_kernels
 from inference.answering.job import longest
 from inference.answering.rules import Mode, Rules
 from inference.serving.client import URL, ask
@@ -31,6 +31,7 @@ from recipe.steps.eval import (
     gpus_for,
     mode_options,
     target_options,
+    unpacked,
 )
 from spine.chat import ChatTokenizer
 from spine.children import end_of_log, running, what_it_said
@@ -87,7 +88,6 @@ def _serving(
     """What is to be served; what of it can be refused is refused here, before anything is loaded."""
     answer = answer_settings(resolved, None, mode)
     gpus = gpus_for(answer)
-    require_kernels(target.model, gpus)
     Rules.of(str(target.model), ChatTokenizer.load(str(target.model)))
     weighed = target.adapter if target.alpha else None  # a weight of 0 is the base
     return Serving(
@@ -125,9 +125,10 @@ def _serve(serving: Serving, log: Path) -> None:
         # vLLM leaves files in the temporary folder; what torch compiles there is for the next time, too.
         values["TMPDIR"] = stack.enter_context(TemporaryDirectory(prefix="recipe-serve-"))
         values.setdefault("TORCHINDUCTOR_CACHE_DIR", str(CACHE / "torchinductor"))
+        model = stack.enter_context(unpacked(serving.model, serving.gpus, log.with_suffix(".unpacked")))
         adapter = stack.enter_context(scaled(serving.adapter)) if serving.adapter else None
         sink = stack.enter_context(log.open("wb"))
-        command = [str(python("serve")), *serving.arguments(adapter)]
+        command = [str(python("serve")), *replace(serving, model=model).arguments(adapter)]
         streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": sink, "stderr": subprocess.STDOUT}
         child = stack.enter_context(running(command, cwd=ROOT, env=values, **streams))
         with timed(f"loading {shown(serving.model)} with vllm"):

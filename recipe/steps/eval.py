@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,10 +16,11 @@ import click
 from axolotl_configs.render import Resolved
 from axolotl_configs.schema import Answer
 from inference.answering.engines.cluster import elsewhere
-from inference.answering.engines.settings import is_quantised, require_kernels
+from inference.answering.engines.settings import is_quantised, lacks_kernels
 from inference.answering.job import ENGINES, LONGEST, SHORTEST, Job, longest
 from inference.answering.questions import question_files
 from inference.answering.rules import Mode
+from postprocess.awq.unpack import unpack_model
 from postprocess.merge.step import identity
 from recipe.commands.options import RAY, profile_option, resolve_run, set_option, spread_options
 from recipe.steps.data import ensure_model
@@ -32,6 +35,7 @@ from spine.hardware import idle_cores, this_machine
 from spine.manifest import file_digest
 from spine.models import local_folder
 from spine.paths import ROOT, shown
+from spine.progress import timed
 from spine.terminal import say
 
 # What answers, and what then looks at the clock.
@@ -225,7 +229,6 @@ def make_job(
     gpus, mode = gpus_on_ray(chosen) if on_ray else gpus_for(chosen), str(chosen.mode)
     auto = "vllm" if gpus != 0 or _needs_vllm(target, count, mergeable and not on_ray) else "transformers"
     engine = auto if chosen.engine == "auto" else chosen.engine
-    require_kernels(target.model, gpus)
     length = longest(str(target.model), max_length)
     answers = {
         "model": identity(target.model),
@@ -253,6 +256,25 @@ def make_job(
 def _needs_vllm(target: Target, count: int, mergeable: bool) -> bool:
     """Without a GPU: for models in 4 bit, which transformers does not read there, and for many questions."""
     return is_quantised(target.model) or (count >= _WORTH_LOADING_VLLM and (mergeable or target.adapter is None))
+
+
+@contextmanager
+def unpacked(model: Path, gpus: int | None, folder: Path) -> Iterator[Path]:
+    """The model; where this CPU cannot multiply its 4 bit, in fp32 in ``folder`` for as long as it is asked.
+
+    Raises:
+        RecipeError: ``postprocess.awq.unpack`` does not know how it is quantised.
+    """
+    shutil.rmtree(folder, ignore_errors=True)  # a killed attempt's
+    if not lacks_kernels(model, gpus):
+        yield model
+        return
+    try:
+        with timed(f"unpacking {shown(model)} to fp32: vLLM multiplies 4 bit with AVX-512 only, which this CPU lacks"):
+            unpack_model(model, folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_in_serve(module: str, text: str, model: Path) -> None:

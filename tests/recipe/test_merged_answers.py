@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -13,10 +14,10 @@ from inference.answering.job import Job
 from recipe.commands import root
 from recipe.commands.eval import merged
 from recipe.commands.options import RAY
-from recipe.steps.eval import Target, make_job
-from spine.checkpoint import SINGLE
-from spine.errors import RecipeError
+from recipe.steps.eval import Target, make_job, unpacked
+from spine.checkpoint import SINGLE, open_checkpoint
 from tests.postprocess.checkpoints import write_adapter, write_model
+from tests.postprocess.test_awq_unpack import a_layer, write
 from tests.recipe.test_answering import with_gpus
 
 
@@ -77,14 +78,23 @@ def test_a_base_in_4_bit_keeps_its_adapter_beside_it(target: Target) -> None:
         assert given.engine == "vllm" and ready is given
 
 
-def test_4_bit_is_refused_where_this_cpu_would_answer(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_4_bit_is_unpacked_where_this_cpu_would_answer(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not where workers of Ray do elsewhere; and what the answers depend on is no matter of the CPU."""
     before = job(target).inputs
+    packed, out = target.model.parent / "packed", target.model.parent / "unpacked"
+    tensors, weight = a_layer(np.random.default_rng(0), "model.a_proj", 2, 2, gptq=False, bf16=False)
+    write(packed, tensors)
+    with unpacked(packed, 0, out) as model:
+        assert model == packed  # this CPU has AVX-512, says conftest
     monkeypatch.setattr(settings, "bf16_on_cpu", lambda: False)
     assert job(target).inputs == before
-    stated = target.model / "config.json"
-    stated.write_text(stated.read_text().replace("{", '{"quantization_config": {}, ', 1))
-    with pytest.raises(RecipeError, match="4 bit with AVX-512 only"):
-        job(target)
+    for gpus in (1, None):
+        with unpacked(packed, gpus, out) as model:
+            assert model == packed
+    (out / "half").mkdir(parents=True)  # a killed attempt's
+    with pytest.raises(KeyboardInterrupt), unpacked(packed, 0, out) as model:
+        assert model == out and open_checkpoint(model).tensors["model.a_proj.weight"].shape == weight.shape
+        raise KeyboardInterrupt
+    assert not out.exists()
     monkeypatch.setenv("RAY_ADDRESS", "cluster:6379")
     assert job(target, engine=RAY).gpus is None

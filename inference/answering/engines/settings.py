@@ -9,7 +9,6 @@ from spine.checkpoint import read_json
 from spine.errors import RecipeError
 from spine.hardware import bf16_on_cpu, this_machine
 from spine.models import model_files
-from spine.paths import shown
 
 # Read by vLLM when it is imported, unless the user's own environment says otherwise.
 ENVIRONMENT = {
@@ -71,18 +70,11 @@ def dtype_on_cpu(dtype: str) -> str:
     return "float32" if dtype == "auto" and not bf16_on_cpu() else dtype
 
 
-def require_kernels(model: Path, gpus: int | None) -> None:
-    """``gpus``: 0 is a CPU; None: those of a cluster, which only Ray knows.
-
-    Raises:
-        RecipeError: the model is in 4 bit, and this CPU has no AVX-512. vLLM 0.32 would fail once it is loaded
-            ("'_C' object has no attribute 'cpu_gemm_wna16'").
+def lacks_kernels(model: Path, gpus: int | None) -> bool:
+    """Whether the model is in 4 bit and this CPU without AVX-512, where vLLM 0.32 fails once it is loaded ("'_C' object
+    has no attribute 'cpu_gemm_wna16'"). ``gpus``: 0 is a CPU; None: those of a cluster, which only Ray knows.
     """
-    if gpus == 0 and not bf16_on_cpu() and is_quantised(model):
-        raise RecipeError(
-            "vLLM's build for CPUs multiplies 4 bit with AVX-512 only, which this CPU has not",
-            where=shown(model), way_out="ask the model that it was made from, or use another machine",
-        )  # fmt: skip
+    return gpus == 0 and not bf16_on_cpu() and is_quantised(model)
 
 
 def is_quantised(model: Path) -> bool:
