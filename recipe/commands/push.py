@@ -56,15 +56,14 @@ def command(
     The repository shows nothing before everything has arrived; stopped or killed, the same command goes on. The token
     comes from HF_TOKEN or `hf auth login`.
     """
-    from recipe.hub import card, parcel, record, terms, upload
+    from recipe.hub import card, parcel, terms, upload
 
     if yes and not repo:
         raise click.UsageError("--yes needs --to USER/NAME")
     resolved = resolve_run(blend, profile, overrides)
     place = repo or f"YOU/{blend}-{what}"
     upload.check_name(place)
-    found = parcel.find(resolved, what)
-    found = parcel.find(resolved, what, card.base_on_hub(resolved, found, base_model))
+    found = parcel.find(resolved, what, base_model)
     facts = card.facts_of(resolved, found, card.Wish(place, not public, licence, base_model))
     written = card.card(facts)
     if only_card:
@@ -86,7 +85,7 @@ def command(
         except KeyboardInterrupt:
             say("stopped; the same command goes on after the last file that has arrived")
             raise
-        record.note(resolved.run.folder, what, done)
+        upload.note(resolved.run.folder, what, done)
     kind = "datasets/" if done.repo_type == "dataset" else ""
     click.echo(f"pushed    https://huggingface.co/{kind}{done.repo}  (commit {done.commit[:12]})")
 

@@ -55,7 +55,7 @@ def command(
 
 
 def _of_run(blend: str, profile: str | None, overrides: str, questions: Path | None, fast: bool) -> Subject:
-    from recipe.report.one_run import of_run
+    from recipe.report.subject import of_run
 
     if fast:
         raise click.UsageError("--fast goes without a BLEND; -p cpu-fast names the profile")

@@ -15,13 +15,12 @@ from dataset_builders.published.declare import HUB, in_words
 from dataset_builders.sources import amazon_m2
 from dataset_builders.task import load_task, task_names
 from postprocess.awq import gate
-from recipe.hub import record, terms
-from recipe.hub.base import Base, base_of
+from recipe.hub import terms, upload
 from recipe.hub.lineage import Lineage, trace
 from recipe.hub.parcel import Kind, Parcel
 from recipe.hub.scores import OVERALL, Table, tables
-from recipe.hub.terms import Terms
-from recipe.report.reading import Reader
+from recipe.hub.terms import Base, Terms, base_of
+from recipe.report.results import Reader
 from recipe.report.scores import interval
 from recipe.steps.merge import default_alphas
 from spine.jinja import environment, explained
@@ -103,15 +102,9 @@ def _linked(resolved: Resolved, lineage: Lineage, wish: Wish) -> Iterator[tuple[
     """What this is made of and is on the hub already; a card that everybody reads names nothing private."""
     before = lineage.unquantised.name if lineage.unquantised else None
     keys = {"data": lineage.rounds[0].data["key"], before: lineage.merge["key"] if lineage.merge else None}
-    for what, pushed in record.read(resolved.run.folder).items():
+    for what, pushed in upload.pushed(resolved.run.folder).items():
         if pushed.key == keys.get(what) and (wish.private or not pushed.private) and pushed.repo != wish.repo:
             yield ("unquantised" if what == before else what), pushed.repo
-
-
-def base_on_hub(resolved: Resolved, parcel: Parcel, told: str | None) -> str | None:
-    """What the adapter's config should call its base."""
-    train = parcel.manifest if parcel.kind is Kind.ADAPTER else None
-    return base_of(train["inputs"]["axolotl"], told).hub if train else None
 
 
 def card(facts: Facts) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from axolotl_configs.render import Resolved
 from postprocess.merge.plan import TOKENIZER
+from recipe.hub.terms import base_of
 from spine import manifest
 from spine.adapter import CONFIG
 from spine.errors import RecipeError, did_you_mean
@@ -78,7 +79,7 @@ def find(resolved: Resolved, what: str, base_model: str | None = None) -> Parcel
     """The parcel that ``--what`` names.
 
     Args:
-        base_model: what the base is called on the hub, for the adapter's config; None: it stays as it is.
+        base_model: what the user says that the base is called on the hub, for the adapter's config.
 
     Raises:
         RecipeError: there is no such thing, it is not finished, or it is not as it was written.
@@ -101,8 +102,7 @@ def find(resolved: Resolved, what: str, base_model: str | None = None) -> Parcel
             where=shown(folder),
             way_out="make it again, or restore the files",
         )
-    kind = Kind(known["step"])
-    return Parcel(what, kind, folder, known, dict(_files(folder, kind, known, base_model)))
+    return Parcel(what, Kind(known["step"]), folder, known, dict(_files(folder, known, base_model)))
 
 
 def _folders(resolved: Resolved) -> Iterator[tuple[str, Path]]:
@@ -112,19 +112,16 @@ def _folders(resolved: Resolved) -> Iterator[tuple[str, Path]]:
     yield DATA, resolved.run.data
 
 
-def _files(
-    folder: Path, kind: Kind, known: Mapping[str, Any], base_model: str | None
-) -> Iterator[tuple[str, Path | bytes]]:
-    names = {name for name in known["outputs"] if name not in _LEFT_OUT}
-    if kind is Kind.ADAPTER:  # whoever loads it needs the tokenizer it was trained with, as the merged model gets it
+def _files(folder: Path, known: Mapping[str, Any], told_base: str | None) -> Iterator[tuple[str, Path | bytes]]:
+    names, base_model = known["outputs"].keys() - _LEFT_OUT, None
+    if known["step"] == Kind.ADAPTER:  # whoever loads it needs the tokenizer it was trained with, as a merge gets it
         names |= {path.name for pattern in TOKENIZER for path in folder.glob(pattern) if path.is_file()}
+        base_model = base_of(known["inputs"]["axolotl"], told_base).hub
     changed: dict[str, bytes] = {}
     for name in sorted(names):
-        plain = folder / name
-        told = _told(plain, base_model) if name in _NAMING_PLACES else None
-        if told is not None:
+        if name in _NAMING_PLACES and (told := _told(folder / name, base_model)):
             changed[name] = told
-        yield name, plain if told is None else told
+        yield name, changed.get(name, folder / name)
     yield manifest.NAME, _manifest(known, names, changed)
 
 

@@ -18,7 +18,7 @@ from postprocess.merge.step import identity
 from recipe.commands.table import read_scores, remarks
 from recipe.hub.lineage import Lineage
 from recipe.hub.parcel import Kind, Parcel
-from recipe.report.reading import Reader
+from recipe.report.results import Reader
 from recipe.steps.merge import base_folder
 from spine import manifest
 from spine.errors import RecipeError

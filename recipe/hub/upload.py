@@ -6,15 +6,16 @@ looks like one. A large file that has arrived is not sent again, so the same com
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipe.hub.parcel import CARD, Parcel
-from recipe.hub.record import Pushed
 from spine import manifest
+from spine.atomic import write_text
 from spine.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -22,17 +23,52 @@ if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
 Report = Callable[[int, int, str], None]  # bytes done, of how many, of which file
+RECORD = "pushed.json"  # in a run's folder: what went where, so that one card can link to another
 SMALL = 2**20  # bytes that are sent in a second, so that nobody minds to send them again
 _THE_HUBS = {".gitattributes"}  # written by the hub itself
 _LOGIN = "a token that may write, from https://huggingface.co/settings/tokens: HF_TOKEN=... or `hf auth login`"
 _AGAIN = "the same command goes on after the last file that has arrived"
+_NOT_WRITABLE = ("this token may not write to {repo}",
+                 f"{_LOGIN}; it must be one of {{owner}}'s, or of a member who may write there")  # fmt: skip
+_CHANGED = ("somebody else has changed {repo} meanwhile", "look at it, and push again")
+_REFUSALS = {  # by HTTP status, what it means and the way out; 500: that and all above
+    401: ("the hub does not accept this token", _LOGIN), 403: _NOT_WRITABLE, 404: _NOT_WRITABLE, 409: _CHANGED,
+    412: _CHANGED, 429: ("the hub asks for a pause", f"wait some minutes; {_AGAIN}"),
+    500: ("the hub is out of order: HTTP {code}", f"try again later; {_AGAIN}"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """``key``: of the step's manifest; another key is another model."""
+
+    repo: str
+    repo_type: str
+    private: bool
+    commit: str
+    key: str
+
+
+def pushed(run_folder: Path) -> dict[str, Pushed]:
+    """By what was pushed; nothing where the file is missing or broken, for links are all that it is good for."""
+    try:
+        found: Mapping[str, Mapping[str, object]] = json.loads((run_folder / RECORD).read_text(encoding="utf-8"))
+        return {what: Pushed(**one) for what, one in found.items()}  # type: ignore[arg-type]
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def note(run_folder: Path, what: str, done: Pushed) -> None:
+    """Adds to it; the caller holds the run's lock."""
+    known = {**pushed(run_folder), what: done}
+    write_text(run_folder / RECORD, json.dumps({name: asdict(one) for name, one in known.items()}, indent=2) + "\n")
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A repository as it is. ``blobs``: git's hash of each file, by its path."""
+    """A repository as it is. ``head``: None where it was just made; ``blobs``: git's hash of each file, by its path."""
 
-    head: str
+    head: str | None
     private: bool
     blobs: Mapping[str, str]
 
@@ -68,43 +104,33 @@ def push(parcel: Parcel, card: str, repo: str, *, private: bool, replace: bool, 
             others than it should be; the hub is out of reach or refuses.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
-    from huggingface_hub.utils import (  # type: ignore[attr-defined]
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
     from huggingface_hub.utils.sha import git_hash
 
-    quiet = are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        with explained(repo):
-            if get_token() is None:
-                raise RecipeError("no token for the Hugging Face hub", way_out=_LOGIN)
-            api = HfApi()
-            there = _remote(api, parcel, repo)
-            if there:
-                _check_seen(there, repo, private)
-                _check_content(there, parcel, repo, replace)
-            else:
-                api.create_repo(repo, repo_type=parcel.repo_type, private=private)
-            written = card.encode()
-            wanted: dict[str, Path | bytes] = {**parcel.files, CARD: written}
-            if there and is_there(there, parcel):
-                wanted = {CARD: written}
-                if there.blobs.get(CARD) == git_hash(written):
-                    return Pushed(repo, parcel.repo_type, private, there.head, str(parcel.manifest["key"]))
+    disable_progress_bars()  # ``report`` tells
+    written = card.encode()
+    with explained(repo):
+        if get_token() is None:
+            raise RecipeError("no token for the Hugging Face hub", way_out=_LOGIN)
+        api = HfApi()
+        there = _remote(api, parcel, repo)
+        wanted: dict[str, Path | bytes] = {**parcel.files, CARD: written}
+        if there is None:
+            api.create_repo(repo, repo_type=parcel.repo_type, private=private)
+            there = Remote(None, private, {})
+        elif _checked(there, parcel, repo, private, replace):
+            wanted = {CARD: written}
+        if there.blobs.get(CARD) == git_hash(written) and len(wanted) == 1:
+            commit = there.head or ""
+        else:
             adding = [CommitOperationAdd(name, content) for name, content in wanted.items()]
             _send(api, adding, parcel, repo, report)
-            others = sorted(there.blobs.keys() - parcel.files.keys() - {CARD} - _THE_HUBS) if there and replace else []
-            done = api.create_commit(
-                repo, [*adding, *(CommitOperationDelete(name) for name in others)], repo_type=parcel.repo_type,
-                commit_message=f"recipe push: {parcel.what}", parent_commit=there.head if there else None,
-            )  # fmt: skip
-    finally:
-        if not quiet:
-            enable_progress_bars()
-    return Pushed(repo, parcel.repo_type, private, done.oid, str(parcel.manifest["key"]))
+            others = _others(there) - parcel.files.keys() if replace else set()
+            commit = api.create_commit(
+                repo, [*adding, *map(CommitOperationDelete, sorted(others))], repo_type=parcel.repo_type,
+                commit_message=f"recipe push: {parcel.what}", parent_commit=there.head,
+            ).oid  # fmt: skip
+    return Pushed(repo, parcel.repo_type, private, commit, str(parcel.manifest["key"]))
 
 
 def _send(api: HfApi, adding: list[CommitOperationAdd], parcel: Parcel, repo: str, report: Report) -> None:
@@ -142,24 +168,26 @@ def is_there(there: Remote, parcel: Parcel) -> bool:
     return there.blobs.get(manifest.NAME) == git_hash(content) and parcel.files.keys() <= there.blobs.keys()
 
 
-def _check_seen(there: Remote, repo: str, private: bool) -> None:
-    if there.private == private:
-        return
-    page = "the settings on its page change that"
-    if private:
-        raise RecipeError(f"{repo} is there and public", way_out=f"{page}; or add --public, if everybody may see it")
-    raise RecipeError(f"{repo} is there and private", way_out=f"leave --public out; {page}")
+def _others(there: Remote) -> set[str]:
+    """What lies in it besides the card."""
+    return there.blobs.keys() - {CARD} - _THE_HUBS
 
 
-def _check_content(there: Remote, parcel: Parcel, repo: str, replace: bool) -> None:
-    found = sorted(there.blobs.keys() - {CARD} - _THE_HUBS)
-    if replace or not found or is_there(there, parcel):
-        return
-    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    raise RecipeError(
-        f"{repo} holds something else: {', '.join(found[:3])}{more}",
-        way_out="another --to; or --replace, after which it holds this and nothing else (its history keeps the rest)",
-    )
+def _checked(there: Remote, parcel: Parcel, repo: str, private: bool, replace: bool) -> bool:
+    """Whether the parcel is in the repository already; refuses one that is seen otherwise, or holds something else."""
+    if there.private != private:
+        seen = "private" if there.private else "public"
+        flag = "leave --public out" if there.private else "add --public, if everybody may see it"
+        raise RecipeError(f"{repo} is there and {seen}", way_out=f"{flag}; or change that on its settings page")
+    found, whole = sorted(_others(there)), is_there(there, parcel)
+    if found and not (replace or whole):
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise RecipeError(
+            f"{repo} holds something else: {', '.join(found[:3])}{more}",
+            way_out="another --to; or --replace, after which it holds this and nothing else (its history keeps the "
+            "rest)",
+        )
+    return whole
 
 
 @contextmanager
@@ -193,18 +221,10 @@ def explained(repo: str) -> Iterator[None]:
 def _refused(error: HfHubHTTPError, repo: str) -> RecipeError:
     code, said = error.response.status_code, _plain(error.server_message or "")
     told = f" ({said})" if said else ""
-    if code == 401:
-        return RecipeError(f"the hub does not accept this token{told}", way_out=_LOGIN)
-    if code in (403, 404):
-        owner = repo.partition("/")[0]
-        way_out = f"{_LOGIN}; it must be one of {owner}'s, or of a member who may write there"
-        return RecipeError(f"this token may not write to {repo}{told}", way_out=way_out)
-    if code in (409, 412):
-        return RecipeError(f"somebody else has changed {repo} meanwhile{told}", way_out="look at it, and push again")
-    if code == 429:
-        return RecipeError(f"the hub asks for a pause{told}", way_out=f"wait some minutes; {_AGAIN}")
-    if code >= 500:
-        return RecipeError(f"the hub is out of order: HTTP {code}{told}", way_out=f"try again later; {_AGAIN}")
+    if found := _REFUSALS.get(min(code, 500)):
+        names = {"repo": repo, "owner": repo.partition("/")[0], "code": code}
+        what, way_out = (text.format_map(names) for text in found)
+        return RecipeError(f"{what}{told}", way_out=way_out)
     return RecipeError(f"the hub refuses it: HTTP {code}{told}", where=repo)
 
 

@@ -11,8 +11,7 @@ from axolotl_configs.costs.known_figures import published_scores
 from inference.answering.questions import Question, read_questions
 from recipe.report.examples import examples
 from recipe.report.facts import DONE, NOT_RUN, OUTDATED, Facts, StepFact
-from recipe.report.reading import Reader
-from recipe.report.results import blend_fact, curves, exports, losses
+from recipe.report.results import Reader, blend_fact, curves, exports, losses
 from recipe.report.scores import Evaluations, remarks_of, sentence, table
 from recipe.report.subject import Subject
 from spine import manifest

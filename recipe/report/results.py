@@ -1,23 +1,57 @@
-"""What lies in the runs' folders besides answers: blends, losses, wise-ft curves, 4-bit models."""
+"""Results as they were written: blends, losses, wise-ft curves, 4-bit models.
+
+What is not finished or no longer whole is left out, and that is noted.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from axolotl_configs.render import Resolved
 from postprocess.awq import gate
 from postprocess.awq.export import QUALITY
 from recipe.commands.table import read_scores
 from recipe.report.facts import BlendFact, Curve, Loss, Quality
-from recipe.report.reading import Reader
 from recipe.report.subject import Subject
 from recipe.steps.result_names import BEST, SWEEP, adapter_name
 from recipe.walk.rows import ALL_AROUND
 from spine import manifest
+from spine.errors import RecipeError
+from spine.paths import shown
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Reads files of finished folders. ``notes``: what was left out, and why."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def read(self, folder: Path, name: str, how: Callable[[Path], T]) -> T | None:
+        """``how`` applied to a file of a finished folder; None where there is none that is as it was written."""
+        known = manifest.read(folder)
+        if known is None or name not in known.get("outputs", {}):
+            return None
+        path = folder / name
+        try:
+            if not manifest.intact(path, known["outputs"][name]):
+                raise ValueError("it is not as it was written")
+            return how(path)
+        except (RecipeError, OSError, ValueError, KeyError, TypeError) as error:
+            what = error.what if isinstance(error, RecipeError) else error
+            note = f"{shown(path)} is left out: {what}"
+            self.notes += [note] * (note not in self.notes)
+            return None
+
+    def json(self, folder: Path, name: str) -> Any:
+        """A JSON file of a finished folder, or None."""
+        return self.read(folder, name, lambda path: json.loads(path.read_text(encoding="utf-8")))
 
 
 def blend_fact(resolved: Resolved, reader: Reader) -> BlendFact:

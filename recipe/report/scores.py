@@ -13,7 +13,7 @@ from inference.scoring.compare import Comparison, Difference, Verdict, compare, 
 from inference.scoring.predictions import PREDICTIONS, Prediction, read_predictions
 from recipe.commands.table import read_scores, remarks
 from recipe.report.facts import Cell, Gains, Row
-from recipe.report.reading import Reader
+from recipe.report.results import Reader
 from recipe.report.subject import Line, Subject
 from recipe.walk.rows import ALL_AROUND, UNBOUND
 from spine.errors import RecipeError

@@ -17,7 +17,7 @@ from axolotl_configs.render import Resolved
 from recipe.commands import push as pushing
 from recipe.commands.options import resolve_run
 from recipe.commands.push import command
-from recipe.hub import record, upload
+from recipe.hub import upload
 from recipe.hub.parcel import without_places
 from spine import manifest
 from spine.errors import RecipeError
@@ -110,7 +110,7 @@ def test_without_yes_all_is_shown_and_nobody_is_asked(run: FinishedRun, hub: Hub
                  "license: apa", "--yes uploads", "# SmolLM2-135M-Instruct for questions about shopping"):  # fmt: skip
         assert part in shown
     assert "PUBLIC" in push("--to", NAME, "--public").output and "--to USER/NAME" in push().output
-    assert not record.read(run.run.folder)
+    assert not upload.pushed(run.run.folder)
 
 
 def test_card_prints_the_card_alone(run: FinishedRun) -> None:
@@ -124,7 +124,7 @@ def test_an_adapter_arrives_in_one_commit_and_private(run: FinishedRun, hub: Hub
     assert repo.private and repo.commits == [ADAPTER]
     assert repo.files["adapter_model.safetensors"] == (run.run.train / "adapter_model.safetensors").read_bytes()
     assert f"pushed    https://huggingface.co/{NAME}  (commit {repo.head[:12]})" in done.output
-    assert record.read(run.run.folder)["adapter"].commit == repo.head
+    assert upload.pushed(run.run.folder)["adapter"].commit == repo.head
 
 
 def test_no_place_of_this_machine_goes_with_it(run: FinishedRun, hub: Hub) -> None:
@@ -211,7 +211,7 @@ def test_whatever_breaks_nothing_is_seen_and_the_same_command_goes_on(name: str,
     hub.faults.append(fault)
     said = refused("--to", NAME, "--yes")
     assert told in said and "\n  -> " in said
-    assert not any(repo.commits for repo in hub.repos.values()) and not record.read(run.run.folder)
+    assert not any(repo.commits for repo in hub.repos.values()) and not upload.pushed(run.run.folder)
     hub.faults.clear()
     sent()
     assert hub.repo(NAME).commits == [ADAPTER]

@@ -18,7 +18,7 @@ from postprocess.merge.step import identity
 from recipe.commands.push import command
 from recipe.commands.table import read_scores
 from recipe.hub import terms
-from recipe.hub.base import base_of
+from recipe.hub.terms import base_of
 from spine import runs
 from spine.manifest import Step
 from spine.runs import Run

@@ -25,10 +25,9 @@ from recipe.report import look
 from recipe.report.collect import collect, inputs
 from recipe.report.examples import shortened
 from recipe.report.facts import DONE, NOT_RUN, OUTDATED, Answer, Example, Facts
-from recipe.report.one_run import of_run
 from recipe.report.page import page, table
 from recipe.report.scores import interval
-from recipe.report.subject import Subject, of_recipe
+from recipe.report.subject import Subject, of_recipe, of_run
 from recipe.walk.stages import Stages
 from recipe.walk.wanted import Wanted
 from spine import runs
