@@ -233,7 +233,7 @@ $(SERVE): | $(CORE)
 	@touch $@
 
 ##@ Working on the repository
-.PHONY: test test-fast lint bench lock locks axolotl-schema clean clean-envs
+.PHONY: test test-fast lint bench lock locks rendered axolotl-schema clean clean-envs
 test: lint locks $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about half an hour once installed
 	@$(RECIPE) model
 	@$(VENVS)/core/bin/python -m pytest
@@ -258,6 +258,9 @@ lock: $(CORE)  ## rewrite the pinned requirements from the .in files; UPGRADE=1 
 
 locks: $(CORE)  ## resolve every lock on the public index, whatever pip is configured to here: Python 3.11 and 3.12
 	@$(VENVS)/core/bin/python requirements/locks.py
+
+rendered: $(CORE)  ## rewrite axolotl_configs/rendered/: every blend on every profile, as plain axolotl trains on it
+	@$(RECIPE) render
 
 axolotl-schema: $(TRAIN)  ## rewrite axolotl_schema.json from the installed axolotl
 	@AXOLOTL_DO_NOT_TRACK=1 $(VENVS)/train/bin/python -m axolotl_configs.axolotl_schema

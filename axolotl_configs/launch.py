@@ -57,18 +57,16 @@ class Job:
     offline: bool
     devices: str | None = None
 
-    @property
-    def launcher(self) -> Sequence[str]:
-        """One process needs none: it would import torch a second time, ten seconds on a laptop.
 
-        Several are torchrun's, not accelerate's: that one heeds a file of the user's own, which may say another number.
-        ``standalone``: on a free port, so that two runs on one machine do not meet.
-        """
-        if self.launch_args:
-            return self.launch_args
-        if self.processes == 1:
-            return ["--launcher", "python"]
-        return ["--launcher", "torchrun", "--", "--standalone", f"--nproc_per_node={self.processes}"]
+def launcher(processes: int) -> list[str]:
+    """For ``axolotl train``. One process needs none: it would import torch a second time, ten seconds on a laptop.
+
+    Several are torchrun's, not accelerate's: that one heeds a file of the user's own, which may say another number.
+    ``standalone``: on a free port, so that two runs on one machine do not meet.
+    """
+    if processes == 1:
+        return ["--launcher", "python"]
+    return ["--launcher", "torchrun", "--", "--standalone", f"--nproc_per_node={processes}"]
 
 
 def train(step: Step, job: Job, on_event: OnEvent, lock: int) -> Trained:
@@ -140,7 +138,8 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def _command(folder: Path, job: Job) -> list[str]:
-    return [str(python("train").parent / "axolotl"), "train", str(folder / "axolotl.yaml"), *job.launcher]
+    words = job.launch_args or launcher(job.processes)
+    return [str(python("train").parent / "axolotl"), "train", str(folder / "axolotl.yaml"), *words]
 
 
 def _watch(folder: Path, job: Job, on_event: OnEvent, lock: int) -> dict[str, str]:

@@ -89,6 +89,8 @@ def resolve(
     overrides: Mapping[str, Any],
     known_datasets: Collection[str],
     there: int | None = None,
+    *,
+    any_cpu: bool = False,
 ) -> Resolved:
     """Everything from names to one checked axolotl YAML, in well under a second.
 
@@ -97,6 +99,7 @@ def resolve(
         known_datasets: the names the builders provide.
         there: GPUs, or processes that a launcher starts, if not as many as the profile says; of them are taken as many
             as divide the profile's rows a step.
+        any_cpu: not for this CPU, which may be one that is slow in bf16.
 
     Raises:
         RecipeError: anything wrong in any of the files, with file, line and way out.
@@ -126,7 +129,7 @@ def resolve(
         profile = _on(profile, processes)
         here.append(layer)
     asked = any("bf16" in layer.settings for layer in layers[1:])  # by a blend or by SET
-    if lasting.get("bf16") and not (asked or profile.hardware.gpus or bf16_on_cpu()):
+    if lasting.get("bf16") and not (asked or profile.hardware.gpus or any_cpu or bf16_on_cpu()):
         here.append(_IN_FP32)
     if here:
         document = _render(profile, run, parent, seed)  # anew: DeepSpeed is a matter of how many there are

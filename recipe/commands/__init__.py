@@ -14,6 +14,7 @@ _COMMANDS = {
     "list": "Blends, profiles and datasets there are.",
     "show": "What a run would use: axolotl YAML, blend, steps.",
     "diff": "What differs between two blends: settings and rows.",
+    "render": "Write every blend on every profile as a YAML for plain axolotl.",
     "plan": "What a run will take: GPU memory, hours, disk; refuses what cannot fit.",
     "check": "Let axolotl itself validate the rendered YAML.",
     "env": "What an environment takes, and whether this machine can have it.",

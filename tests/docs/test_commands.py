@@ -55,7 +55,7 @@ ONLY_PARSED = {
     r"recipe push\b": "what is pushed takes a training; tests/recipe/test_push.py, against a hub of its own",
 }
 TYPED = re.compile(
-    r"recipe (list|show|diff|plan|data|samples|questions|sample-data|fetch|merge|pad|verify|inspect|reproduce|report|"
+    r"recipe (list|show|render|diff|plan|data|samples|questions|sample-data|fetch|merge|pad|verify|inspect|reproduce|report|"
     r"compare|table|synth (run|status|samples|export|prune))\b"
     r"|\.venvs/core/bin/python -m inference\.|eval .*_RECIPE_COMPLETE="
 )
