@@ -55,8 +55,8 @@ ONLY_PARSED = {
     r"recipe push\b": "what is pushed takes a training; tests/recipe/test_push.py, against a hub of its own",
 }
 TYPED = re.compile(
-    r"recipe (list|show|render|diff|plan|data|samples|questions|sample-data|fetch|merge|pad|verify|inspect|reproduce|report|"
-    r"compare|table|synth (run|status|samples|export|prune))\b"
+    r"recipe (list|show|render|diff|plan|data|samples|questions|sample-data|fetch|merge|pad|verify|inspect|reproduce|"
+    r"report|compare|table|synth (run|status|samples|export|prune))\b"
     r"|\.venvs/core/bin/python -m inference\.|eval .*_RECIPE_COMPLETE="
 )
 

@@ -78,7 +78,7 @@ def test_show_prints_profile_first_then_yaml_blend_and_steps() -> None:
 
 def test_show_yaml_is_yaml_alone() -> None:
     done = recipe("show", "v8", "--yaml", "-p", "cpu")
-    assert done.stdout.startswith("# THE recipe") and "what would run" not in done.stdout
+    assert done.stdout.startswith("# Behind a key: ") and "what would run" not in done.stdout
 
 
 def test_set_comes_from_the_environment_as_make_gives_it() -> None:
