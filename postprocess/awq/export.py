@@ -15,7 +15,6 @@ from typing import Any
 from postprocess.awq import gate
 from postprocess.awq.calibration import Texts
 from postprocess.awq.gemm import BITS, IN_ONE
-from postprocess.merge.step import identity
 from spine import child_job as jobs
 from spine import manifest
 from spine.atomic import require_free, whole_folder
@@ -25,6 +24,7 @@ from spine.environments import python
 from spine.errors import RecipeError
 from spine.manifest import Step, digest, file_digest
 from spine.paths import ROOT, shown
+from spine.stamp import stamp
 
 NAME, QUALITY, LOG = "awq", "quality.json", "awq.log"
 ENVIRONMENTS = {"gptqmodel": "quantize", "autoawq": "autoawq"}  # backend -> the environment that runs it
@@ -67,7 +67,7 @@ def check(job: Job) -> Checkpoint:
 def step(job: Job, texts: Texts) -> Step:
     """The step that fills ``job.out``; everything the result depends on is among its inputs."""
     inputs = {
-        "model": identity(job.model),
+        "model": stamp(job.model),
         "backend": job.backend,
         "format": job.format,
         "group": job.group,

@@ -15,6 +15,7 @@ from spine.errors import RecipeError
 from spine.hardware import this_machine
 from spine.manifest import Step
 from spine.paths import shown
+from spine.stamp import stamp
 
 STEP = "merge"  # of padding too: it is done in the same pass
 
@@ -104,23 +105,14 @@ def _environment(made: Plan) -> str:
 
 def _step(job: Job, number: int) -> Step:
     inputs: dict[str, Any] = {
-        "base": identity(Path(job.base)),
-        "sources": [identity(Path(folder)) for folder in job.sources],
+        "base": stamp(Path(job.base)),
+        "sources": [stamp(Path(folder)) for folder in job.sources],
         "weights": list(job.weights[number]),
         "padding": asdict(job.padding) if job.padding else None,
         "round_trip": job.round_trip,
         "code": code(),
     }
     return Step(Path(job.outs[number]), STEP, inputs)
-
-
-def identity(folder: Path) -> Any:
-    """What a model or an adapter is, without reading its weights: its manifest, else sizes and times of its files."""
-    known = manifest.read(folder)
-    if known and known.get("outputs"):
-        return known["outputs"]
-    files = sorted(path for pattern in ("*.safetensors", "*.json") for path in folder.glob(pattern))
-    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
 def _finish(step: Step, made: Plan, result: dict[str, Any]) -> None:

@@ -14,13 +14,12 @@ from axolotl_configs.render import Resolved, resolve
 from dataset_builders.blend.stats import read_stats
 from dataset_builders.task import task_names
 from postprocess.awq.export import QUALITY, read_report
-from postprocess.merge.step import identity
 from recipe.hub.parcel import Kind, Parcel
 from recipe.hub.terms import Ingredient, ingredients, is_invented
 from spine import manifest
 from spine.errors import RecipeError
-from spine.manifest import digest
 from spine.paths import shown
+from spine.stamp import stamp
 
 Manifest = Mapping[str, Any]
 
@@ -114,10 +113,10 @@ def _back_to_merge(resolved: Resolved, parcel: Parcel) -> Lineage:
         folder, known = beside, manifest.read(beside) or {}
 
 
-def _folder_of(resolved: Resolved, made_of: Any) -> Path | None:
+def _folder_of(resolved: Resolved, made_of: str) -> Path | None:
     for path in sorted(resolved.run.folder.iterdir()):
         known = manifest.read(path)
-        if known and known.get("step") in (Kind.MODEL, Kind.FOUR_BIT) and digest(known["outputs"]) == digest(made_of):
+        if known and known.get("step") in (Kind.MODEL, Kind.FOUR_BIT) and stamp(path) == made_of:
             return path
     return None
 
@@ -125,8 +124,8 @@ def _folder_of(resolved: Resolved, made_of: Any) -> Path | None:
 def _prove_adapter(resolved: Resolved, merge: Manifest, folder: Path) -> None:
     """The merge's sources are the run's adapter, or checkpoints of its training."""
     train = resolved.run.train
-    known = {digest(identity(path)) for path in (train, *train.glob("checkpoint-*"))}
-    if manifest.read(train) is None or not all(digest(source) in known for source in merge["inputs"]["sources"]):
+    known = {stamp(path) for path in (train, *train.glob("checkpoint-*"))}
+    if manifest.read(train) is None or not known.issuperset(merge["inputs"]["sources"]):
         raise RecipeError(
             f"was merged from another adapter than the one that lies in {shown(train)} now",
             where=shown(folder),
@@ -140,7 +139,7 @@ def _rounds(resolved: Resolved, train: Manifest) -> list[Round]:
         return [own]
     parent = resolved.parent
     known = manifest.read(parent.train) if parent else None
-    if parent is None or known is None or digest(known["outputs"]) != digest(train["inputs"]["parent"]):
+    if parent is None or known is None or stamp(parent.train) != train["inputs"]["parent"]:
         raise RecipeError(
             "the adapter that its training began with is no longer there, so nobody can say which rows are in it",
             where=shown(parent.train if parent else resolved.run.train),

@@ -14,7 +14,6 @@ from axolotl_configs.render import Resolved
 from inference.answering.evaluate import SCORES
 from inference.scoring.compare import Difference, compare, few_questions, matched
 from inference.scoring.predictions import PREDICTIONS, read_predictions
-from postprocess.merge.step import identity
 from recipe.commands.table import read_scores, remarks
 from recipe.hub.lineage import Lineage
 from recipe.hub.parcel import Kind, Parcel
@@ -23,6 +22,7 @@ from recipe.steps.merge import base_folder
 from spine import manifest
 from spine.errors import RecipeError
 from spine.manifest import digest
+from spine.stamp import stamp
 
 OVERALL = "overall"
 _EVERYTHING: list[Any] = [None, [], []]
@@ -122,24 +122,24 @@ def _evaluations(runs: Sequence[Path], reader: Reader) -> Iterator[_Evaluation]:
 def _belongs(resolved: Resolved, parcel: Parcel, lineage: Lineage) -> _Belongs:
     """Tells whether an evaluation is of the parcel's model."""
     if parcel.kind is Kind.ADAPTER:
-        adapter = digest(identity(parcel.folder))
-        return lambda answers: digest(answers["adapter"]) == adapter
+        adapter = stamp(parcel.folder)
+        return lambda answers: answers["adapter"] == adapter
     if lineage.awq:
         return _of_model(parcel.folder)
     return _of_merge(resolved, parcel.folder, lineage)
 
 
 def _of_model(folder: Path) -> _Belongs:
-    wanted = digest(identity(folder))
-    return lambda answers: digest(answers["model"]) == wanted and not answers["adapter"]
+    wanted = stamp(folder)
+    return lambda answers: answers["model"] == wanted and not answers["adapter"]
 
 
 def _of_merge(resolved: Resolved, folder: Path, lineage: Lineage) -> _Belongs:
     """The merged model itself, or the adapter at the same weight: the same sums, rounded at another place."""
-    itself, adapter = _of_model(folder), digest(identity(resolved.run.train))
-    whole = lineage.merge is not None and [digest(one) for one in lineage.merge["inputs"]["sources"]] == [adapter]
+    itself, adapter = _of_model(folder), stamp(resolved.run.train)
+    whole = lineage.merge is not None and lineage.merge["inputs"]["sources"] == [adapter]
     return lambda answers: (
-        itself(answers) or (whole and digest(answers["adapter"]) == adapter and answers["alpha"] == lineage.alpha)
+        itself(answers) or (whole and answers["adapter"] == adapter and answers["alpha"] == lineage.alpha)
     )
 
 

@@ -21,7 +21,6 @@ from inference.answering.job import ENGINES, LONGEST, SHORTEST, Job, longest
 from inference.answering.questions import question_files
 from inference.answering.rules import Mode
 from postprocess.awq.unpack import unpack_model
-from postprocess.merge.step import identity
 from recipe.commands.options import RAY, profile_option, resolve_run, set_option, spread_options
 from recipe.steps.data import ensure_model
 from recipe.steps.merge import base_folder, default_alphas
@@ -36,6 +35,7 @@ from spine.manifest import file_digest
 from spine.models import local_folder
 from spine.paths import ROOT, shown
 from spine.progress import timed
+from spine.stamp import stamp
 from spine.terminal import say
 
 # What answers, and what then looks at the clock.
@@ -231,8 +231,8 @@ def make_job(
     engine = auto if chosen.engine == "auto" else chosen.engine
     length = longest(str(target.model), max_length)
     answers = {
-        "model": identity(target.model),
-        "adapter": identity(target.adapter) if target.adapter and target.alpha else None,  # at 0 it is the base
+        "model": stamp(target.model),
+        "adapter": stamp(target.adapter) if target.adapter and target.alpha else None,  # at 0 it is the base
         "alpha": target.alpha if target.adapter and target.alpha else None,
         "questions": {name: file_digest(file) for file, name in question_files(questions).items()},
         "engine": [engine, dtype, mode, length],

@@ -30,6 +30,7 @@ from spine.models import is_local
 from spine.paths import ROOT, shown
 from spine.progress import Meter
 from spine.runs import Run
+from spine.stamp import stamp
 from spine.terminal import say
 
 
@@ -60,10 +61,8 @@ def _train_inputs(resolved: Resolved, data: Path) -> dict[str, Any]:
     known = manifest.read(data)
     assert known is not None
     base = ROOT / resolved.profile.base_model
-    base_manifest = manifest.read(base)
     parent = resolved.parent
-    parent_manifest = manifest.read(parent.train) if parent else None
-    if parent and parent_manifest is None:
+    if parent and manifest.read(parent.train) is None:
         raise RecipeError(
             f"{resolved.blend.name} is a second round: it trains the adapter of {parent.blend} on, which is not there",
             where=shown(parent.train),
@@ -72,8 +71,8 @@ def _train_inputs(resolved: Resolved, data: Path) -> dict[str, Any]:
     return {
         "axolotl": resolved.lasting,
         "data": {name: known["outputs"][name]["sha256"] for name in ("train.parquet", "val.parquet")},
-        "base": base_manifest["outputs"] if base_manifest else resolved.profile.base_model,
-        "parent": parent_manifest["outputs"] if parent_manifest else None,
+        "base": stamp(base) if base.is_dir() else resolved.profile.base_model,
+        "parent": stamp(parent.train) if parent else None,
         "environment": manifest.file_digest(ROOT / "requirements" / "train.txt"),
     }
 

@@ -16,6 +16,7 @@ from spine import atomic, manifest
 from spine.checkpoint import SINGLE, open_checkpoint, read_json
 from spine.errors import RecipeError
 from spine.manifest import Step
+from spine.stamp import stamp
 from tests.postprocess.checkpoints import (
     HIDDEN,
     VOCABULARY,
@@ -203,9 +204,9 @@ def test_a_base_that_is_not_what_its_manifest_says(base: Path, adapter: Path) ->
 
 def test_a_foreign_manifest_in_the_base_is_no_obstacle(base: Path) -> None:
     (base / manifest.NAME).write_text('{"name": "somebody else\'s"}')
-    first = produce.identity(base)
+    first = stamp(base)
     write_tensors(base / SINGLE, model_shapes() | {"model.norm.bias": (HIDDEN,)})
-    assert produce.identity(base) != first
+    assert stamp(base) != first
 
 
 def test_too_little_disk_is_refused_before_work_begins(

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from inference.answering.questions import read_questions
-from postprocess.merge.step import identity
 from recipe.hub import scores
 from spine.manifest import NAME, Step, file_digest
 from spine.runs import Run
+from spine.stamp import stamp
 from tests.recipe.made_up import BASE, World, _answer, rows
 
 ALPHA = 0.56
@@ -98,7 +98,7 @@ class FinishedRun:
         (folder / "tokenizer_config.json").write_text('{"chat_template": "/not/a/path"}')
         (folder / "train.log").write_text(f"{PLACE} and all that\n")
         inputs = {
-            "axolotl": SETTINGS, "base": identity(self.base), "parent": identity(parent) if parent else None,
+            "axolotl": SETTINGS, "base": stamp(self.base), "parent": stamp(parent) if parent else None,
             "data": {name: file_digest(self.run.data / name) for name in ("train.parquet", "val.parquet")},
         }  # fmt: skip
         outputs = ["adapter_model.safetensors", "adapter_config.json", "axolotl.yaml", "trainer_state.json"]
@@ -114,7 +114,7 @@ class FinishedRun:
             (folder / name).write_bytes(f"{name} at {alpha}".encode() * 50)
         (folder / "config.json").write_text('{"model_type": "llama"}')
         (folder / "README.md").write_text("# The base's own card\n")
-        inputs = {"base": identity(self.base), "sources": [identity(self.run.train)], "weights": [alpha],
+        inputs = {"base": stamp(self.base), "sources": [stamp(self.run.train)], "weights": [alpha],
                   "padding": None, "round_trip": False}  # fmt: skip
         shards = [path.name for path in folder.glob("*.safetensors")]
         finish(Step(folder, "merge", inputs), sorted(path.name for path in folder.iterdir()), sealed=shards, notes=[])
@@ -130,7 +130,7 @@ class FinishedRun:
 
         quality = {"texts": 40, "tokens": 2_000, "reference": version(0), "export": version(0.2), "rtn": version(0.44)}
         (folder / "quality.json").write_text(json.dumps(quality))
-        inputs = {"model": identity(self.run.merged(ALPHA)), "format": "awq", "group": 64}
+        inputs = {"model": stamp(self.run.merged(ALPHA)), "format": "awq", "group": 64}
         finish(
             Step(folder, "awq", inputs), ["model.safetensors", "config.json", "quality.json"],
             backend="gptqmodel", version="7.6.0", calibration="96 of 96 used (held-out rows)",
@@ -141,7 +141,7 @@ class FinishedRun:
         val = self.run.data / "val.parquet"
         asked = read_questions(val)
         told = {
-            "model": identity(model), "adapter": identity(adapter) if adapter else None, "alpha": alpha,
+            "model": stamp(model), "adapter": stamp(adapter) if adapter else None, "alpha": alpha,
             "questions": {val.name: file_digest(val)}, "engine": ["vllm", "auto", "exact", 2048],
             "selection": [None, [], []],
         }  # fmt: skip

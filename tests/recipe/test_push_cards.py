@@ -14,7 +14,6 @@ from huggingface_hub import DatasetCard, ModelCard
 from dataset_builders.published.declare import Licence
 from dataset_builders.published.fetch import SOURCES
 from inference.answering import evaluate
-from postprocess.merge.step import identity
 from recipe.commands.push import command
 from recipe.commands.table import read_scores
 from recipe.hub import terms
@@ -22,6 +21,7 @@ from recipe.hub.terms import base_of
 from spine import runs
 from spine.manifest import Step
 from spine.runs import Run
+from spine.stamp import stamp
 from tests.recipe.finished_run import ALPHA, SETTINGS, FinishedRun, base_model, dataset, finish
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cards"
@@ -113,7 +113,7 @@ def test_scores_of_other_files_are_nobodys(run: FinishedRun, tmp_path: Path, mon
     other = FinishedRun(Run("cpu", "v8"), run.raw, base_model(tmp_path, monkeypatch)).everything()
     assert "**this model**" in card(AWQ)
     (other.run.folder / AWQ / "model.safetensors").write_bytes(b"quantised again")
-    inputs = {"model": identity(other.run.merged(ALPHA)), "format": "awq", "group": 64}
+    inputs = {"model": stamp(other.run.merged(ALPHA)), "format": "awq", "group": 64}
     outputs = ["model.safetensors", "config.json", "quality.json"]
     finish(Step(other.run.folder / AWQ, "awq", inputs), outputs, backend="gptqmodel", version="", calibration="")
     text = card(AWQ)
