@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from axolotl_configs.blend import resolve_blend, scaled
+from dataset_builders.held_out import held_out
 from dataset_builders.pools.likeness import NearDuplicates, Words, answer_of, texts_of
 from dataset_builders.raw import RawData
-from dataset_builders.task import Question, Seeded, held_out, load_task, task_names
+from dataset_builders.task import Question, Seeded, load_task, task_names
 from dataset_builders.wording import messages
 from spine.paths import ROOT
 from spine.prompts import wordings

@@ -73,8 +73,8 @@ def _seconds(folder: Path, core: str, environment: dict[str, str]) -> float:
 
 def seed_rows() -> Iterator[Any]:
     """Invented ones of the training side, without end; some 700 characters each."""
+    from dataset_builders.held_out import held_out
     from dataset_builders.synthesis.declare import Seed
-    from dataset_builders.task import held_out
 
     text = "Solid oak, oiled by hand, with a groove along the edge that holds what drips. " * 8
     count = 0

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dataset_builders.pools.check import MOST_RETRIEVED, problem
+from dataset_builders.pools.fitness import MOST_RETRIEVED, problem
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, known, read, text
 from dataset_builders.task import Question, Seeded, Task

@@ -11,9 +11,9 @@ import importlib
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from dataset_builders.raw import RawData
 from spine.errors import RecipeError, did_you_mean
@@ -22,8 +22,15 @@ from spine.task_types import TaskType, Truth
 Source = Literal["alpaca", "amazon_m2", "amazon_reviews", "ecinstruct", "esci", "mmlu", "own"]
 Synthesis = Literal["construct", "enrich", "reword"]
 Build = Callable[[RawData, "Seeded"], Iterator["Question"]]
-HELD_OUT_SHARE = 0.05
 ROOM = 1.1
+
+
+class Origin(NamedTuple):
+    """Where a question comes from that an LLM made; both digests are hex."""
+
+    template: str  # digest of the template
+    model: str
+    seed_row: str  # digest of the seed row
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ class Question:
         type: of this question, where a dataset holds several types (a file of the user's own).
         key: which of the questions about ``entity`` this is, where there may be very many: one review of a product
             that everybody reviews.
-        made: by an LLM, if it was: digest of the template, model, digest of the seed row.
+        origin: of a question that an LLM made.
     """
 
     entity: str
@@ -49,7 +56,7 @@ class Question:
     also: tuple[str, ...] = ()
     type: TaskType | None = None
     key: str = ""
-    made: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +86,6 @@ class Seeded:
 
     def rng(self, key: str) -> random.Random:
         return random.Random(self.digest(key))
-
-
-# By its name alone: whatever the blend, the seed or the profile, no later round trains on what an earlier one is
-# judged by.
-_HELD_OUT = Seeded(0, "held-out entities")
-
-
-@lru_cache(maxsize=50_000)  # asked again and again of the products that many rows show
-def held_out(entity: str) -> bool:
-    """Whether ``entity`` belongs to validation. Wrong choices are drawn from the side of the question's own entity:
-    a question that shows entities of both sides cannot be used on either."""
-    return _HELD_OUT.digest(entity) < HELD_OUT_SHARE * 2**64
 
 
 @dataclass(frozen=True, slots=True)

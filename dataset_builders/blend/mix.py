@@ -1,4 +1,5 @@
-"""The blend itself: takes rows from each dataset's pool, keeps the two sides of the split apart, mixes.
+"""The blend itself: takes rows from each dataset's pool, keeps the two sides of the split apart, mixes. And the
+questions that models are compared on, which are held-out rows of the same pools.
 
 Memory holds the numbers of all rows but the texts of one dataset, or of one stretch of the result, at a time.
 """
@@ -17,23 +18,23 @@ import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 from numpy.typing import NDArray
 
+from dataset_builders.held_out import HELD_OUT_SEED, TEST, only_tested
 from dataset_builders.pools.build import Report
 from dataset_builders.pools.rows import SCHEMA
 from dataset_builders.task import Seeded
 from spine.atomic import whole_file
 from spine.errors import RecipeError
 
-TEST_SHARE = 0.6  # of held-out entities: what is asked of them is seen neither in training nor in choosing weights
 _STRETCH = 65_536  # rows of the result that are put in order at a time
-_NUMBERS = ("held_out", "prompt", "touches", "tokens", "trained_tokens", "copy", "task_type")
-_MADE = ("template", "model", "seed_row")
+_ORIGIN = ("template", "model", "seed_row")  # of a row that an LLM made
+_NUMBERS = ("held_out", "prompt", "touches", "tokens", "trained_tokens", "copy", "task_type", *_ORIGIN)
 Bits = NDArray[np.uint64]
 
 
 @dataclass
 class Counts:
     """What became of one dataset. ``tokens``: of each kept training row; ``distinct``: kept rows but repetitions;
-    ``made``: by an LLM, rows and distinct seed rows of each template and model."""
+    ``llm_rows``: by an LLM, rows and distinct seed rows of each template and model."""
 
     wanted: int = 0
     available: int = 0
@@ -45,10 +46,10 @@ class Counts:
     tokens: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     trained_tokens: int = 0
     types: Counter[str] = field(default_factory=Counter)
-    made: list[Made] = field(default_factory=list)
+    llm_rows: list[LlmRows] = field(default_factory=list)
 
 
-class Made(NamedTuple):
+class LlmRows(NamedTuple):
     template: str
     model: str
     rows: int
@@ -61,24 +62,6 @@ class Limits:
 
     sequence_len: int
     max_dropped: float
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Rows of one pool: which, by their places in it, and the 64 bits by which they are mixed."""
-
-    pool: Path
-    rows: NDArray[np.intp]
-    bits: Bits
-
-    @classmethod
-    def of(cls, pool: Path, rows: NDArray[np.intp], key: int) -> _Part:
-        """Another ``key``, another order."""
-        table = pq.read_table(pool / "pool.parquet", columns=["prompt", "copy"])
-        prompts, copies = (table[name].to_numpy()[rows] for name in ("prompt", "copy"))
-        bits = (prompts ^ np.uint64(key)) + copies.astype(np.uint64)
-        bits = (bits ^ (bits >> np.uint64(31))) * np.uint64(0x7FB5D329728EA185)
-        return cls(pool, rows, bits ^ (bits >> np.uint64(27)))
 
 
 @dataclass(frozen=True)
@@ -96,7 +79,7 @@ def choose(pools: Mapping[str, Path], wanted: Mapping[str, tuple[int, int]], lim
     """Which rows the blend takes, from the numbers of the pools alone.
 
     Args:
-        pools: the folders that ``pools.ensure_pools`` gives.
+        pools: the folders that ``cache.ensure_pools`` gives.
         wanted: training rows and held-out rows by dataset.
     """
     seen: set[int] = set()
@@ -105,15 +88,15 @@ def choose(pools: Mapping[str, Path], wanted: Mapping[str, tuple[int, int]], lim
     touched = [np.zeros(0, np.uint64)]
     # Twice through the pools, one in memory at a time: what held-out rows show may stand in no training row.
     for name, folder in pools.items():
-        numbers = Numbers.read(folder)
-        val[name] = numbers.held_out(wanted[name][1], limits, seen)
+        numbers = Numbers(folder)
+        val[name] = numbers.held_out_rows(wanted[name][1], limits, seen)
         touched.append(numbers.touches_of(val[name]))
     shown = np.unique(np.concatenate(touched))
     for name, folder in pools.items():
-        numbers, report, count = Numbers.read(folder), Report.read(folder / "report.json"), counts[name]
+        numbers, report, count = Numbers(folder), Report.read(folder / "report.json"), counts[name]
         count.available, count.estimated = report.available, report.estimated
         count.dropped, count.held_out = report.dropped, len(val[name])
-        train[name] = numbers.train(wanted[name][0], limits, seen, shown, count)
+        train[name] = numbers.training_rows(wanted[name][0], limits, seen, shown, count)
         if count.kept < count.wanted and report.more:
             size = int((~numbers.is_held_out).sum())
             short[name] = int(size * count.wanted / max(1, count.kept) * 1.1) + 1
@@ -127,73 +110,75 @@ def mix(pools: Mapping[str, Path], chosen: Chosen, out: Path, *, seed: int, limi
         RecipeError: too many rows are too long, or a dataset is empty.
     """
     _refuse_losses(chosen.counts, limits)
-    write_sides(pools, {"train": chosen.train, "val": chosen.val}, out, seed=seed)
+    _write_sides(pools, {"train": chosen.train, "val": chosen.val}, out, seed)
 
 
-def write_sides(
-    pools: Mapping[str, Path], sides: Mapping[str, Mapping[str, NDArray[np.intp]]], out: Path, *, seed: int
-) -> None:
-    """Writes ``out/SIDE.parquet`` (``rows.SCHEMA``) for each side: rows by dataset and by their places in the pools."""
-    for side, rows in sides.items():
-        key = Seeded(seed, f"order of {side}").digest("")
-        parts = [_Part.of(folder, rows[name], key) for name, folder in pools.items()]
-        _write_mixed(out / f"{side}.parquet", parts)
+def write_questions(
+    pools: Mapping[str, Path], wanted: Mapping[str, int], limits: Limits, out: Path
+) -> dict[str, dict[str, int]]:
+    """Writes ``out/validation.parquet`` and ``out/test.parquet`` (``rows.SCHEMA``), which share no prompt.
+
+    Args:
+        pools: the folders that ``cache.ensure_pools`` gives.
+        wanted: questions of each dataset, by side.
+
+    Returns:
+        How many there are, by side and dataset; fewer than wanted where fewer are held out.
+    """
+    seen: set[int] = set()
+    numbers = {name: Numbers(folder) for name, folder in pools.items()}
+    rows = {
+        side: {name: pool.held_out_rows(count, limits, seen, test=side == TEST) for name, pool in numbers.items()}
+        for side, count in wanted.items()
+    }
+    _write_sides(pools, rows, out, HELD_OUT_SEED)
+    return {side: {name: len(places) for name, places in chosen.items()} for side, chosen in rows.items()}
 
 
-@dataclass(frozen=True)
 class Numbers:
-    """A pool without its texts. ``touches`` are the entities of all rows, one after the other, ``starts`` where a
-    row's begin."""
+    """A pool without its texts: a value for each row, by columns.
 
-    is_held_out: NDArray[np.bool_]
-    prompt: Bits
-    tokens: NDArray[np.int32]
-    trained: NDArray[np.int32]
-    copy: NDArray[np.int32]
-    task_type: Sequence[str]
-    touches: Bits
-    starts: NDArray[np.int64]
-    made: pa.Table
+    Attributes:
+        touches: the 64 bits of the entities of all rows, one after the other; ``starts`` is where a row's begin.
+        origin: template, model and seed row of each row that an LLM made, nulls for all others.
+    """
 
-    @classmethod
-    def read(cls, folder: Path) -> Numbers:
-        table = pq.read_table(folder / "pool.parquet", columns=[*_NUMBERS, *_MADE]).combine_chunks()
+    def __init__(self, folder: Path) -> None:
+        table = pq.read_table(folder / "pool.parquet", columns=list(_NUMBERS)).combine_chunks()
+        self.is_held_out: NDArray[np.bool_] = table["held_out"].to_numpy()
+        self.prompt: Bits = table["prompt"].to_numpy()
+        self.tokens: NDArray[np.int32] = table["tokens"].to_numpy()
+        self.trained_tokens: NDArray[np.int32] = table["trained_tokens"].to_numpy()
+        self.copy: NDArray[np.int32] = table["copy"].to_numpy()
+        self.task_type: Sequence[str] = table["task_type"].to_pylist()
         touches = table["touches"].combine_chunks()
-        return cls(
-            is_held_out=table["held_out"].to_numpy(),
-            prompt=table["prompt"].to_numpy(),
-            tokens=table["tokens"].to_numpy(),
-            trained=table["trained_tokens"].to_numpy(),
-            copy=table["copy"].to_numpy(),
-            task_type=table["task_type"].to_pylist(),
-            touches=touches.values.to_numpy(),
-            starts=touches.offsets.to_numpy()[:-1].astype(np.int64),
-            made=table.select(_MADE),
-        )
+        self.touches: Bits = touches.values.to_numpy()
+        self.starts: NDArray[np.int64] = touches.offsets.to_numpy()[:-1].astype(np.int64)
+        self.origin = table.select(_ORIGIN)
 
-    def held_out(self, wanted: int, limits: Limits, seen: set[int], *, test: bool = False) -> NDArray[np.intp]:
+    def held_out_rows(self, wanted: int, limits: Limits, seen: set[int], *, test: bool = False) -> NDArray[np.intp]:
         """The first ``wanted`` rows of the held-out side that are short enough; their prompts are ``seen`` then.
 
         ``test``: of those about entities that only tests ask about, instead of the others.
         """
-        is_test = self.touches[self.starts] % np.uint64(5) < np.uint64(5 * TEST_SHARE)
+        is_test = only_tested(self.touches[self.starts])
         fits = self.is_held_out & (self.tokens <= limits.sequence_len) & (is_test == test)
         rows = np.flatnonzero(fits & self._new(seen))[:wanted]
         seen.update(self.prompt[rows].tolist())
         return rows
 
-    def train(self, wanted: int, limits: Limits, seen: set[int], shown: Bits, count: Counts) -> NDArray[np.intp]:
+    def training_rows(
+        self, wanted: int, limits: Limits, seen: set[int], shown: Bits, count: Counts
+    ) -> NDArray[np.intp]:
         """The first ``wanted`` rows of the other side that are fit; those that were looked at and are not, counted."""
-        side = ~self.is_held_out
+        is_shown = np.isin(self.touches, shown)
         faults = {
             "too long": self.tokens > limits.sequence_len,
-            "shown in a held-out row": np.logical_or.reduceat(np.isin(self.touches, shown), self.starts)
-            if len(self.starts)
-            else np.zeros(0, np.bool_),
+            "shown in a held-out row": np.logical_or.reduceat(is_shown, self.starts) if len(self.starts) else is_shown,
             "in another dataset": ~self._new(seen) & (self.copy == 0),
         }
-        fit = side & ~np.logical_or.reduce(list(faults.values()))
-        rows = np.flatnonzero(fit)[:wanted]
+        side = ~self.is_held_out
+        rows = np.flatnonzero(side & ~np.logical_or.reduce(list(faults.values())))[:wanted]
         looked_at = np.flatnonzero(side)
         if len(rows) == wanted:
             looked_at = looked_at[looked_at <= (rows[-1] if wanted else -1)]
@@ -201,16 +186,12 @@ class Numbers:
             count.dropped[reason] += int(faulty[looked_at].sum())
         seen.update(self.prompt[rows].tolist())
         count.kept, count.distinct = len(rows), int((self.copy[rows] == 0).sum())
-        count.tokens, count.trained_tokens = self.tokens[rows], int(self.trained[rows].sum())
+        count.tokens, count.trained_tokens = self.tokens[rows], int(self.trained_tokens[rows].sum())
         count.types = Counter(self.task_type[row] for row in rows)
-        count.made = self._made(rows)
+        origins = self.origin.take(pa.array(rows)).drop_null().group_by(["template", "model"])
+        seeds = origins.aggregate([("seed_row", "count"), ("seed_row", "count_distinct")])
+        count.llm_rows = sorted(LlmRows(*row.values()) for row in seeds.to_pylist())
         return rows
-
-    def _made(self, rows: NDArray[np.intp]) -> list[Made]:
-        made = self.made.take(pa.array(rows)).drop_null()
-        wanted = [("seed_row", "count"), ("seed_row", "count_distinct")]
-        found = made.group_by(["template", "model"]).aggregate(wanted).to_pylist()
-        return sorted(Made(*row.values()) for row in found)
 
     def touches_of(self, rows: NDArray[np.intp]) -> Bits:
         """The entities that ``rows`` show."""
@@ -238,6 +219,33 @@ def _refuse_losses(counts: Mapping[str, Counts], limits: Limits) -> None:
             f"no rows at all for {', '.join(empty)}",
             way_out="raise sequence_len if they were too long, check the raw files, or take them out of the blend",
         )
+
+
+def _write_sides(
+    pools: Mapping[str, Path], sides: Mapping[str, Mapping[str, NDArray[np.intp]]], out: Path, seed: int
+) -> None:
+    """Writes ``out/SIDE.parquet`` for each side: rows by dataset and by their places in the pools."""
+    for side, rows in sides.items():
+        key = Seeded(seed, f"order of {side}").digest("")
+        _write_mixed(out / f"{side}.parquet", [_Part.of(folder, rows[name], key) for name, folder in pools.items()])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of one pool: which, by their places in it, and the 64 bits by which they are mixed."""
+
+    pool: Path
+    rows: NDArray[np.intp]
+    bits: Bits
+
+    @classmethod
+    def of(cls, pool: Path, rows: NDArray[np.intp], key: int) -> _Part:
+        """Another ``key``, another order."""
+        table = pq.read_table(pool / "pool.parquet", columns=["prompt", "copy"])
+        prompts, copies = (table[name].to_numpy()[rows] for name in ("prompt", "copy"))
+        bits = (prompts ^ np.uint64(key)) + copies.astype(np.uint64)
+        bits = (bits ^ (bits >> np.uint64(31))) * np.uint64(0x7FB5D329728EA185)
+        return cls(pool, rows, bits ^ (bits >> np.uint64(27)))
 
 
 def _write_mixed(path: Path, parts: Sequence[_Part]) -> None:

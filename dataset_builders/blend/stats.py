@@ -60,7 +60,7 @@ def describe(task: Task, count: Counts) -> Described:
         "p50": int(p50),
         "p95": int(p95),
         "max": int(longest),
-        "made": [made._asdict() for made in count.made],
+        "made": [rows._asdict() for rows in count.llm_rows],
     }
 
 

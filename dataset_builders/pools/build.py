@@ -19,17 +19,17 @@ from pathlib import Path
 import orjson
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
-from dataset_builders.blanks import INSTRUCTION, REWORDED
-from dataset_builders.llm_rows import read_made
+from dataset_builders.held_out import HELD_OUT_SEED, held_out
+from dataset_builders.llm_rows import read_llm_rows
 from dataset_builders.own_questions import WORDING, own_task
-from dataset_builders.pools.check import problem
-from dataset_builders.pools.choice import VAL_SEED, Choice, Lowest, packed, unpacked
+from dataset_builders.pools.choice import Choice, Lowest, packed, unpacked
 from dataset_builders.pools.decontaminate import Evaluation
+from dataset_builders.pools.fitness import problem
 from dataset_builders.pools.likeness import NearDuplicates, Words, answer_of, common_texts, hash64, texts_of
 from dataset_builders.pools.rows import POOL_SCHEMA, Row, table
 from dataset_builders.raw import RawData
-from dataset_builders.task import Question, Seeded, Task, held_out, load_task
-from dataset_builders.wording import messages
+from dataset_builders.task import Question, Seeded, Task, load_task
+from dataset_builders.wording import INSTRUCTION, REWORDED, messages
 from spine.atomic import write_text
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
@@ -57,7 +57,7 @@ class Pool:
     path: Path | None = None
     evaluation: tuple[Path, ...] = ()
     max_rejected: float = 0.01
-    made: Path | None = None  # questions that an LLM made, which are taken first
+    llm_rows: Path | None = None  # where questions that an LLM made may lie, which are taken first
 
     @property
     def task(self) -> Task:
@@ -94,7 +94,7 @@ def build(pool: Pool, folder: Path, tick: Tick = lambda count: None) -> None:
     chosen = _choose(pool, task, report, tick)
     near, evaluation = NearDuplicates(), _evaluation(pool.evaluation)
     with pq.ParquetWriter(folder / "pool.parquet", POOL_SCHEMA, compression="zstd", compression_level=1) as writer:
-        for side, wanted, seed in (("val", pool.val, VAL_SEED), ("train", pool.train, pool.seed)):
+        for side, wanted, seed in (("val", pool.val, HELD_OUT_SEED), ("train", pool.train, pool.seed)):
             seen = report if side == "train" else Report()
             fresh = islice(_fresh(task, chosen[side], near, evaluation, seen), wanted)
             make = partial(_rows, task, Seeded(seed, pool.name), side, _tokenizer(pool.base_model))
@@ -127,7 +127,7 @@ def _evaluation(files: tuple[Path, ...]) -> Evaluation | None:
 def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Lowest]:
     """Streams the questions past the choice: those that an LLM made, then the builder's about other rows."""
     raw, choice = RawData(pool.raw, pool.max_rejected), Choice(pool.name, pool.seed, train=pool.train, val=pool.val)
-    made = {_row_of(question) for question in _made(pool, task, choice)}
+    llm_rows = {_row_of(question) for question in _offered_llm_rows(pool, task, choice)}
     unfit = seen = 0
     for question in task.build(raw, Seeded(_BUILD_SEED, pool.name, choice.wants)):
         seen += 1
@@ -138,7 +138,7 @@ def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Low
             unfit += 1
         elif not held_out(question.entity) and any(map(held_out, question.also)):
             report.dropped["shows a held-out entity"] += 1
-        elif not (made and _row_of(question) in made) and choice.offer(question) == "train":
+        elif not (llm_rows and _row_of(question) in llm_rows) and choice.offer(question) == "train":
             report.available += 1
     tick(seen % _TICK)
     _refuse_unfit(task, unfit, seen, raw)
@@ -147,12 +147,12 @@ def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Low
     if choice.refused:  # questions that were not worked out: as many as the others let expect
         report.estimated = True
         report.available = round(report.available * choice.asked / max(1, choice.asked - choice.refused))
-    report.available += len(made)
+    report.available += len(llm_rows)
     return choice.sides
 
 
-def _made(pool: Pool, task: Task, choice: Choice) -> Iterator[Question]:
-    for question in read_made(pool.made) if pool.made else ():
+def _offered_llm_rows(pool: Pool, task: Task, choice: Choice) -> Iterator[Question]:
+    for question in read_llm_rows(pool.llm_rows) if pool.llm_rows and pool.llm_rows.is_file() else ():
         if problem(task.type, question) is None:
             choice.offer(question)
             yield question
@@ -225,9 +225,9 @@ def _rows(
 def _row(task: Task, question: Question, seeded: Seeded, copy: int, tokenizer: ChatTokenizer) -> Row:
     names = wordings(task.name) if task.source != "own" else [WORDING]
     wording = names[(seeded.digest(f"wording {question.entity} {question.key}") + copy) % len(names)]
-    if question.made and INSTRUCTION in question.fields and not copy:
+    if question.origin and INSTRUCTION in question.fields and not copy:
         wording = REWORDED
-    template, model, seed_row = question.made or (None, None, None)
+    template, model, seed_row = question.origin or (None, None, None)
     kind = question.type or task.type
     shown = list(dict.fromkeys([question.entity, *question.also]))
     turns = messages(task, kind, wording, question, tokenizer.defuse)

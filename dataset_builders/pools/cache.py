@@ -106,17 +106,21 @@ def _step(pool: Pool, cache: Path, known: Mapping[str, Any]) -> Step:
     asked = {
         key: value
         for key, value in asdict(pool).items()
-        if key not in ("raw", "base_model", "path", "evaluation", "made")
+        if key not in ("raw", "base_model", "path", "evaluation", "llm_rows")
     }
     inputs = {
         **asked,
         **known,
-        "path": None if pool.path is None or not pool.path.is_file() else file_digest(pool.path),
-        "evaluation": [file_digest(path) for path in pool.evaluation if path.is_file()],
+        "path": _content(pool.path),
+        "evaluation": [_content(path) for path in pool.evaluation],
         "code": _code(pool),
-        "made": None if pool.made is None else file_digest(pool.made),
+        "llm_rows": _content(pool.llm_rows),
     }
     return Step.in_cache(cache / pool.name, f"pool of {pool.name}", inputs)
+
+
+def _content(path: Path | None) -> str | None:
+    return file_digest(path) if path and path.is_file() else None
 
 
 def _code(pool: Pool) -> dict[str, str]:

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 
 import orjson
 
-from dataset_builders.task import Question, Seeded, held_out
+from dataset_builders.held_out import HELD_OUT_SEED, held_out
+from dataset_builders.task import Origin, Question, Seeded
 from spine.task_types import TaskType
 
-# Which questions are held-out rows does not depend on the blend's seed: two rounds are judged by the same rows.
-VAL_SEED = 0
 # Questions kept beyond the rows wanted, to stand in for near-duplicates and rows in evaluation files.
 _SPARE = 1.5
 
@@ -50,7 +49,7 @@ class Choice:
     def __init__(self, task: str, seed: int, *, train: int, val: int) -> None:
         sizes = {"train": train, "val": val}
         self.sides = {side: Lowest(int(wanted * _SPARE) + 8 if wanted else 0) for side, wanted in sizes.items()}
-        self._ranks = {"train": Seeded(seed, task), "val": Seeded(VAL_SEED, task)}
+        self._ranks = {"train": Seeded(seed, task), "val": Seeded(HELD_OUT_SEED, task)}
         self.asked = self.refused = 0
 
     def wants(self, entity: str, key: str) -> bool:
@@ -66,7 +65,7 @@ class Choice:
         """The side that the question is on. Those made by an LLM are taken before all others."""
         side = "val" if held_out(question.entity) else "train"
         rank, lowest = self._ranks[side].digest(f"{question.entity}\0{question.key}"), self.sides[side]
-        rank >>= 32 if question.made else 0
+        rank >>= 32 if question.origin else 0
         if rank < lowest.limit:  # most are not packed at all
             lowest.offer(rank, packed(question))
         return side
@@ -74,13 +73,12 @@ class Choice:
 
 def packed(question: Question) -> bytes:
     """A question as text: a third of the memory. What is asked comes first, so that it decides the order."""
-    content = [question.fields, question.truth, question.entity, question.also, question.type, question.key]
-    content += [question.made] if question.made else []
-    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    parts = (question.fields, question.truth, question.entity, question.also, question.type, question.key)
+    return orjson.dumps([*parts, question.origin and tuple(question.origin)], option=orjson.OPT_SORT_KEYS)
 
 
 def unpacked(text: bytes) -> Question:
     """The same question."""
-    fields, truth, entity, also, kind, key, *made = orjson.loads(text)
-    kind = None if kind is None else TaskType(kind)
-    return Question(entity, fields, truth, tuple(also), kind, key, tuple(*made))
+    fields, truth, entity, also, kind, key, origin = orjson.loads(text)
+    kind, origin = kind and TaskType(kind), origin and Origin(*origin)
+    return Question(entity, fields, truth, tuple(also), kind, key, origin)

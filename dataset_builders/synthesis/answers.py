@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dataset_builders.pools.check import problem
+from dataset_builders.held_out import held_out
+from dataset_builders.pools.fitness import problem
 from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Unfit
 from dataset_builders.synthesis.rules import speaks_to_model, texts_of
-from dataset_builders.task import Question, Task, held_out
+from dataset_builders.task import Question, Task
 
 LONGEST = 20_000  # characters of an answer; what is longer is kept up to here, and refused
 REFUSED = "[refused] "  # in front of what came as a refusal by its own field

@@ -18,12 +18,13 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
+from dataset_builders.held_out import held_out
 from dataset_builders.pools.cache import fingerprint, roomy, task_code
 from dataset_builders.pools.choice import Choice, packed, unpacked
 from dataset_builders.raw import RawData
 from dataset_builders.synthesis.declare import Seed, load_synthesis
 from dataset_builders.synthesis.request import may_ask, seed_digest
-from dataset_builders.task import Seeded, held_out, load_task
+from dataset_builders.task import Seeded, load_task
 from spine.atomic import whole_folder
 from spine.code import code_of
 from spine.manifest import Step, digest

@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 from jinja2 import TemplateError, TemplateNotFound
 
-from dataset_builders.blanks import INSTRUCTION
 from dataset_builders.synthesis.declare import Seed, Synthesis
 from dataset_builders.synthesis.rules import speaks_to_model, texts_of
+from dataset_builders.wording import INSTRUCTION
 from spine.errors import RecipeError
 from spine.jinja import environment, explained
 from spine.paths import PROMPTS, shown

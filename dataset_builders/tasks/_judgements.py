@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.task import held_out
 from dataset_builders.tasks._common import one_line, query_entity
 
 _LONGEST_QUERY = 120  # characters; longer ones are pasted titles

@@ -7,10 +7,10 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.sources.amazon_m2 import Product, Session
-from dataset_builders.task import held_out
 from dataset_builders.tasks._common import Recent, digest, product_entity
 
 T = TypeVar("T")

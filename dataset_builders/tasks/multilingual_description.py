@@ -16,10 +16,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.sources.amazon_m2 import LOCALES, Product
-from dataset_builders.task import Question, Seeded, held_out, task
+from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import Recent, digest, one_line, placed, product_entity, words
 from dataset_builders.tasks._queries import KIND_FIRST, kind_of
 from spine.task_types import TaskType

@@ -14,9 +14,10 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.task import Question, Seeded, held_out, task
+from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, query_entity
 from dataset_builders.tasks._judgements import judged_twice, may_show
 from spine.task_types import TaskType

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources.amazon_m2 import Product
-from dataset_builders.task import Question, Seeded, held_out, task
+from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, words
 from dataset_builders.tasks._queries import Queries, queries
 from dataset_builders.tasks._sessions import known, visits, wrong_choices

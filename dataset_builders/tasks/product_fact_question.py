@@ -13,9 +13,10 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, held_out, task
+from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._details import Fact, facts, flat
 from dataset_builders.tasks._product_types import path_of

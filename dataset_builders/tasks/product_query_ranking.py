@@ -13,9 +13,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.task import Question, Seeded, held_out, task
+from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import product_entity, query_entity
 from dataset_builders.tasks._judgements import Site, may_show, stems
 from spine.task_types import TaskType

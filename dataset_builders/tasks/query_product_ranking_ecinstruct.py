@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dataset_builders.pools.check import MOST_RANKED
+from dataset_builders.pools.fitness import MOST_RANKED
 from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Seeded, task

@@ -16,9 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, held_out, task
+from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._aspects import kin, phrases
 from dataset_builders.tasks._common import Recent, one_line, placed, product_entity
 from dataset_builders.tasks._product_types import types_of

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
-from dataset_builders.task import Question, Seeded, held_out, task
+from dataset_builders.task import Question, Seeded, task
 from dataset_builders.tasks._common import placed
 from dataset_builders.tasks._ecinstruct import lettered, title_entity, unmarked
 from spine.task_types import TaskType

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from axolotl_configs.render import parse_set, resolve
-from dataset_builders.blend.questions import TEST, VALIDATION
+from dataset_builders.held_out import TEST, VALIDATION
 from dataset_builders.task import task_names
 from recipe.commands.options import data_options, examples, profile_option, resolve_run, set_option
 from recipe.steps.data import DataFrom, ensure_questions

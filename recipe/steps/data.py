@@ -15,11 +15,11 @@ from pathlib import Path
 from axolotl_configs import embedded
 from axolotl_configs.apportion import apportion
 from axolotl_configs.render import Resolved
-from dataset_builders.blend import card, questions
-from dataset_builders.blend import mix as blend
-from dataset_builders.blend.mix import Chosen, Limits
+from dataset_builders.blend import card
+from dataset_builders.blend.mix import Chosen, Limits, choose, mix, write_questions
 from dataset_builders.blend.stats import summary
-from dataset_builders.llm_rows import made_of
+from dataset_builders.held_out import rows_to_hold_out
+from dataset_builders.llm_rows import path_of
 from dataset_builders.pools.build import Pool, Report
 from dataset_builders.pools.cache import ensure_pools
 from spine import manifest
@@ -128,7 +128,7 @@ def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
             described = beside.submit(
                 card.describe, temporary, resolved.blend.name, resolved.blend.why, pools, chosen.counts, reports
             )
-            blend.mix(folders, chosen, temporary, seed=resolved.seed, limits=limits)
+            mix(folders, chosen, temporary, seed=resolved.seed, limits=limits)
             found = described.result()
             written = sorted(path.name for path in temporary.iterdir())
             step.finish(written, written_in=temporary, raw=str(raw))
@@ -137,7 +137,7 @@ def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
 
 
 def ensure_questions(blends: Sequence[Resolved], data: DataFrom) -> Path:
-    """The folder of questions that the blends of a profile are judged by, see ``dataset_builders.blend.questions``.
+    """The folder of questions that the blends of a profile are judged by, see ``dataset_builders.held_out``.
 
     Raises:
         RecipeError: two blends call different files by the same name.
@@ -155,14 +155,14 @@ def ensure_questions(blends: Sequence[Resolved], data: DataFrom) -> Path:
             "pools": {name: folder.name for name, folder in folders.items()},
             "wanted": counts,
             "sequence_len": limits.sequence_len,
-            "code": code_of("dataset_builders.blend.questions"),
+            "code": code_of("dataset_builders.blend.mix"),
         }
         step = Step(Run(first.run.profile, "questions", first.run.overrides).folder, "questions", inputs)
         if step.is_done():
             say(f"questions: {shown(step.folder)} is up to date")
             return step.folder
         with whole_folder(step.folder) as temporary:
-            found = questions.write(folders, counts, limits, temporary)
+            found = write_questions(folders, counts, limits, temporary)
             tracks = {name: pool.task.track for name, pool in pools.items()}
             step.finish([f"{side}.parquet" for side in found], written_in=temporary, datasets=found, tracks=tracks)
     return step.folder
@@ -196,12 +196,12 @@ def _pools(resolved: Resolved, raw: Path, wanted: Mapping[str, tuple[int, int]],
             resolved.profile.base_model,
             resolved.seed if portion.seed is None else portion.seed,
             wanted[portion.name][0],
-            questions.pool_rows(wanted[portion.name][1], resolved.profile.questions.model_dump()),
+            rows_to_hold_out(wanted[portion.name][1], resolved.profile.questions.model_dump()),
             upsample=portion.upsample,
             path=portion.path,
             evaluation=evaluation,
             max_rejected=resolved.profile.max_rejected,
-            made=None if portion.path is not None else made_of(SYNTHESIS, portion.name),
+            llm_rows=None if portion.path is not None else path_of(SYNTHESIS, portion.name),
         )
         for portion in resolved.portions
     ]
@@ -214,7 +214,7 @@ def _chosen(
     are there, and then a pool may be too small."""
     for _ in range(_TRIES):
         folders = _built(pools, tokenizer)
-        chosen = blend.choose(folders, wanted, limits)
+        chosen = choose(folders, wanted, limits)
         if not chosen.short:
             break
         pools = [replace(pool, train=max(pool.train, chosen.short.get(pool.name, 0))) for pool in pools]

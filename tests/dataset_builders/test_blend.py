@@ -14,13 +14,12 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
 from dataset_builders import sample_shop
-from dataset_builders.blend import mix as blend
 from dataset_builders.blend.mix import Counts, Limits, choose, mix
-from dataset_builders.pools import build as pool
+from dataset_builders.held_out import held_out
 from dataset_builders.pools.build import Pool, Report
 from dataset_builders.pools.cache import ensure_pools, roomy
 from dataset_builders.pools.rows import read_rows
-from dataset_builders.task import held_out, task_names
+from dataset_builders.task import task_names
 from inference.scoring.parsers import parse
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
@@ -119,7 +118,7 @@ def test_a_result_in_many_stretches_is_the_result_in_one(
 ) -> None:
     pools = pools_of(shop, model)
     build(pools, tmp_path / "cache", tmp_path / "one")
-    monkeypatch.setattr(blend, "_STRETCH", 7)
+    monkeypatch.setattr("dataset_builders.blend.mix._STRETCH", 7)
     build(pools, tmp_path / "cache", tmp_path / "many")
     assert list(read_rows(tmp_path / "one/train.parquet")) == list(read_rows(tmp_path / "many/train.parquet"))
     assert not list((tmp_path / "many").glob(".*"))
@@ -188,7 +187,7 @@ def test_a_dataset_without_rows_is_an_error(shop: Path, model: Path, tmp_path: P
 def test_a_builder_that_makes_unfit_questions_is_named(
     shop: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "problem", lambda kind, question: "two equal options")
+    monkeypatch.setattr("dataset_builders.pools.build.problem", lambda kind, question: "two equal options")
     with pytest.raises(RecipeError, match=r"questions are unfit(.|\n)*a question about .*: two equal options"):
         build(pools_of(shop, model), tmp_path / "cache", tmp_path / "data")
 

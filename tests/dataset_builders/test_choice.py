@@ -7,8 +7,9 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataset_builders.held_out import held_out
 from dataset_builders.pools.choice import Choice, Lowest, unpacked
-from dataset_builders.task import Question, held_out
+from dataset_builders.task import Question
 
 
 @given(st.lists(st.integers(0, 50), max_size=40), st.integers(0, 12))

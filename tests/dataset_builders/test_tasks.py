@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builders import sample_shop
-from dataset_builders.pools import check
+from dataset_builders.pools import fitness
 from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, load_task, task_names
 from inference.scoring.parsers import parse
@@ -99,7 +99,7 @@ def test_questions_are_fit_and_their_answers_are_read_back(name: str, shop: Path
     task, asked = load_task(name), questions(name, shop)
     assert len(asked) >= 10
     for number, question in enumerate(asked):
-        assert check.problem(task.type, question) is None, question
+        assert fitness.problem(task.type, question) is None, question
         assert all(entity and ":" in entity and entity.isprintable() for entity in (question.entity, *question.also))
         read = parse(task.type, answer_text(task.type, question.truth))
         if task.type is TaskType.RANKING:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from dataset_builders.pools.check import problem
+from dataset_builders.held_out import held_out
+from dataset_builders.pools.fitness import problem
 from dataset_builders.raw import RawData
 from dataset_builders.sample_shop.catalogue import ProductType, catalogue
 from dataset_builders.sample_shop.ecinstruct import wordings
-from dataset_builders.task import Question, Seeded, held_out, load_task
+from dataset_builders.task import Question, Seeded, load_task
 from dataset_builders.tasks._ecinstruct import title_entity
 from tests.dataset_builders.raw_files import write_json
 

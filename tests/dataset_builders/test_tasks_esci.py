@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sample_shop.catalogue import EN, ES, ProductType, catalogue
 from dataset_builders.sources import esci
-from dataset_builders.task import Question, Seeded, held_out, load_task
+from dataset_builders.task import Question, Seeded, load_task
 from dataset_builders.tasks._lexicon import MATERIAL, is_color
 from tests.dataset_builders.raw_files import write_parquet
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from dataset_builders.pools.check import problem
+from dataset_builders.held_out import held_out
+from dataset_builders.pools.fitness import problem
 from dataset_builders.raw import RawData
 from dataset_builders.sources import mmlu
 from dataset_builders.sources.amazon_m2 import Product
-from dataset_builders.task import Question, Seeded, held_out, load_task
+from dataset_builders.task import Question, Seeded, load_task
 from dataset_builders.tasks import _sessions
 from dataset_builders.tasks._queries import queries
 from tests.dataset_builders.raw_files import read_csv, write_csv
@@ -58,7 +59,7 @@ def asked(folder: Path, name: str, *rows: list[Any]) -> list[Question]:
 @pytest.mark.parametrize("share", [0.05, 0.4])
 def test_a_session_keeps_to_its_side(shop: Path, monkeypatch: pytest.MonkeyPatch, share: float) -> None:
     """Training sessions show nothing that is held out; what they are about is in ``also``, and every product once."""
-    monkeypatch.setattr("dataset_builders.task.HELD_OUT_SHARE", share)
+    monkeypatch.setattr("dataset_builders.held_out.SHARE", share)
     for name in ("co_purchase", "next_query"):
         questions = built.__wrapped__(name, shop)
         sides = Counter(held_out(question.entity) for question in questions)

@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from dataset_builders.blanks import BLANK, INSTRUCTION, blank
 from dataset_builders.raw import RawData
 from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Text, Unfit
 from dataset_builders.synthesis.rules import counted, in_language
 from dataset_builders.task import Question, Seeded, load_task
+from dataset_builders.wording import BLANK, INSTRUCTION, blank
 from spine.prompts import user_prompt, wordings
 
 _SHORTEST, _LONGEST = 8, 120  # words of an instruction

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Text, Unfit
 from dataset_builders.synthesis.rules import in_language, same_numbers
 from dataset_builders.synthesis.tasks._common import multiple_choice
-from dataset_builders.task import Question, Seeded, held_out
+from dataset_builders.task import Question, Seeded
 from dataset_builders.tasks._common import Recent, one_line, product_entity
 from dataset_builders.tasks.multilingual_title import SITES
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dataset_builders import sample_shop
+from dataset_builders.held_out import held_out
 from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.declare import Seed, load_synthesis, synthesis_names
 from dataset_builders.synthesis.endpoint import Endpoint
@@ -19,7 +20,7 @@ from dataset_builders.synthesis.plan import SeedFile, Wanted, ensure_seeds, writ
 from dataset_builders.synthesis.request import Settings, template_digest
 from dataset_builders.synthesis.run import Progress, Work, synthesize
 from dataset_builders.synthesis.store import Store
-from dataset_builders.task import held_out, load_task
+from dataset_builders.task import load_task
 from tests.dataset_builders.synthesis.server import Reply, completion
 
 DATASET = "review_aspect_keyphrase"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_builders.blend import mix as blend
-from dataset_builders.blend.mix import Limits
-from dataset_builders.llm_rows import made_of, path_of, read_made
+from dataset_builders.blend.mix import Limits, choose
+from dataset_builders.held_out import held_out
+from dataset_builders.llm_rows import path_of, read_llm_rows
 from dataset_builders.pools.build import Pool
 from dataset_builders.pools.cache import ensure_pools
 from dataset_builders.pools.choice import unpacked
@@ -28,7 +28,6 @@ from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.run import Work
 from dataset_builders.synthesis.store import Store
 from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Record
-from dataset_builders.task import held_out
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
 from tests.dataset_builders.synthesis.test_tasks import GOOD
@@ -70,8 +69,7 @@ def answered(shop: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def pools(shop: Path, folder: Path | None, model: Path) -> list[Pool]:
-    made = {name: made_of(folder, name) if folder else None for name in NAMES}
-    return [Pool(name, shop, str(model), 42, ROWS, 10, made=made[name]) for name in NAMES]
+    return [Pool(name, shop, str(model), 42, ROWS, 10, llm_rows=folder and path_of(folder, name)) for name in NAMES]
 
 
 def build(shop: Path, folder: Path | None, model: Path, cache: Path) -> dict[str, Path]:
@@ -100,9 +98,9 @@ def test_made_rows_come_first_and_know_where_they_come_from(
 
 def test_the_blend_counts_them(shop: Path, answered: Path, model: Path, tmp_path: Path) -> None:
     folders = build(shop, answered, model, tmp_path / "cache")
-    chosen = blend.choose(folders, {name: (40, 4) for name in NAMES}, Limits(2048, 0.5))
+    chosen = choose(folders, {name: (40, 4) for name in NAMES}, Limits(2048, 0.5))
     for name in NAMES:
-        (made,) = chosen.counts[name].made
+        (made,) = chosen.counts[name].llm_rows
         assert made.model == "tiny" and 10 <= made.rows == made.seed_rows <= 20
         assert chosen.counts[name].kept == 40
 
@@ -130,13 +128,13 @@ def test_export_twice_gives_the_same_bytes(answered: Path, tmp_path: Path) -> No
         for name in NAMES:
             export(store, load_synthesis(name), tmp_path)
             assert path_of(tmp_path, name).read_bytes() == path_of(answered, name).read_bytes()
-            assert not any(held_out(question.entity) for question in read_made(path_of(answered, name)))
+            assert not any(held_out(question.entity) for question in read_llm_rows(path_of(answered, name)))
 
 
 def test_a_broken_export_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_text("no parquet")
     with pytest.raises(RecipeError, match="no file of made questions"):
-        list(read_made(tmp_path / "x.parquet"))
+        list(read_llm_rows(tmp_path / "x.parquet"))
 
 
 def test_changed_rules_judge_what_is_stored(answered: Path, shop: Path, tmp_path: Path) -> None:

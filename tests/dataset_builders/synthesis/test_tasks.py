@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from dataset_builders.blanks import INSTRUCTION, filled
+from dataset_builders.held_out import held_out
 from dataset_builders.pools.choice import unpacked
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Seed, Unfit, load_synthesis, synthesis_names
 from dataset_builders.synthesis.plan import SeedFile, Wanted, ensure_seeds
 from dataset_builders.synthesis.request import first, template_digest
-from dataset_builders.task import held_out, load_task, task_names
-from dataset_builders.wording import messages
+from dataset_builders.task import load_task, task_names
+from dataset_builders.wording import INSTRUCTION, filled, messages
 from spine.prompts import wordings
 
 Said = dict[str, Any]

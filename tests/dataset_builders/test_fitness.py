@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dataset_builders.pools.check import problem
+from dataset_builders.pools.fitness import problem
 from dataset_builders.task import Question
 from spine.task_types import TaskType
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dataset_builders.blend.questions import TEST, VALIDATION, pool_rows, write
+from dataset_builders.blend.mix import write_questions
+from dataset_builders.held_out import TEST, VALIDATION, held_out, rows_to_hold_out
 from dataset_builders.pools.rows import Row, read_rows
-from dataset_builders.task import held_out
 from inference.answering.questions import read_questions
 from spine.manifest import file_digest
 from tests.dataset_builders.test_blend import ROOMY, build, ensure, pools_of
@@ -25,7 +25,7 @@ def asked(shop: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         pools = [replace(one, val=20) for one in pools_of(shop, model, seed=seed)]
         build(pools, folder / "cache", folder / f"blend-{seed}", seed=seed)
         (folder / f"questions-{seed}").mkdir()
-        counts = write(ensure(pools, folder / "cache"), WANTED, ROOMY, folder / f"questions-{seed}")
+        counts = write_questions(ensure(pools, folder / "cache"), WANTED, ROOMY, folder / f"questions-{seed}")
     assert all(counts[side][pool.name] <= WANTED[side] for side in WANTED for pool in pools)
     assert sum(counts[TEST].values()) == len(rows(folder / "questions-2" / "test.parquet"))
     return folder
@@ -69,4 +69,4 @@ def test_they_can_be_asked_and_scored_by_track(asked: Path) -> None:
 
 @pytest.mark.parametrize(("val", "validation", "test", "least"), [(2, 4, 12, 20), (6, 4, 12, 20), (20, 4, 12, 50)])
 def test_a_pool_has_rows_for_both_sides(val: int, validation: int, test: int, least: int) -> None:
-    assert pool_rows(val, {VALIDATION: validation, TEST: test}) == least
+    assert rows_to_hold_out(val, {VALIDATION: validation, TEST: test}) == least
