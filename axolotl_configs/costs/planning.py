@@ -24,7 +24,7 @@ _SHORTER = (2048, 1536, 1024, 768, 512)
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What is planned.
 
     Attributes:
@@ -73,7 +73,7 @@ class Plan:
         scratch: bytes that only lie on the disk during a step.
     """
 
-    asked: Asked
+    request: Request
     parts: list[Part]
     loading: float
     training: Duration
@@ -93,8 +93,8 @@ class Plan:
 
     def faults(self) -> list[str]:
         """Why it cannot work; empty if it can."""
-        there = self.asked.memory_gib
-        where = "a GPU" if self.asked.gpus else "of memory"
+        there = self.request.memory_gib
+        where = "a GPU" if self.request.gpus else "of memory"
         needs = {"training": self.memory, "loading the model": self.loading}
         return [
             f"{what} needs {size / GIB:.1f} GiB {where}, there are {there:.0f}"
@@ -104,10 +104,10 @@ class Plan:
 
     def short_of_memory(self) -> list[str]:
         """The steps for which the machine's own memory is too small, as far as it is known."""
-        there = self.asked.machine.memory_gib
+        there = self.request.machine.memory_gib
         if there is None:
             return []
-        steps = self.host if self.asked.gpus else self.host[1:]  # a CPU's training is among ``faults``
+        steps = self.host if self.request.gpus else self.host[1:]  # a CPU's training is among ``faults``
         return [
             f"{part.name} needs {part.nbytes / GIB:.1f} GiB of the machine's memory, there are {there:,.0f}"
             for part in steps
@@ -120,7 +120,7 @@ class Plan:
             "memory": [asdict(part) for part in self.parts],
             "memory_bytes": self.memory,
             "loading_bytes": self.loading,
-            "memory_there_gib": self.asked.memory_gib,
+            "memory_there_gib": self.request.memory_gib,
             "training": {**asdict(self.training), "seconds": self.training.seconds},
             "steps": [asdict(step) for step in self.steps],
             "disk_bytes": self.disk,
@@ -131,23 +131,23 @@ class Plan:
         }
 
 
-def make_plan(asked: Asked) -> Plan:
+def make_plan(request: Request) -> Plan:
     """The plan, whether it fits or not (``Plan.faults``).
 
     Raises:
         RecipeError: see ``memory.zero_stage``.
     """
-    s, model = asked.settings, asked.model
-    if asked.gpus:
-        parts, loading = gpu_parts(s, model, asked.gpus), loading_bytes(s, model, asked.gpus)
+    s, model = request.settings, request.model
+    if request.gpus:
+        parts, loading = gpu_parts(s, model, request.gpus), loading_bytes(s, model, request.gpus)
     else:
         parts = cpu_parts(s, model)
         loading = 0.0  # less than what is in use later, on a CPU
-    training = duration(s, model, asked.rows, asked.val_rows, asked.lengths, asked.gpus, asked.gpu)
-    work = Work(asked.gpus, asked.backend, asked.serving)
+    training = duration(s, model, request.rows, request.val_rows, request.lengths, request.gpus, request.gpu)
+    work = Work(request.gpus, request.backend, request.serving)
     host = list(host_parts(work, model, sum(part.nbytes for part in parts)))
-    scratch = asked.scratch * 2 * model.parameters
-    return Plan(asked, parts, loading, training, list(_steps(asked, training)), host, scratch)
+    scratch = request.scratch * 2 * model.parameters
+    return Plan(request, parts, loading, training, list(_steps(request, training)), host, scratch)
 
 
 def require_known(config: Mapping[str, Any]) -> None:
@@ -164,49 +164,49 @@ def four_bit_bytes(model: Architecture, group: int) -> tuple[float, float]:
     return model.linear * (0.5 + 2.5 / group), 2.0 * model.others
 
 
-def _steps(asked: Asked, training: Duration) -> Iterator[Step]:
-    model, times = asked.model, asked.alphas
+def _steps(request: Request, training: Duration) -> Iterator[Step]:
+    model, times = request.model, request.alphas
     whole = 2.0 * model.parameters
-    rows = asked.rows + asked.val_rows
-    tokens = rows * asked.lengths.mean
+    rows = request.rows + request.val_rows
+    tokens = rows * request.lengths.mean
     yield Step("base", whole, None, f"{model.parameters / 1e9:.2f} G parameters in bf16")
     yield Step("data", tokens * _ROW_BYTES, None, f"{rows:,} rows; without raw files and cache")
     yield Step("prepared", tokens * _PREPARED_BYTES, None, f"tokenised by axolotl, {_PREPARED_BYTES} bytes a token")
-    kept = asked.settings.get("save_total_limit") or 4
+    kept = request.settings.get("save_total_limit") or 4
     why = f"adapter, {kept} checkpoints and one being written"
-    yield Step("train", training_bytes(asked.settings, model), training.seconds, why)
+    yield Step("train", training_bytes(request.settings, model), training.seconds, why)
     each = "" if times == 1 else f"{times} x "
     why = f"{each}{whole / 1e9:.1f} GB in bf16, written at {_MERGE_RATE / 1e9:.2f} GB/s (two cores)"
     yield Step("merge", times * whole, times * whole / _MERGE_RATE, why)
-    packed, rest = four_bit_bytes(model, asked.group)
-    known = "72B: an hour on one A100" if asked.gpus else "135M: 4:22 on two cores"
+    packed, rest = four_bit_bytes(model, request.group)
+    known = "72B: an hour on one A100" if request.gpus else "135M: 4:22 on two cores"
     why = f"{each}{packed / 1e9:.1f} GB in 4 bit and {rest / 1e9:.1f} GB in fp16 ({known})"
-    seconds = times * _AWQ_SECONDS["gpu" if asked.gpus else "cpu"] * model.parameters
+    seconds = times * _AWQ_SECONDS["gpu" if request.gpus else "cpu"] * model.parameters
     yield Step("awq", times * (packed + rest), seconds, why)
-    if asked.padded:
-        packed, rest = four_bit_bytes(replace(model, inner=asked.padded), asked.group)
-        width = f"{model.inner:,} -> {asked.padded:,} wide" if asked.padded > model.inner else "divide already"
+    if request.padded:
+        packed, rest = four_bit_bytes(replace(model, inner=request.padded), request.group)
+        width = f"{model.inner:,} -> {request.padded:,} wide" if request.padded > model.inner else "divide already"
         why = f"{each}{packed / 1e9:.1f} GB in 4 bit, the MLPs {width}"
         yield Step("pad", times * (packed + rest), times * (packed + rest) / _MERGE_RATE, why)
 
 
-def ways_out(asked: Asked) -> list[str]:
+def ways_out(request: Request) -> list[str]:
     """What to SET so that it fits: every single change that is enough, else the first chain of them that is."""
-    changes = list(_changes(asked))
-    single = [change for change in changes if _fits(asked, change)]
+    changes = list(_changes(request))
+    single = [change for change in changes if _fits(request, change)]
     if single:
         return [_as_set(change) for change in single]
     together: dict[str, Any] = {}
     for change in changes:
         together |= change
-        if _fits(asked, together):
+        if _fits(request, together):
             return [_as_set(together)]
     return []
 
 
-def _changes(asked: Asked) -> Iterator[dict[str, Any]]:
+def _changes(request: Request) -> Iterator[dict[str, Any]]:
     """From what costs least to what costs most."""
-    s = asked.settings
+    s = request.settings
     if not s.get("load_in_4bit"):
         yield {"adapter": "qlora", "load_in_4bit": True, "load_in_8bit": False}
     if not s.get("gradient_checkpointing"):
@@ -216,18 +216,18 @@ def _changes(asked: Asked) -> Iterator[dict[str, Any]]:
     batches = [
         {"micro_batch_size": size, "gradient_accumulation_steps": micro * accumulation // size} for size in smaller
     ]
-    yield from [batch for batch in batches if _fits(asked, batch)][:1] or batches[-1:]
-    if asked.gpus > 1:
+    yield from [batch for batch in batches if _fits(request, batch)][:1] or batches[-1:]
+    if request.gpus > 1:
         for stage in range(max(2, zero_stage(s) + 1), 4):
             yield {"deepspeed": f"axolotl_configs/deepspeed/zero{stage}.json"}
-    if asked.gpus and "8bit" not in str(s.get("optimizer")):
+    if request.gpus and "8bit" not in str(s.get("optimizer")):
         yield {"optimizer": "adamw_bnb_8bit"}
     shorter = [{"sequence_len": length} for length in _SHORTER if length < s["sequence_len"]]
-    yield from [length for length in shorter if _fits(asked, length)][:1] or shorter[-1:]
+    yield from [length for length in shorter if _fits(request, length)][:1] or shorter[-1:]
 
 
-def _fits(asked: Asked, change: Mapping[str, Any]) -> bool:
-    return not make_plan(replace(asked, settings={**asked.settings, **change})).faults()
+def _fits(request: Request, change: Mapping[str, Any]) -> bool:
+    return not make_plan(replace(request, settings={**request.settings, **change})).faults()
 
 
 def _as_set(change: Mapping[str, Any]) -> str:

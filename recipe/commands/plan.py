@@ -1,4 +1,4 @@
-"""``recipe plan``."""
+"""``recipe plan``: refuses what cannot fit, and prints what the rest takes."""
 
 from __future__ import annotations
 
@@ -9,29 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.table import Table
 
-from axolotl_configs.costs.architecture import Architecture, model_config
-from axolotl_configs.costs.duration import Gpu
-from axolotl_configs.costs.estimate import check_fits
-from axolotl_configs.costs.host_memory import Machine
-from axolotl_configs.costs.known_figures import expected_lengths, gpu, measured_lengths, usual_memory
-from axolotl_configs.costs.lengths import Lengths
-from axolotl_configs.costs.planning import GIB, Asked, Plan, make_plan, require_known, ways_out
+from axolotl_configs.costs.duration import BANDWIDTH_SHARE, COMPUTE_SHARE, CPU_FLOPS
+from axolotl_configs.costs.estimate import batch_in_words
+from axolotl_configs.costs.known_figures import environments
+from axolotl_configs.costs.planning import GIB, Plan, make_plan, ways_out
 from axolotl_configs.render import Resolved, parse_set, resolve
-from axolotl_configs.schema import Hardware, names
-from axolotl_configs.select import fits
-from dataset_builders.blend.stats import read_stats
+from axolotl_configs.schema import names
 from dataset_builders.task import task_names
-from postprocess.awq.export import ENVIRONMENTS, SCRATCH
-from postprocess.merge.pad import padded_width
-from recipe.commands import planned
+from postprocess.awq.export import ENVIRONMENTS
 from recipe.commands.options import examples, resolve_run, run_options
-from recipe.steps.merge import alpha_option, alphas_of
-from spine import manifest
+from recipe.steps.merge import alpha_option
+from recipe.steps.plan import plan_request
 from spine.atomic import free_gib, write_text
 from spine.errors import RecipeError
-from spine.hardware import this_machine
 from spine.paths import shown
+from spine.progress import clock
+from spine.terminal import console, table
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -77,79 +72,17 @@ def command(
     if backend:
         quantize = resolved.profile.quantize.model_copy(update={"backend": backend})
         resolved = replace(resolved, profile=resolved.profile.model_copy(update={"quantize": quantize}))
-    asked, source = asked_of(resolved, alpha, config_file, gpu_name, row_tokens)
-    plan = make_plan(asked)
-    planned.show(plan, resolved, source)
+    request, source = plan_request(resolved, alpha, config_file, gpu_name, row_tokens)
+    plan = make_plan(request)
+    _show(plan, resolved, source)
     if json_file:
         write_text(json_file, json.dumps(plan.as_json(), indent=2) + "\n")
         click.echo(f"numbers   {shown(json_file)}")
     _refuse(plan, resolved, overrides, alpha, config_file)
-    if not asked.machine.here:
+    if not request.machine.here:
         for lack in plan.short_of_memory():
-            click.echo(f"beware    {lack}, {asked.machine.what}")
-    click.echo("fits      " + planned.room(plan))
-
-
-def asked_of(
-    resolved: Resolved, alpha: str | None = None, config_file: Path | None = None, gpu_name: str | None = None,
-    row_tokens: float | None = None,
-) -> tuple[Asked, str]:  # fmt: skip
-    """What is planned for a run, and where the lengths of its rows are from.
-
-    Raises:
-        RecipeError: the model or the GPU is not known.
-    """
-    profile = resolved.profile
-    config = model_config(profile.base_model, config_file)
-    require_known(config)
-    check_fits(resolved.axolotl, config)
-    model, hardware = Architecture.of(config), profile.hardware
-    rows, lengths, source = _lengths(resolved, model, row_tokens)
-    padding = profile.quantize
-    width = padded_width(config, tp=padding.tensor_parallel, group=padding.group)
-    card = gpu(gpu_name or hardware.card, f"profile {resolved.run.profile}") if hardware.gpus else None
-    asked = Asked(
-        settings=resolved.axolotl,
-        model=model,
-        gpus=hardware.gpus,
-        gpu=card,
-        memory_gib=hardware.gpu_memory_gib if hardware.gpus else this_machine().memory_gib,
-        rows=rows,
-        val_rows=profile.val_rows,
-        lengths=lengths,
-        alphas=len(alphas_of(resolved.blend.name, alpha)),
-        padded=width.new if padding.tensor_parallel > 1 else None,
-        group=padding.group,
-        scratch=SCRATCH[padding.backend],
-        backend=padding.backend,
-        serving=profile.answer.tensor_parallel or max(1, hardware.gpus),
-        machine=_machine(hardware, card),
-    )
-    return asked, source
-
-
-def _machine(hardware: Hardware, card: Gpu | None) -> Machine:
-    """This one, where the profile is for it; else what machines with such cards have."""
-    here = this_machine()
-    if card is None or fits(here, hardware):
-        return Machine(here.memory_gib, True, "this machine's")
-    usual = usual_memory(card.name)
-    if usual is None:
-        return Machine(None, False, "what machines with this card have is not known")
-    return Machine(usual * hardware.gpus, False, f"{usual:g} for each {card.name}, as AWS rents them")
-
-
-def _lengths(resolved: Resolved, model: Architecture, row_tokens: float | None) -> tuple[int, Lengths, str]:
-    """Rows, their lengths, and where these are from."""
-    rows = sum(portion.rows for portion in resolved.portions)
-    expected = expected_lengths(resolved.portions, model.vocabulary)
-    data = resolved.run.data
-    if row_tokens:
-        return rows, replace(expected, mean=row_tokens), "as asked"
-    if manifest.read(data):
-        stats = read_stats(data / "stats.json")
-        return stats["totals"]["kept"], measured_lengths(stats), f"measured, {shown(data)}"
-    return rows, expected, "the sample shop's; `recipe data` measures yours"
+            click.echo(f"beware    {lack}, {request.machine.what}")
+    click.echo("fits      " + _room(plan))
 
 
 def _refuse(plan: Plan, resolved: Resolved, overrides: str, alpha: str | None, config_file: Path | None) -> None:
@@ -160,14 +93,14 @@ def _refuse(plan: Plan, resolved: Resolved, overrides: str, alpha: str | None, c
     """
     faults, ways, place = plan.faults(), [], resolved.run.folder
     if faults:
-        ways = [*ways_out(plan.asked), *_other_profiles(resolved, overrides, alpha, config_file)]
-    if plan.asked.machine.here:
+        ways = [*ways_out(plan.request), *_other_profiles(resolved, overrides, alpha, config_file)]
+    if plan.request.machine.here:
         if plan.disk > (free := free_gib(place) * GIB):
             faults.append(f"all steps leave {plan.disk / 1e9:,.1f} GB, {free / 1e9:,.1f} are free in {shown(place)}")
             ways.append("RECIPE_RUNS=/big/disk, or remove what earlier steps left")
         if short := plan.short_of_memory():
             faults += short
-            by_layers = plan.asked.backend == "autoawq"
+            by_layers = plan.request.backend == "autoawq"
             ways.append("BACKEND=gptqmodel loads a layer at a time" if by_layers else "a machine with more memory")
     if not faults:
         return
@@ -181,7 +114,104 @@ def _other_profiles(resolved: Resolved, overrides: str, alpha: str | None, confi
         sets: dict[str, Any] = {"base_model": resolved.profile.base_model, **parse_set(overrides)}
         try:
             other = resolve(resolved.blend.name, name, sets, task_names())
-            if other.profile.hardware.gpus and not make_plan(asked_of(other, alpha, config_file)[0]).faults():
+            if other.profile.hardware.gpus and not make_plan(plan_request(other, alpha, config_file)[0]).faults():
                 yield f"PROFILE={name}"
         except RecipeError:
             continue  # these settings do not go with that profile
+
+
+def _show(plan: Plan, resolved: Resolved, source: str) -> None:
+    """All but whether it fits. ``source``: where the rows' lengths are from."""
+    request, training = plan.request, plan.training
+    what = f"{request.gpus} x {request.gpu.name}" if request.gpu else "this machine's CPU"
+    click.echo(f"run       {resolved.run.name}: {resolved.profile.base_model} on {what}")
+    mean = f"{request.lengths.mean:.0f} tokens on average ({source})"
+    click.echo(f"rows      {request.rows:,}, and {request.val_rows:,} held out; {mean}")
+    padding = training.padded / training.tokens - 1
+    extra = f", {padding:.0%} more with padding" if padding > 0.005 else ""
+    batch = batch_in_words(request.settings, request.gpus)
+    packed = f", {training.rows_a_step:,.0f} rows in all" if request.settings.get("sample_packing") else ""
+    click.echo(f"steps     {training.steps:,} of {batch}{packed}; {training.tokens / 1e6:,.1f} M tokens{extra}")
+    screen = console()
+    screen.print(_memory_table(plan))
+    screen.print(_host_table(plan))
+    screen.print(_steps_table(plan))
+    for line in _installs(plan):
+        click.echo(line)
+    for line in _hours(plan):
+        click.echo(line)
+
+
+def _memory_table(plan: Plan) -> Table:
+    owner = "memory of a GPU" if plan.request.gpus else "memory"
+    made = table(f"{owner}, when it is fullest", "part", "GiB", "how", right=("GiB",))
+    for part in plan.parts:
+        made.add_row(part.name, f"{part.nbytes / GIB:.2f}", part.why)
+    made.add_section()
+    made.add_row("in all", f"{plan.memory / GIB:.2f}", f"of {plan.request.memory_gib:.0f}")
+    if plan.loading:
+        made.add_row("while loading", f"{plan.loading / GIB:.2f}", "all of the base, and in fp32 what is not quantised")
+    return made
+
+
+def _host_table(plan: Plan) -> Table:
+    machine = plan.request.machine
+    made = table("memory of the machine, step by step", "step", "GiB", "how", right=("GiB",))
+    for part in plan.host:
+        made.add_row(part.name, f"{part.nbytes / GIB:.2f}", part.why)
+    made.add_section()
+    there = "" if machine.memory_gib is None else f"of {machine.memory_gib:,.0f}, "
+    made.add_row("at most", f"{max(part.nbytes for part in plan.host) / GIB:.2f}", there + machine.what)
+    return made
+
+
+def _installs(plan: Plan) -> Iterator[str]:
+    """What must be on the machine, and what `make` fetches onto it."""
+    found = environments(gpu=bool(plan.request.gpus))
+    needed = ["core", "train", "autoawq" if plan.request.backend == "autoawq" else "quantize", "serve"]
+    fetched, there = (sum(found.sizes[name][at] for name in needed) for at in (0, 1))
+    if plan.request.gpus:
+        yield (
+            f"needs     NVIDIA driver {found.driver} or newer, GPUs of compute capability {found.capability} or newer: "
+            f"torch {found.torch} is built for CUDA {found.cuda}"
+        )
+    yield f"installs  {', '.join(needed)}: {fetched:.1f} GB to fetch, {there:.1f} GB in .venvs/"
+
+
+def _steps_table(plan: Plan) -> Table:
+    made = table("steps", "step", "GB on disk", "time", "how", right=("GB on disk", "time"))
+    for step in plan.steps:
+        time = "-" if step.seconds is None else clock(max(1.0, step.seconds))
+        made.add_row(step.name, _gb(step.nbytes), time, step.why)
+    made.add_section()
+    made.add_row(
+        "in all", f"{plan.disk / 1e9:,.2f}", "", f"with {plan.scratch / 1e9:,.1f} GB of scratch while quantising"
+    )
+    return made
+
+
+def _gb(nbytes: float) -> str:
+    return f"{nbytes / 1e9:,.2f}" if nbytes >= 1e7 else f"{nbytes / 1e9:.5f}"
+
+
+def _hours(plan: Plan) -> Iterator[str]:
+    """What the time is made of, and which of its figures were calibrated."""
+    training = plan.training
+    if plan.request.gpu is None:
+        yield f"time      training at {CPU_FLOPS / 1e9:.0f} GFLOP/s, as measured on two cores; yours may be another CPU"
+        return
+    yield (
+        f"time      training {training.seconds / 3600:.1f} h: multiplying {training.computing / 3600:.1f} h at "
+        f"{COMPUTE_SHARE:.0%} of the GPU's peak (published), unpacking weights {training.moving / 3600:.1f} h at "
+        f"{BANDWIDTH_SHARE:.1%} of its bandwidth"
+    )
+    yield (
+        f"          (calibrated on the winners' 24 h), held-out rows {training.looking / 3600:.1f} h; "
+        f"{training.seconds / max(1, training.micro_batches):.2f} s a micro batch"
+    )
+
+
+def _room(plan: Plan) -> str:
+    """What it takes of what there is."""
+    owner = "a GPU" if plan.request.gpus else "of memory"
+    return f"{plan.memory / GIB:.1f} of {plan.request.memory_gib:.0f} GiB {owner}, {plan.disk / 1e9:,.1f} GB of disk"

@@ -1,11 +1,9 @@
-"""Training as a step: everything it needs ensured and asked about first; skipped when it is done.
-
-The only place that knows both how a run is configured and how its data are built.
-"""
+"""Training as a step: everything it needs ensured and asked about first; skipped when it is done."""
 
 from __future__ import annotations
 
 import shlex
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,12 @@ from axolotl_configs.costs.architecture import Architecture, model_config
 from axolotl_configs.costs.estimate import check_fits, training_bytes
 from axolotl_configs.render import Resolved
 from axolotl_configs.select import fitting, require_gpus, require_meeting
-from recipe.commands.check import require_accepted
 from recipe.steps.data import DataFrom, ensure_data
 from spine import manifest
 from spine.adapter import CONFIG
 from spine.atomic import require_free
 from spine.checkpoint import read_json
-from spine.environments import python
+from spine.environments import python, variables
 from spine.errors import RecipeError
 from spine.hardware import Machine, this_machine
 from spine.lock import locked
@@ -133,6 +130,22 @@ def _preflight(resolved: Resolved, step: Step) -> None:
                 where=resolved.changed.get(ours, "recipe.yaml.j2"),
                 way_out="a second round keeps the shape of the first; remove the change or train the parent anew",
             )
+
+
+def require_accepted(resolved: Resolved) -> str:
+    """Asks axolotl and DeepSpeed, in the train environment; half a minute. Returns their word for it.
+
+    Raises:
+        RecipeError: one of them refuses the settings, in its own words.
+    """
+    done = subprocess.run(
+        [str(python("train")), "-m", "axolotl_configs.validate", str(resolved.processes)], input=resolved.yaml,
+        cwd=ROOT, env=variables("train", offline=True), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        by = "axolotl or DeepSpeed" if resolved.axolotl.get("deepspeed") else "axolotl"
+        raise RecipeError(f"{by} refuses these settings:\n{done.stdout.strip() or done.stderr[-3000:]}")
+    return done.stdout.strip()
 
 
 class TrainingProgress:

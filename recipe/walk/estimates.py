@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from axolotl_configs.costs.planning import Plan, make_plan
 from axolotl_configs.render import Resolved
-from recipe.commands.plan import asked_of
+from recipe.steps.plan import plan_request
 from recipe.walk.graph import Record, Stage
 from spine import manifest
 from spine.errors import RecipeError
@@ -91,7 +91,7 @@ def _scaled(work: float, alike: Sequence[tuple[float, Estimate]]) -> Estimate:
 
 def _planned(resolved: Resolved) -> Plan | None:
     try:
-        return make_plan(asked_of(resolved, "1")[0])
+        return make_plan(plan_request(resolved, "1")[0])
     except RecipeError:  # a model or a GPU that is not known
         return None
 

@@ -20,7 +20,7 @@ from axolotl_configs.costs.host_memory import Machine
 from axolotl_configs.costs.known_figures import environments, expected_lengths, gpu, measured_lengths, usual_memory
 from axolotl_configs.costs.lengths import Lengths
 from axolotl_configs.costs.memory import NF4, cpu_parts, gpu_parts, loading_bytes
-from axolotl_configs.costs.planning import GIB, Asked, four_bit_bytes, make_plan, require_known, ways_out
+from axolotl_configs.costs.planning import GIB, Request, four_bit_bytes, make_plan, require_known, ways_out
 from axolotl_configs.render import resolve
 from axolotl_configs.schema import load_profile, names
 from axolotl_configs.select import CUDA, DRIVER, OLDEST
@@ -46,8 +46,8 @@ def total(changes: dict[str, Any], model: Architecture = BIG, gpus: int = 8) -> 
     return sum(part.nbytes for part in gpu_parts({**SETTINGS, **changes}, model, gpus))
 
 
-def asked(changes: dict[str, Any] | None = None, **more: Any) -> Asked:
-    usual = Asked(
+def asked(changes: dict[str, Any] | None = None, **more: Any) -> Request:
+    usual = Request(
         settings={**SETTINGS, "deepspeed": "axolotl_configs/deepspeed/zero2.json", **(changes or {})}, model=BIG,
         gpus=8, gpu=A100, memory_gib=75, rows=500_000, val_rows=2000, lengths=Lengths(142, [0.5, 1.5]), alphas=1,
         padded=29696, group=128, scratch=1.5, backend="gptqmodel", serving=8, machine=Machine(1152, False, "rented"),

@@ -18,7 +18,7 @@ from axolotl_configs.render import Resolved, resolve
 from axolotl_configs.schema import Hardware, load_profile
 from axolotl_configs.select import choose, fits, fitting, launched, require_gpus, require_meeting
 from dataset_builders.task import task_names
-from recipe.commands.plan import asked_of
+from recipe.steps.plan import plan_request
 from spine.errors import RecipeError
 from spine.hardware import Device, Machine
 
@@ -92,8 +92,8 @@ def test_a_machine_gets_the_largest_model_that_fits_it(
     assert run.run.profile == profile
     assert run.profile.hardware.gpus == gpus and f"-{model}-" in run.profile.base_model
     if gpus:  # on paper it fits the card itself, not only the profile's least
-        asked, _ = asked_of(run)
-        assert not make_plan(replace(asked, memory_gib=CARDS[card].memory_gib)).faults()
+        request, _ = plan_request(run)
+        assert not make_plan(replace(request, memory_gib=CARDS[card].memory_gib)).faults()
         assert rows_a_step(run.axolotl, gpus) == 32
     require_gpus(here, profile, run.profile.hardware)
 

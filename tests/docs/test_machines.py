@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from axolotl_configs.costs.planning import GIB, make_plan
-from recipe.commands.plan import asked_of
+from recipe.steps.plan import plan_request
 from spine.paths import ROOT
 from tests.axolotl_configs.test_select import chosen, machine
 
@@ -21,10 +21,10 @@ MACHINES = (
 def row(name: str) -> str:
     count, card = name.split(" x ")
     run = chosen(machine(int(count), card))
-    asked, _ = asked_of(run, gpu_name=card)
-    plan = make_plan(asked)
+    request, _ = plan_request(run, gpu_name=card)
+    plan = make_plan(request)
     model, hours = run.profile.base_model.partition("/")[2], plan.training.seconds / 3600
-    return f"| {name} | `{run.run.profile}` | {model} | {asked.rows:,} | {hours:.1f} | {plan.memory / GIB:.1f} |"
+    return f"| {name} | `{run.run.profile}` | {model} | {request.rows:,} | {hours:.1f} | {plan.memory / GIB:.1f} |"
 
 
 def test_the_table_of_machines_is_what_the_plan_says(runs_folder: Path) -> None:

@@ -100,10 +100,10 @@ def test_a_plan_that_cannot_fit_is_refused_with_what_would() -> None:
 
 def test_memory_and_disk_of_this_machine_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Machine((), 2, 4.0)
-    monkeypatch.setattr("recipe.commands.plan.this_machine", lambda: small)
+    monkeypatch.setattr("recipe.steps.plan.this_machine", lambda: small)
     told = refused("v8", "-p", "cpu")
     assert "GiB of memory, there are 4" in told and 'SET="micro_batch_size=1' in told
-    monkeypatch.setattr("recipe.commands.plan.this_machine", lambda: Machine((), 2, 64.0))
+    monkeypatch.setattr("recipe.steps.plan.this_machine", lambda: Machine((), 2, 64.0))
     monkeypatch.setattr("recipe.commands.plan.free_gib", lambda path: 0.5)
     assert "all steps leave 2.1 GB, 0.5 are free in" in refused("v8", "-p", "cpu")
 
@@ -124,7 +124,7 @@ def test_packing_is_told_in_bins_and_rows() -> None:
 
 def test_the_machines_own_memory_is_compared_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "what machines with this card have is not known" in plan("v8", "-p", "1x24gb", "--gpu", "RTX-4090").stdout
-    monkeypatch.setattr("recipe.commands.plan.usual_memory", lambda name: 4.0)
+    monkeypatch.setattr("recipe.steps.plan.usual_memory", lambda name: 4.0)
     rented = plan("v8", "-p", "8xa100")
     assert (
         rented.exit_code == 0
@@ -132,11 +132,11 @@ def test_the_machines_own_memory_is_compared_where_it_is_known(monkeypatch: pyte
     )
     device = Device("NVIDIA A100-SXM4-80GB", 80.0, 8.0, "GPU-1")
     here = Machine((device,) * 8, 64, 40.0, "580.65.06", 13.0)
-    monkeypatch.setattr("recipe.commands.plan.this_machine", lambda: here)
+    monkeypatch.setattr("recipe.steps.plan.this_machine", lambda: here)
     monkeypatch.setattr("recipe.commands.plan.free_gib", lambda path: 1000.0)
     told = refused("v8", "-p", "8xa100")
     assert "train needs 48.4 GiB of the machine's memory, there are 40\n  -> a machine with more memory" in told
-    monkeypatch.setattr("recipe.commands.plan.this_machine", lambda: replace(here, memory_gib=60.0))
+    monkeypatch.setattr("recipe.steps.plan.this_machine", lambda: replace(here, memory_gib=60.0))
     assert plan("v8", "-p", "8xa100").exit_code == 0
     assert refused("v8", "-p", "8xa100", "--backend", "autoawq").endswith("BACKEND=gptqmodel loads a layer at a time")
 
