@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from axolotl_configs.apportion import apportion
 from axolotl_configs.schema import Blend, Entry, find, load
 from spine.errors import RecipeError, did_you_mean
 from spine.paths import ROOT
@@ -80,6 +79,22 @@ def scaled(portions: Sequence[Portion], rows: int | None) -> tuple[Portion, ...]
         )
     counts = apportion([portion.rows for portion in portions], rows)
     return tuple(replace(portion, rows=count) for portion, count in zip(portions, counts, strict=True))
+
+
+def apportion(weights: Sequence[float], total: int) -> list[int]:
+    """``total`` split like ``weights`` by largest remainder; each gets 1 at least while ``total`` allows it.
+
+    The result sums to ``total`` exactly, unless ``total`` is less than the number of weights: then every share is 1.
+    """
+    whole = sum(weights)
+    exact = [weight * total / whole for weight in weights]
+    counts = [max(1, int(value)) for value in exact]
+    by_remainder = sorted(range(len(weights)), key=lambda i: counts[i] - exact[i])
+    for i in by_remainder[: max(0, total - sum(counts))]:
+        counts[i] += 1
+    while sum(counts) > max(total, len(counts)):  # only when small shares were lifted to 1
+        counts[counts.index(max(counts))] -= 1
+    return counts
 
 
 def _chain(name: str) -> tuple[YamlFile, ...]:

@@ -22,8 +22,8 @@ from axolotl_configs.costs.estimate import rows_a_step
 from axolotl_configs.schema import Hardware, Profile, load, load_profile
 from spine.errors import RecipeError, did_you_mean
 from spine.hardware import bf16_on_cpu
-from spine.jinja import environment, explained
 from spine.paths import CONFIGS, ROOT, shown
+from spine.prompts import environment, explained
 from spine.runs import Run
 from spine.yamlfile import YamlFile, dump, parse, parse_scalar, plain
 

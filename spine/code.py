@@ -130,7 +130,7 @@ def _included(path: Path) -> Iterator[Path]:
     """What a template extends, includes or imports."""
     from jinja2 import meta
 
-    from spine.jinja import environment
+    from spine.prompts import environment
 
     text = path.read_text(encoding="utf-8")
     for name in meta.find_referenced_templates(environment(path.parent).parse(text)):

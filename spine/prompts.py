@@ -1,21 +1,46 @@
-"""Loads the Jinja files under ``prompts/``: no prompt text lives in Python.
+"""One way to render Jinja everywhere - sandboxed, strict, errors with file and line - and the files under ``prompts/``.
 
-A task's prompt file holds several wordings, each a named block; a seed chooses among them.
+No prompt text lives in Python. A task's prompt file holds several wordings, each a named block; a seed chooses.
 """
 
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from jinja2 import Template, TemplateError
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from spine.errors import RecipeError
-from spine.jinja import environment, explained
-from spine.paths import PROMPTS
+from spine.paths import PROMPTS, shown
 from spine.task_types import TaskType
+
+
+@cache
+def environment(folder: Path) -> ImmutableSandboxedEnvironment:
+    """The environment for the templates of ``folder``; no access to Python internals, no silent blanks."""
+    return ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def explained(error: TemplateError, folder: Path, name: str) -> RecipeError:
+    """``error`` as a message that names the template's file and line."""
+    if isinstance(error, TemplateSyntaxError):
+        line = error.lineno
+    else:  # Jinja rewrites tracebacks so that a template's frames carry its own file and line numbers
+        frames = traceback.extract_tb(error.__traceback__)
+        line = next((f.lineno for f in reversed(frames) if f.filename == str(folder / name) and f.lineno), 1)
+    return RecipeError(f"{type(error).__name__}: {error.message}", where=f"{shown(folder / name)}:{line}")
+
 
 # `<|im_end|>` inside a title or a review would become a real control token when the chat template's
 # output is tokenised. One space keeps it readable and makes it plain text, for ChatML and Llama alike.

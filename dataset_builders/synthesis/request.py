@@ -15,8 +15,8 @@ from dataset_builders.synthesis.declare import Seed, Synthesis
 from dataset_builders.synthesis.rules import speaks_to_model, texts_of
 from dataset_builders.wording import INSTRUCTION
 from spine.errors import RecipeError
-from spine.jinja import environment, explained
 from spine.paths import PROMPTS, shown
+from spine.prompts import environment, explained
 
 Messages = list[dict[str, str]]
 _FRAME = ("_system.j2", "_request.j2", "_again.j2")

@@ -23,8 +23,7 @@ from recipe.hub.terms import Base, Terms, base_of
 from recipe.report.results import Reader
 from recipe.report.scores import interval
 from recipe.steps.merge import default_alphas
-from spine.jinja import environment, explained
-from spine.prompts import system_prompt
+from spine.prompts import environment, explained, system_prompt
 from spine.task_types import TaskType
 
 _HERE = Path(__file__).parent

@@ -19,8 +19,8 @@ from recipe.report.scores import interval
 from recipe.walk.rows import ALL_AROUND
 from spine import manifest
 from spine.atomic import write_text
-from spine.jinja import environment, explained
 from spine.progress import Meter
+from spine.prompts import environment, explained
 
 PAGE, NUMBERS, TABLE = "report.html", "report.json", "table.md"
 _HERE = Path(__file__).parent

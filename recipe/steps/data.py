@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from axolotl_configs import embedded
-from axolotl_configs.apportion import apportion
+from axolotl_configs.blend import apportion
 from axolotl_configs.render import Resolved
 from dataset_builders.blend import card
 from dataset_builders.blend.mix import Chosen, Limits, choose, mix, write_questions

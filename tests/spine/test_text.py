@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axolotl_configs.apportion import apportion
+from axolotl_configs.blend import apportion
 from spine.errors import RecipeError, did_you_mean
 from spine.progress import Meter, clock
 from spine.prompts import clean, system_prompt, user_prompt, wordings
