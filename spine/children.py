@@ -85,7 +85,7 @@ def end_of_log(log: Path, lines: int = 400, begin: int = 0) -> list[str]:
     return said.replace("\r", "\n").splitlines()[-lines:]
 
 
-def what_it_said(tail: list[str], code: int) -> str:
+def what_it_said(tail: Sequence[str], code: int) -> str:
     """``ended with code 1`` and what failed, for an error: the exception and its place, else the last lines."""
     failure = what_failed(tail)
     last = [line for line in tail if line.strip() and not line.startswith(" ")][-6:]

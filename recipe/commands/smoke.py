@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,8 +12,8 @@ from axolotl_configs.select import require_gpus
 from recipe.commands.options import examples, profile_option, resolve_run, set_option
 from recipe.smoke import page
 from recipe.smoke.child import Commands
-from recipe.smoke.page import Result
-from recipe.smoke.steps import BLEND, NAMES, Found, Steps, settings
+from recipe.smoke.page import NUMBERS, PAGE, Result
+from recipe.smoke.steps import BLEND, NAMES, Steps, settings
 from spine.errors import RecipeError
 from spine.hardware import this_machine
 from spine.lock import locked
@@ -80,15 +81,14 @@ def _tried(steps: Steps, step: str) -> Result:
     """A step, and what came of it."""
     began, commands = time.monotonic(), steps.commands
     commands.typed = []
-    message, found = "", Found("")
     try:
-        found = steps.all()[step]()
+        result = steps.all()[step]()
     except RecipeError as error:
-        message = str(error)
+        result = Result(step, message=str(error))
     except Exception as error:  # whatever it is: the next steps are tried, and the page is written
-        message = f"not foreseen: {error!r}"
-    seconds, log = time.monotonic() - began, shown(commands.log(step))
-    return Result(step, seconds, found.text, message, log, commands.typed, found.numbers, found.planned)
+        result = Result(step, message=f"not foreseen: {error!r}")
+    spent, log = time.monotonic() - began, shown(commands.log(step))
+    return replace(result, seconds=spent, log=log, commands=commands.typed)
 
 
 def _show(results: dict[str, Result], folder: Path, began: float) -> None:
@@ -101,5 +101,5 @@ def _show(results: dict[str, Result], folder: Path, began: float) -> None:
         if not result.ok:
             click.secho(f"{result.step} failed", fg="red", bold=True)
             click.echo(f"  {result.message}\n  log: {result.log}")
-    click.echo(f"page      {page.summary(folder)}")
+    click.echo(f"page      {shown(folder / PAGE)}, {NUMBERS}")
     click.echo(f"time      {clock(time.monotonic() - began)}")

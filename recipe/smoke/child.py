@@ -7,12 +7,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from recipe.walk.child import RECIPE, environment_of
-from spine.children import running, what_it_said
+from spine.children import end_of_log, running, what_it_said
 from spine.errors import RecipeError
 from spine.paths import ROOT
 
@@ -58,41 +59,33 @@ class Commands:
             sink.write(f"$ {typed}\n")
         begin = log.stat().st_size
         streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+        values = {**environment, **self.environment}
         with (
             log.open("ab") as sink_bytes,
-            running(
-                command, signal.SIGINT, cwd=ROOT, env={**environment, **self.environment}, stdout=sink_bytes, **streams
-            ) as child,
+            running(command, signal.SIGINT, cwd=ROOT, env=values, stdout=sink_bytes, **streams) as child,
         ):
-            while (code := _ended(child)) is None:
+            while child.returncode is None:
                 self.note(f"{step}: {_last_line(log)}")
                 if patience and time.monotonic() - began > patience:
                     raise RecipeError(f"has not ended after {patience:.0f} s")
-        said = log.read_bytes()[begin:].decode(errors="replace")
-        if code:
-            raise RecipeError(message(said, code))
-        return said.splitlines()
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(_POLL_SECONDS)
+        said = end_of_log(log, begin=begin)
+        if child.returncode:
+            raise RecipeError(message(said, child.returncode))
+        return said
 
     def log(self, step: str) -> Path:
         """All that the step's commands have printed."""
         return self.logs / f"{step}.log"
 
 
-def message(said: str, code: int) -> str:
-    """Of a command that failed: its ``error: ...``, or else the end of what it printed."""
-    _, found, explained = said.rpartition("error: ")
-    return explained.strip() if found else what_it_said(said.replace("\r", "\n").splitlines(), code)
-
-
-def _ended(child: subprocess.Popen[bytes]) -> int | None:
-    try:
-        return child.wait(_POLL_SECONDS)
-    except subprocess.TimeoutExpired:
-        return None
+def message(said: Sequence[str], code: int) -> str:
+    """Of a command that failed: its ``error: ...``, or else the end of what it printed, by lines."""
+    _, found, explained = "\n".join(said).rpartition("error: ")
+    return explained.strip() if found else what_it_said(said, code)
 
 
 def _last_line(log: Path) -> str:
-    with log.open("rb") as handle:
-        handle.seek(max(0, log.stat().st_size - 2000))
-        lines = handle.read().decode(errors="replace").replace("\r", "\n").splitlines()
+    lines = end_of_log(log, begin=max(0, log.stat().st_size - 2000))
     return next((line.strip()[:_NOTE] for line in reversed(lines) if line.strip()), "")

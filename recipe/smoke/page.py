@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recipe.smoke.machine import ENVIRONMENTS
 from spine.atomic import write_text
-from spine.paths import shown
+from spine.prompts import environment
 
 PAGE, NUMBERS = "smoke.md", "smoke.json"
 _UNITS = {"gib": "GiB of memory", "seconds_a_step": "seconds a step", "tokens_per_second": "tokens a second"}
@@ -18,16 +18,24 @@ _UNITS = {"gib": "GiB of memory", "seconds_a_step": "seconds a step", "tokens_pe
 
 @dataclass
 class Result:
-    """Of a step. ``message``: the failure, empty where it went well; ``log``: what its commands printed."""
+    """Of a step: what it has found, what it typed, and how it ended.
+
+    Attributes:
+        figure: what it has found, for the table; ``numbers``: for smoke.json.
+        planned: what the plan had said of these numbers.
+        message: the failure, empty where it went well.
+        log: what its commands printed.
+        commands: as a user would type them.
+    """
 
     step: str
-    seconds: float
     figure: str = ""
+    numbers: dict[str, Any] = field(default_factory=dict)
+    planned: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
     message: str = ""
     log: str = ""
     commands: list[str] = field(default_factory=list)
-    numbers: Mapping[str, Any] = field(default_factory=dict)
-    planned: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -59,44 +67,6 @@ def write(folder: Path, facts: Mapping[str, str], results: Mapping[str, Result],
     """The page and its numbers; ``facts``: what it is about; ``untried``: the steps that have no result."""
     steps = {step: asdict(result) for step, result in results.items()}
     write_text(folder / NUMBERS, json.dumps({**facts, "steps": steps}, indent=1) + "\n")
-    write_text(folder / PAGE, "\n".join(_lines(facts, results, untried)) + "\n")
-
-
-def _lines(facts: Mapping[str, str], results: Mapping[str, Result], untried: Sequence[str]) -> Iterator[str]:
-    failed = [result for result in results.values() if not result.ok]
-    well = "ok so far" if untried else "every step is ok"
-    outcome = f"{len(failed)} of {len(results)} steps failed" if failed else well
-    outcome += f"; not tried: {', '.join(untried)}" if untried else ""
-    yield f"# Smoke of {facts['profile']}: {outcome}"
-    yield ""
-    yield "; ".join(f"{key} {value}" for key, value in facts.items() if key != "profile")
-    yield ""
-    rows = [(r.step, r.outcome, f"{r.seconds:.0f}", r.told) for r in results.values()]
-    total = sum(result.seconds for result in results.values())
-    yield from _table(("step", "result", "seconds", "figure"), [*rows, ("in all", "", f"{total:.0f}", "")])
-    for result in failed:
-        yield from ("", f"## {result.step} failed", "", *(f"    {line}" for line in result.message.splitlines()), "")
-        yield f"All that it printed: `{result.log}`"
-    real = results.get("real")
-    if real and real.ok and real.planned:
-        yield from ("", "## Beside the plan", "", "The real model, every row as long as `sequence_len`.", "")
-        both = [(name, real.planned.get(key), real.numbers[key]) for key, name in _UNITS.items()]
-        rows_ = [(name, f"{plan:,.1f}", f"{here:,.1f}") for name, plan, here in both if plan is not None]
-        yield from _table(("", "planned", "here"), rows_)
-    versions = results["machine"].numbers.get("versions", {}) if "machine" in results else {}
-    if versions:
-        yield from ("", "## Versions", "")
-        named = [(name, *(found.get(one, "") for one in ENVIRONMENTS)) for name, found in versions.items()]
-        yield from _table(("", *ENVIRONMENTS), named)
-    yield from ("", "## Commands", "")
-    yield from (f"    {command}" for result in results.values() for command in result.commands)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    for cells in (head, ["---"] * len(head), *rows):
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def summary(folder: Path) -> str:
-    """Where the page is."""
-    return f"{shown(folder / PAGE)}, {NUMBERS}"
+    template = environment(Path(__file__).parent).get_template("page.md.j2")
+    named = {"facts": facts, "results": results, "untried": untried, "units": _UNITS, "environments": ENVIRONMENTS}
+    write_text(folder / PAGE, template.render(named))

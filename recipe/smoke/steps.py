@@ -11,9 +11,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from axolotl_configs.costs.architecture import model_config
 from axolotl_configs.costs.estimate import rows_a_step
@@ -24,6 +22,7 @@ from postprocess.awq.export import read_report
 from postprocess.slice import slice_adapter, slice_model
 from recipe.smoke.child import Commands
 from recipe.smoke.machine import disk_rate, gpu_rates, versions
+from recipe.smoke.page import Result
 from recipe.steps.data import ensure_model
 from recipe.steps.eval import cpu_settings
 from recipe.steps.merge import base_folder, profile_padding
@@ -55,15 +54,6 @@ _HEADS, _HIDDEN = 4, 128  # of the pico model: groups of 128 divide it, and 32 f
 _GIB = 2**30
 
 
-@dataclass
-class Found:
-    """``text``: for the table. ``numbers``: for smoke.json; ``planned``: what the plan had said of them."""
-
-    text: str
-    numbers: dict[str, Any] = field(default_factory=dict)
-    planned: dict[str, Any] = field(default_factory=dict)
-
-
 def settings(overrides: str, steps: int, rows: int, **more: str) -> str:
     """SET for a few steps: ours, and what the user has set over it; ``steps`` and ``more`` win over both."""
     ours = {"rows": rows, "val_rows": _QUESTIONS, "warmup_steps": 1, "eval_steps": 1000, "save_steps": 1000}
@@ -88,7 +78,7 @@ class Steps:
         self.real = settings(overrides, 2, rows, **padded)
         self.pico = settings(overrides, 3, rows, base_model=str(self.work / "pico"))
 
-    def all(self) -> dict[str, Callable[[], Found]]:
+    def all(self) -> dict[str, Callable[[], Result]]:
         """In their order."""
         steps = (self.machine, self.plan, self.pico_model, self.real_model, self.merge, self.awq, self.answers)
         return dict(zip(NAMES, steps, strict=True))
@@ -104,25 +94,27 @@ class Steps:
         shutil.copytree(CONFIGS, configs, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
         write_text(configs / "blends" / f"{BLEND}.yaml", _BLEND)
 
-    def machine(self) -> Found:
+    def machine(self) -> Result:
         here, rate, processes = this_machine(), disk_rate(self.work), self.resolved.processes
-        found = Found(f"{here}; {free_gib(self.work):,.0f} GiB free, written at {rate / 1e9:.2f} GB/s")
+        found = Result("machine", f"{here}; {free_gib(self.work):,.0f} GiB free, written at {rate / 1e9:.2f} GB/s")
         found.numbers = {"machine": str(here), "driver": here.driver, "cuda": here.cuda, "disk_gb_s": rate / 1e9}
         found.numbers |= {"free_gib": free_gib(self.work), "versions": versions()}
         if self.profile.hardware.gpus:
             rates = gpu_rates(self.commands, visible(here, self.resolved, ()), processes)
             found.numbers |= rates
-            found.text += f"; driver {here.driver}, CUDA {here.cuda}; {rates['copy']:,.0f} GB/s within a GPU"
-            found.text += f", {rates['all_reduce']:,.0f} between {processes}" if processes > 1 else ""
+            found.figure += f"; driver {here.driver}, CUDA {here.cuda}; {rates['copy']:,.0f} GB/s within a GPU"
+            found.figure += f", {rates['all_reduce']:,.0f} between {processes}" if processes > 1 else ""
         return found
 
-    def plan(self) -> Found:
+    def plan(self) -> Result:
         file = self.work / "plan.json"
         try:
             self._recipe("plan", "plan", self.real, "--json", str(file))
         finally:
             planned = self._planned()
-        return Found(f"{planned['gib']:.1f} GiB, {planned['seconds_a_step']:.1f} s a step of the real model", planned)
+        return Result(
+            "plan", f"{planned['gib']:.1f} GiB, {planned['seconds_a_step']:.1f} s a step of the real model", planned
+        )
 
     def _planned(self) -> dict[str, float]:
         """Of the real model's two steps; nothing where there is no plan."""
@@ -138,7 +130,7 @@ class Steps:
             "tokens_per_second": training["padded"] / seconds,
         }
 
-    def pico_model(self) -> Found:
+    def pico_model(self) -> Result:
         kind, source = model_config(self.profile.base_model).get("model_type", "llama"), self._tokenizer()
         positions = max(2048, self.resolved.axolotl["sequence_len"])
         out = self.work / "pico"
@@ -147,7 +139,9 @@ class Steps:
         self.commands.run("pico", command, variables("train", offline=True), shlex.join(["python", *command[1:]]))
         self._recipe("pico", "train", self.pico)
         numbers = self._trained(self.pico)
-        return Found(f"{kind}, 3 steps: loss {numbers['first_loss']:.2f} -> {numbers['last_loss']:.2f}", numbers)
+        return Result(
+            "pico", f"{kind}, 3 steps: loss {numbers['first_loss']:.2f} -> {numbers['last_loss']:.2f}", numbers
+        )
 
     def _tokenizer(self) -> Path:
         """A folder with the base model's tokenizer; without a hub, the embedded model."""
@@ -160,7 +154,7 @@ class Steps:
         ensure_model()
         return EMBEDDED
 
-    def real_model(self) -> Found:
+    def real_model(self) -> Result:
         self._recipe("real", "train", self.real)
         numbers = self._trained(self.real)
         text = (
@@ -168,7 +162,7 @@ class Steps:
             f"{self.resolved.axolotl['sequence_len']:,} tokens: {numbers['seconds_a_step']:.1f} s a step, "
             f"{numbers['tokens_per_second']:,.0f} tokens/s, {numbers['gib']:.1f} GiB"
         )
-        return Found(text, numbers, self._planned())
+        return Result("real", text, numbers, self._planned())
 
     def _run(self, overrides: str) -> Path:
         """The folder of a training with these settings."""
@@ -198,7 +192,7 @@ class Steps:
             slice_model(base_folder(self.resolved), out, _LAYERS)
         return out
 
-    def merge(self) -> Found:
+    def merge(self) -> Result:
         trained = self._run(self.real) / "train"
         if manifest.read(trained) is None:
             raise RecipeError("there is no adapter: the real model has not been trained")
@@ -213,9 +207,9 @@ class Steps:
             how_much = "the real model"
         said = self.commands.log("merge").read_text(encoding="utf-8").splitlines()
         written = next(line for line in reversed(said) if line.startswith("written "))
-        return Found(f"{how_much}: {written.split(maxsplit=1)[1]}")
+        return Result("merge", f"{how_much}: {written.split(maxsplit=1)[1]}")
 
-    def awq(self) -> Found:
+    def awq(self) -> Result:
         merged, out = self.work / "slice-merged", self.work / "slice-awq"
         model = merged if manifest.read(merged) else self._slice()
         self._recipe("awq", "awq", self.real, "--model", str(model), "--out", str(out))
@@ -226,9 +220,9 @@ class Steps:
             padded, tp, group = self.work / "slice-awq-padded", str(padding.tp), str(padding.group)
             self.commands.recipe("awq", "pad", "--model", str(out), "--out", str(padded), "--tp", tp, "--group", group)
             text += f"; padded for {tp} GPUs"
-        return Found(text, numbers)
+        return Result("awq", text, numbers)
 
-    def answers(self) -> Found:
+    def answers(self) -> Result:
         """On GPUs the slice in 4 bit, as it would be served; a CPU would load vLLM for longer than it answers."""
         made = [self.work / f"slice-{name}" for name in ("awq-padded", "awq", "merged")]
         slices = [folder for folder in made if manifest.read(folder)] if self.profile.hardware.gpus else []
@@ -244,7 +238,7 @@ class Steps:
         folder = results_folder(run, target, run / "data" / "val.parquet", mode=self.profile.answer.mode)
         answers = (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
         engine = (manifest.read(folder) or {})["inputs"]["answers"]["engine"][0]
-        return Found(f"{len(answers)} questions by {target} with {engine}", {"questions": len(answers)})
+        return Result("answers", f"{len(answers)} questions by {target} with {engine}", {"questions": len(answers)})
 
     def _recipe(self, step: str, command: str, overrides: str, *words: str) -> None:
         """A command about the smoke's blend."""

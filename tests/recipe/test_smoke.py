@@ -26,11 +26,10 @@ def test_the_users_settings_win_over_all_but_the_steps() -> None:
 
 
 def test_a_failure_is_the_commands_own_words() -> None:
-    assert (
-        message("building\nerror: a.yaml:3: unknown key\n  -> known: b\n", 1) == "a.yaml:3: unknown key\n  -> known: b"
-    )
-    assert "ended with code 1" in message("Traceback\n  somewhere\nValueError: no\n", 1)
-    assert "killed by signal 9" in message("half a line", -9)
+    told = message(["building", "error: a.yaml:3: unknown key", "  -> known: b"], 1)
+    assert told == "a.yaml:3: unknown key\n  -> known: b"
+    assert "ended with code 1" in message(["Traceback", "  somewhere", "ValueError: no"], 1)
+    assert "killed by signal 9" in message(["half a line"], -9)
 
 
 def test_commands_leave_a_log_and_are_not_waited_for_for_ever(tmp_path: Path) -> None:
@@ -47,10 +46,10 @@ def test_commands_leave_a_log_and_are_not_waited_for_for_ever(tmp_path: Path) ->
 def test_the_page_holds_failures_with_their_logs(tmp_path: Path) -> None:
     planned = {"gib": 55.3, "seconds_a_step": 30.0, "tokens_per_second": 3000.0}
     results = {
-        "machine": Result("machine", 3, "8 x A100", numbers={"versions": {"torch": {"train": "2.13.0"}}}),
-        "real": Result("real", 200, "2 steps", numbers={**planned, "gib": 57.1}, planned=planned),
+        "machine": Result("machine", "8 x A100", {"versions": {"torch": {"train": "2.13.0"}}}, seconds=3),
+        "real": Result("real", "2 steps", {**planned, "gib": 57.1}, planned, seconds=200),
         "awq": Result(
-            "awq", 9, message="a|b is wrong\n  -> mend it", log="logs/awq.log", commands=["recipe awq smoke"]
+            "awq", seconds=9, message="a|b is wrong\n  -> mend it", log="logs/awq.log", commands=["recipe awq smoke"]
         ),
     }
     page.write(tmp_path, {"profile": "8xa100", "model": "m"}, results)
