@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.answering_peer import ASKED
 from benchmarks.measure import Cost, Result, cost
-from inference.answering.job import Job
-from inference.scoring.predictions import PREDICTIONS
+from inference.answering.answer import PREDICTIONS
+from inference.evaluate import Evaluation, to_json
 from recipe.steps.eval import cpu_settings
 from spine import manifest
 from spine.environments import python, variables
@@ -66,8 +66,8 @@ def _peer(what: str, folder: Path) -> tuple[float, list[str]]:
     return found["seconds"], found["answers"]
 
 
-def _job(folder: Path, engine: str, mode: str) -> Job:
-    return Job(
+def _evaluation(folder: Path, engine: str, mode: str) -> Evaluation:
+    return Evaluation(
         label="benchmark", folder=str(folder), questions=str(QUESTIONS), inputs={"answers": [engine, mode]},
         model=str(MODEL), engine=engine, mode=mode, limit=ASKED,
     )  # fmt: skip
@@ -75,8 +75,8 @@ def _job(folder: Path, engine: str, mode: str) -> Job:
 
 def _evaluated(folder: Path, engine: str, mode: str) -> tuple[float, list[str], Cost]:
     """Seconds of answering, the answers, and the whole process, metrics included."""
-    job = _job(folder / f"{engine}-{mode}", engine, mode)
-    whole = _serve(["-m", "inference.answering.job"], job.to_json())
+    job = _evaluation(folder / f"{engine}-{mode}", engine, mode)
+    whole = _serve(["-m", "inference.evaluate"], to_json([job]))
     facts = manifest.read(Path(job.folder))
     assert facts is not None
     lines = (Path(job.folder) / PREDICTIONS).read_text(encoding="utf-8").splitlines()
@@ -85,9 +85,9 @@ def _evaluated(folder: Path, engine: str, mode: str) -> tuple[float, list[str], 
 
 def _swept(folder: Path, weights: Sequence[float]) -> Cost:
     """As ``recipe sweep`` runs it without a GPU; one weight is one evaluation."""
-    plain = replace(_job(folder, "transformers", "exact"), adapter=str(folder / "adapter"), limit=SWEPT)
+    plain = replace(_evaluation(folder, "transformers", "exact"), adapter=str(folder / "adapter"), limit=SWEPT)
     jobs = [
         replace(plain, folder=str(folder / f"sweep-{len(weights)}-{alpha}"), alpha=alpha, inputs={"answers": [alpha]})
         for alpha in weights
     ]
-    return _serve(["-m", "inference.answering.sweep"], json.dumps([asdict(job) for job in jobs]))
+    return _serve(["-m", "inference.evaluate"], to_json(jobs))

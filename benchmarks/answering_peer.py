@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from inference.answering.answer import LONGEST
 from inference.answering.engines.requests import Request, finished, requests_of
-from inference.answering.job import LONGEST
 from inference.answering.questions import read_questions
 from inference.answering.rules import Mode, Rules
 from spine.chat import ChatTokenizer

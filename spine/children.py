@@ -6,11 +6,13 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from spine.errors import RecipeError
 from spine.tracebacks import what_failed
 
 _GRACE_SECONDS = 20.0  # for a child asked to stop, before it is killed
@@ -75,6 +77,17 @@ def _stop(child: subprocess.Popen[bytes], how: signal.Signals, grace: float) -> 
             continue
         except ProcessLookupError:
             return
+
+
+def explained(work: Callable[[], object]) -> None:
+    """In the child: a RecipeError is one message on stderr and exit code 3, so that it can be told from a crash."""
+    try:
+        work()
+    except RecipeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(3)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def end_of_log(log: Path, lines: int = 400, begin: int = 0) -> list[str]:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from inference.answering.task_type import Asked, asked
-from inference.scoring.metrics import METRICS, USUAL
 from spine.errors import RecipeError, did_you_mean
 from spine.json_rows import json_rows
 from spine.paths import shown
@@ -33,6 +32,17 @@ TRACKS = {
     "shopping-knowledge-reasoning": 2,
     "user-behavior-alignment": 3,
     "multi-lingual-abilities": 4,
+}
+MICRO_F1 = "micro f1"
+SENTENCES = ("sent-transformer", "multilingual-sent-transformer")
+METRICS = ("accuracy", "hit rate@3", "ndcg", MICRO_F1, "rougel", "bleu", "jp-bleu", *SENTENCES, "bool")
+# Of a question whose file names none: what ShopBench uses for most questions of the type.
+USUAL = {
+    TaskType.MULTIPLE_CHOICE: "accuracy",
+    TaskType.RETRIEVAL: "hit rate@3",
+    TaskType.RANKING: "ndcg",
+    TaskType.NER: MICRO_F1,
+    TaskType.GENERATION: "sent-transformer",
 }
 # Of our own datasets, those that stand for ShopBench's task6 (rougel) and task17 (bleu, jp-bleu).
 _DATASET_METRICS = {"review_aspect_keyphrase": "rougel", "multilingual_title": "bleu"}
@@ -239,7 +249,7 @@ def _truth(kind: TaskType, given: Any, metric: str) -> Truth | None:
     if given is None:
         return None
     if kind is TaskType.GENERATION:
-        if not isinstance(given, str) and metric not in ("sent-transformer", "multilingual-sent-transformer"):
+        if not isinstance(given, str) and metric not in SENTENCES:
             raise ValueError(f"output_field {given!r} is no text")
         return given  # type: ignore[no-any-return]
     if isinstance(given, str):

@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from inference.answering.answer import ENGINES, SHORTEST, Answerer, Setup, longest
 from inference.answering.contest import BATCH
-from inference.answering.job import ENGINES, SHORTEST, Setup, longest, make_answerer
 from inference.answering.rules import Mode
 from spine.errors import RecipeError, did_you_mean
 from spine.hardware import this_machine
@@ -36,7 +36,8 @@ class ShopBenchModel:
 
     def __init__(self) -> None:
         setup, self._batch = configured(os.environ)
-        self._answerer = make_answerer(setup)
+        self._answerer = Answerer(setup)
+        self._answerer.engine(setup.alpha)  # loaded now: at the contest, answering is on the clock
 
     def get_batch_size(self) -> int:
         """How many questions may come at once."""

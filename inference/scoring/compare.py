@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from inference.scoring.metrics import MICRO_F1
+from inference.answering.questions import MICRO_F1
 from inference.scoring.predictions import Prediction
 from inference.scoring.scores import natural, pooled
 from spine.errors import RecipeError

@@ -12,26 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from inference.answering.questions import METRICS, MICRO_F1, SENTENCES
 from spine.errors import RecipeError
-from spine.task_types import TaskType
 
-MICRO_F1 = "micro f1"
-SENTENCES = {
-    "sent-transformer": "all-MiniLM-L6-v2",
-    "multilingual-sent-transformer": "paraphrase-multilingual-MiniLM-L12-v2",
-}
-METRICS = (
-    "accuracy", "hit rate@3", "ndcg", MICRO_F1, "rougel", "bleu", "jp-bleu", *SENTENCES, "bool",
-)  # fmt: skip
-# Of a question whose file names none: what ShopBench uses for most questions of the type.
-USUAL = {
-    TaskType.MULTIPLE_CHOICE: "accuracy",
-    TaskType.RETRIEVAL: "hit rate@3",
-    TaskType.RANKING: "ndcg",
-    TaskType.NER: MICRO_F1,
-    TaskType.GENERATION: "sent-transformer",
-}
-MODELS_VARIABLE = "RECIPE_METRIC_MODELS"  # a folder that holds folders named like SENTENCES' values
+_SMALL = "all-MiniLM-L6-v2"
+_SENTENCE_MODELS = dict(zip(SENTENCES, (_SMALL, "paraphrase-multilingual-MiniLM-L12-v2"), strict=True))
+MODELS_VARIABLE = "RECIPE_METRIC_MODELS"  # a folder that holds folders named like the models of sentences
 Scorer = Callable[[Any, Any], float]
 
 
@@ -92,7 +78,7 @@ def scorer(metric: str) -> Scorer:
     if metric not in METRICS:
         raise RecipeError(f"no metric '{metric}'", way_out="known: " + ", ".join(METRICS))
     if metric in SENTENCES:
-        return _sentence_scorer(SENTENCES[metric])
+        return _sentence_scorer(_SENTENCE_MODELS[metric])
     simple: dict[str, Scorer] = {
         "accuracy": accuracy,
         "bool": boolean,
@@ -179,7 +165,7 @@ def _sentence_folder(name: str) -> Path | None:
         folder = Path(found) / name
         if folder.is_dir():
             return folder
-    if name != SENTENCES["sent-transformer"]:
+    if name != _SMALL:
         return None
     from importlib.util import find_spec
 

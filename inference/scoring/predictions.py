@@ -6,19 +6,20 @@ Enough to compare two evaluations without the file of questions, the models, or 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from inference.answering.questions import Question
-from inference.scoring.metrics import METRICS, MICRO_F1
-from inference.scoring.scores import Answered, phrases
+from pydantic import TypeAdapter
+
+from inference.answering.questions import METRICS, MICRO_F1, Question
+from inference.scoring.scores import ScoredAnswer
 from spine.errors import RecipeError
 from spine.json_rows import json_rows
 from spine.manifest import digest
 from spine.paths import shown
 from spine.task_types import TaskType
 
-PREDICTIONS = "predictions.jsonl"
 _KEY_LETTERS = 16
 
 
@@ -40,8 +41,12 @@ class Prediction:
     type: TaskType
     metric: str
     score: float | None
-    counts: tuple[int, int, int] | None
+    counts: tuple[int, int, int] | None = None
     answer: str = ""
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS or (self.metric == MICRO_F1 and self.counts is None):
+            raise ValueError(f"metric {self.metric}, counts {self.counts}")
 
 
 def key(question: Question) -> str:
@@ -50,10 +55,9 @@ def key(question: Question) -> str:
     return digest(told)[:_KEY_LETTERS]
 
 
-def as_row(index: int, item: Answered) -> dict[str, Any]:
+def as_row(index: int, answer: ScoredAnswer) -> dict[str, Any]:
     """The line of question number ``index``."""
-    question = item.question
-    counted = {"counts": phrases(item)} if question.metric == MICRO_F1 else {}
+    question = answer.question
     return {
         "index": index,
         "question": key(question),
@@ -61,9 +65,9 @@ def as_row(index: int, item: Answered) -> dict[str, Any]:
         "track": question.track,
         "type": question.type,
         "metric": question.metric,
-        "score": item.score,
-        **counted,
-        "answer": item.text,
+        "score": answer.score,
+        **({"counts": answer.phrases} if question.metric == MICRO_F1 else {}),
+        "answer": answer.text,
     }
 
 
@@ -77,24 +81,19 @@ def read_predictions(path: Path) -> list[Prediction]:
         rows = list(json_rows(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise RecipeError(f"cannot be read: {error}", where=shown(path)) from error
-    return [_prediction(path, number, found) for number, found in rows]
+    return [_prediction(row, f"{shown(path)}:{number}") for number, row in rows]
 
 
-def _prediction(path: Path, number: int, found: Any) -> Prediction:
-    where = f"{shown(path)}:{number}"
-    if isinstance(found, dict) and "answer" in found and "question" not in found:
+def _prediction(row: Any, where: str) -> Prediction:
+    if isinstance(row, dict) and "answer" in row and "question" not in row:
         way_out = "run the same `recipe eval` again: the answers are kept, and scored anew"
         raise RecipeError("the answer stands there without its score", where=where, way_out=way_out)
     try:
-        counts = found.get("counts")
-        made = Prediction(
-            str(found["question"]), str(found["task"]), found["track"], TaskType(found["type"]), found["metric"],
-            None if found["score"] is None else float(found["score"]),
-            None if counts is None else (int(counts[0]), int(counts[1]), int(counts[2])),
-            str(found["answer"]),
-        )  # fmt: skip
-        if made.metric not in METRICS or (made.metric == MICRO_F1 and made.counts is None):
-            raise ValueError(f"metric {made.metric}, counts {counts}")
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise RecipeError(f"is no line of an evaluation: {error!r}", where=where) from error
-    return made
+        return _schema().validate_python(row)
+    except ValueError as error:
+        raise RecipeError(f"is no line of an evaluation: {error}", where=where) from error
+
+
+@cache
+def _schema() -> TypeAdapter[Prediction]:
+    return TypeAdapter(Prediction)

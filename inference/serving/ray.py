@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from inference.answering.engines.cluster import LOG, Room, cluster
-from inference.answering.job import explained
 from inference.answering.rules import Mode
 from inference.serving.command import Serving
-from inference.serving.ray_worker import Answered, Served
+from inference.serving.ray_worker import Response, Served
+from spine.children import explained
 from spine.errors import RecipeError
 from spine.paths import shown
 
@@ -82,7 +82,7 @@ class Workers:
             self._join(actor)
         await self._least_busy()
 
-    async def ask(self, method: str, path: str, body: bytes) -> Answered:
+    async def ask(self, method: str, path: str, body: bytes) -> Response:
         """One request, by whichever worker; one over which several died is refused.
 
         Raises:
@@ -96,7 +96,7 @@ class Workers:
             worker.out += 1
             reference = worker.actor.ask.remote(method, path, body)
             try:
-                return Answered(*await reference)
+                return Response(*await reference)
             except RayActorError:
                 if worker in self._loaded:  # the first to notice
                     self._loaded.remove(worker)
@@ -107,7 +107,7 @@ class Workers:
                 raise
             finally:
                 worker.out -= 1
-        return Answered(400, {"content-type": "application/json"}, _DEADLY)
+        return Response(400, {"content-type": "application/json"}, _DEADLY)
 
     async def _least_busy(self) -> Loaded:
         while not self._loaded and not self.fault:

@@ -21,7 +21,7 @@ from spine.models import model_files
 _LINES = 6  # of what vLLM wrote into the worker's log: its process says why, its exception does not
 
 
-class Answered(NamedTuple):
+class Response(NamedTuple):
     """An HTTP response in parts."""
 
     status: int
@@ -49,14 +49,14 @@ class Served:
                 return f"a worker on {ray.util.get_node_ip_address()}: {_explained(error)}"
         return ""
 
-    async def ask(self, method: str, path: str, body: bytes) -> Answered:
+    async def ask(self, method: str, path: str, body: bytes) -> Response:
         """One request. A worker whose engine is dead dies too, so that Ray starts another."""
         if fault := await self.load():  # one that died while nobody asked has to load again
             raise RuntimeError(fault)
         found = await self._client.request(method, path, content=body, headers={"content-type": "application/json"})
         if self._engine.errored:
             os._exit(1)
-        return Answered(found.status_code, {"content-type": found.headers["content-type"]}, found.content)
+        return Response(found.status_code, {"content-type": found.headers["content-type"]}, found.content)
 
     async def _load(self) -> None:
         model_files(str(self._serving.model), ["config.json"])  # vLLM would take a folder that is not there for a name

@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 
 from axolotl_configs.schema import names
-from inference.answering.evaluate import SCORES
+from inference.answering.answer import PREDICTIONS
 from inference.scoring.compare import (
     DRAWS,
     Comparison,
@@ -23,9 +23,10 @@ from inference.scoring.compare import (
     sentences,
 )
 from inference.scoring.forest import FORMATS, draw
-from inference.scoring.predictions import PREDICTIONS, Prediction, read_predictions
+from inference.scoring.predictions import Prediction, read_predictions
+from inference.scoring.scores import SCORES
+from inference.scoring.tables import read_scores
 from recipe.commands.options import examples, profile_option, resolve_run, set_option
-from recipe.commands.table import read_scores
 from recipe.steps.merge import default_alphas
 from recipe.steps.result_names import adapter_name, results_folder
 from spine import manifest

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from axolotl_configs.render import Resolved
-from inference.answering.engines.settings import is_quantised
-from inference.answering.job import Job
 from inference.answering.questions import read_questions
-from postprocess.merge.plan import Job as MergeJob
+from inference.scoring.tables import contest_tables, notes, read_scores, tasks_table, tracks_table
+from recipe.commands.asking import chosen_target, engine_options, questions_options, target_options
 from recipe.commands.options import examples
-from recipe.commands.table import contest_tables, read_scores, remarks, tasks_table, tracks_table
-from recipe.steps.eval import (
-    chosen_target,
-    engine_options,
-    held_out,
-    make_job,
-    run_in_serve,
-    target_options,
-    unpacked,
-)
-from recipe.steps.merge import ensure_produced
-from spine.lock import locked
+from recipe.steps.eval import How, ensure_evaluated, evaluation_of, held_out
 from spine.paths import shown
 from spine.progress import clock
-from spine.terminal import console, say
-
-_FILE = click.Path(path_type=Path)
+from spine.terminal import console
 
 
 @click.command(
@@ -51,12 +34,7 @@ _FILE = click.Path(path_type=Path)
     ),
 )
 @target_options
-@click.option(
-    "--questions", type=_FILE, envvar="QUESTIONS", metavar="FILE",
-    help="ShopBench's or EC-Guide's JSON, MMLU's CSV, or a folder of such.  "
-    "[default: the run's held-out rows; env: QUESTIONS]",
-)  # fmt: skip
-@click.option("--limit", type=click.IntRange(min=1), envvar="LIMIT", help="Questions of each task.  [env: LIMIT]")
+@questions_options
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="This task only; more than once.")
 @click.option(
     "--track", "tracks", multiple=True, type=click.IntRange(1, 4), help="Questions of this track only; more than once."
@@ -67,9 +45,8 @@ _FILE = click.Path(path_type=Path)
 @engine_options
 def command(
     blend: str | None, profile: str | None, overrides: str, model: str | None, adapter: Path | None,
-    alpha: float | None, questions: Path | None, limit: int | None, tasks: tuple[str, ...], engine: str | None,
-    workers: int | None, tensor_parallel: int | None, mode: str | None, dtype: str, max_length: int | None,
-    tracks: tuple[int, ...], contest: bool,
+    alpha: float | None, questions: Path | None, limit: int | None, tasks: tuple[str, ...], tracks: tuple[int, ...],
+    contest: bool, **how: Any,
 ) -> None:  # fmt: skip
     """Answer questions with BLEND's model, score the answers, print one line per task and the table of tracks.
 
@@ -81,57 +58,14 @@ def command(
         raise click.UsageError("name a BLEND, or give --model and --questions")
     resolved, target = chosen_target(blend, profile, overrides, model, adapter, alpha)
     file = questions or held_out(_of(resolved))
-    count = len(
-        read_questions(file, limit=limit, tasks=tasks, tracks=tracks)
-    )  # faults are told before a model is loaded
-    job = make_job(
-        target, file, resolved,
-        engine=engine, workers=workers, tensor_parallel=tensor_parallel, mode=mode, dtype=dtype,
-        max_length=max_length, count=count, limit=limit, tasks=tasks, tracks=tracks, contest=contest, mergeable=True,
+    count = len(read_questions(file, limit=limit, tasks=tasks, tracks=tracks))  # faults, before a model is loaded
+    evaluation = evaluation_of(
+        target, file, resolved, How(**how),
+        count=count, limit=limit, tasks=tasks, tracks=tracks, contest=contest, mergeable=True,
     )  # fmt: skip
-    ensure_evaluated(job)
-    show_scores(Path(job.folder))
+    ensure_evaluated(evaluation)
+    show_scores(Path(evaluation.folder))
     click.echo(f"time      {clock(time.monotonic() - began)}")
-
-
-def ensure_evaluated(job: Job) -> None:
-    """Runs the evaluation unless it is done already."""
-    folder = Path(job.folder)
-    with locked(folder):
-        if job.step.is_done():
-            say(f"eval: {shown(folder)} is done and up to date")
-            return
-        with (
-            unpacked(Path(job.model), job.gpus, folder / ".unpacked") as model,
-            merged(replace(job, model=str(model))) as ready,
-        ):
-            run_in_serve("inference.answering.job", ready.to_json(), Path(ready.model))
-
-
-@contextmanager
-def merged(job: Job) -> Iterator[Job]:
-    """The job; where vLLM answers on a CPU, its adapter is merged into the base for as long as it is asked.
-
-    SmolLM2-135M's takes a second, and saves vLLM's LoRA, which takes many times as long for an answer there.
-
-    Raises:
-        RecipeError: what ``postprocess.merge.step`` refuses.
-    """
-    if job.engine != "vllm" or job.gpus != 0 or job.workers is not None or not job.adapter:
-        yield job
-    elif not job.alpha:
-        yield replace(job, adapter=None)
-    elif is_quantised(Path(job.model)):
-        yield job
-    else:
-        folder = Path(job.folder) / ".merged"
-        shutil.rmtree(folder, ignore_errors=True)  # a killed attempt's
-        out = folder / f"merged-{job.alpha:g}"
-        try:
-            ensure_produced(MergeJob(job.model, [str(out)], [job.adapter], [[job.alpha]]))
-            yield replace(job, model=str(out), adapter=None)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def show_scores(folder: Path) -> None:
@@ -141,7 +75,7 @@ def show_scores(folder: Path) -> None:
     console().print(tracks_table([scores]))
     if "contest" in scores:
         console().print(*contest_tables(scores["contest"]))
-    for line in remarks([scores]):
+    for line in notes([scores]):
         click.echo(line)
     click.echo(f"scores    {shown(folder)}/scores.json  (recipe table lays several side by side)")
     click.echo(f"answers   {shown(folder)}/predictions.jsonl, worst.jsonl")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from axolotl_configs.render import Resolved
 
 F = TypeVar("F", bound=Callable[..., Any])
-RAY = "ray"  # as an engine: the usual one, in workers of Ray
 
 
 def profile_option(function: F) -> F:

@@ -18,21 +18,13 @@ import httpx
 
 from axolotl_configs.render import Resolved
 from inference.answering.adapter import open_adapter, scaled
-from inference.answering.job import longest
+from inference.answering.answer import longest
 from inference.answering.rules import Mode, Rules
 from inference.serving.client import URL, ask
 from inference.serving.command import BASE, Serving
+from recipe.commands.asking import chosen_target, mode_options, target_options
 from recipe.commands.options import examples
-from recipe.steps.eval import (
-    Target,
-    answer_settings,
-    chosen_target,
-    cpu_settings,
-    gpus_for,
-    mode_options,
-    target_options,
-    unpacked,
-)
+from recipe.steps.eval import How, Target, cpu_settings, gpus_for, unpacked
 from spine.chat import ChatTokenizer
 from spine.children import end_of_log, running, what_it_said
 from spine.environments import python, variables
@@ -66,7 +58,7 @@ _WAYS_OUT = {
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
 def command(
     blend: str | None, profile: str | None, overrides: str, model: str | None, adapter: Path | None,
-    alpha: float | None, mode: str | None, dtype: str, max_length: int | None, host: str, port: int,
+    alpha: float | None, host: str, port: int, **how: Any,
 ) -> None:  # fmt: skip
     """Serve BLEND's model as OpenAI's API does, with vLLM, until Ctrl-C.
 
@@ -75,19 +67,15 @@ def command(
     served beside it. VLLM_API_KEY=... asks clients for that key.
     """
     resolved, target = chosen_target(blend, profile, overrides, model, adapter, alpha)
-    serving = _serving(resolved, target, mode, dtype, max_length, host, port)
+    serving = _serving(resolved, target, How(**how), host, port)
     _refuse_a_taken_port(host, port)
     log = (resolved.run.folder if resolved else RUNS) / f"serve-{port}.log"
     _serve(serving, log)
 
 
-def _serving(
-    resolved: Resolved | None, target: Target, mode: str | None, dtype: str, max_length: int | None, host: str,
-    port: int,
-) -> Serving:  # fmt: skip
+def _serving(resolved: Resolved | None, target: Target, how: How, host: str, port: int) -> Serving:
     """What is to be served; what of it can be refused is refused here, before anything is loaded."""
-    answer = answer_settings(resolved, None, mode)
-    gpus = gpus_for(answer)
+    answer = how.settings(resolved)
     Rules.of(str(target.model), ChatTokenizer.load(str(target.model)))
     weighed = target.adapter if target.alpha else None  # a weight of 0 is the base
     return Serving(
@@ -95,9 +83,9 @@ def _serving(
         model=target.model,
         adapter=open_adapter(weighed, target.model, target.alpha) if weighed else None,
         mode=Mode(answer.mode),
-        max_length=longest(str(target.model), max_length),
-        dtype=dtype,
-        gpus=gpus,
+        max_length=longest(str(target.model), how.max_length),
+        dtype=how.dtype,
+        gpus=gpus_for(answer),
         host=host,
         port=port,
     )

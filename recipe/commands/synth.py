@@ -18,7 +18,8 @@ from dataset_builders.synthesis.report import qualities, samples
 from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.store import Store
 from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Head
-from recipe.commands.options import RAY, examples, raw_option, resolve_run, run_options, spread_options
+from inference.answering.engines.cluster import RAY
+from recipe.commands.options import examples, raw_option, resolve_run, run_options, spread_options
 from recipe.commands.synth_demo import demo
 from recipe.steps.synth import Asked, asked_for, judging, run_it
 from recipe.steps.synth_ray import plan_of

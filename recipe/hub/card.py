@@ -14,11 +14,12 @@ from axolotl_configs.render import Resolved
 from dataset_builders.published.declare import HUB, in_words
 from dataset_builders.sources import amazon_m2
 from dataset_builders.task import load_task, task_names
+from inference.scoring.tables import OVERALL, cell, number
 from postprocess.awq import gate
 from recipe.hub import terms, upload
 from recipe.hub.lineage import Lineage, trace
 from recipe.hub.parcel import Kind, Parcel
-from recipe.hub.scores import OVERALL, Table, tables
+from recipe.hub.scores import Table, tables
 from recipe.hub.terms import Base, Terms, base_of
 from recipe.report.results import Reader
 from recipe.report.scores import interval
@@ -218,24 +219,16 @@ def _headline(found: Sequence[Table], alphas: Sequence[float]) -> str | None:
     if not ours:
         return None
     base = next((line for line in lines if line.name.endswith("(base)")), None)
-    told = f"{_number(ours[0].parts[OVERALL]['score'])}"
+    told = f"{number(ours[0].parts[OVERALL]['score'])}"
     told += f" at weight {ours[0].weight:g}" if ours[0].weight is not None else ""
-    told += f"; the base {_number(base.parts[OVERALL]['score'])}" if base else ""
-    return f"{told}; the constant answer {_number(found[0].constant.get(OVERALL))}"
+    told += f"; the base {number(base.parts[OVERALL]['score'])}" if base else ""
+    return f"{told}; the constant answer {number(found[0].constant.get(OVERALL))}"
 
 
 @cache
 def _environment() -> Environment:
     made = environment(_HERE).overlay()
     made.filters |= {
-        "column": _column, "interval": interval, "in_words": in_words, "cell": _cell, "number": _number,
+        "column": _column, "interval": interval, "in_words": in_words, "cell": cell, "number": number,
     }  # fmt: skip
     return made
-
-
-def _cell(part: Mapping[str, Any] | None) -> str:
-    return f"{part['score']:.3f} [{part['low']:.2f}, {part['high']:.2f}]" if part else "-"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

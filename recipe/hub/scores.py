@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from axolotl_configs.render import Resolved
-from inference.answering.evaluate import SCORES
+from inference.answering.answer import PREDICTIONS
 from inference.scoring.compare import Difference, compare, few_questions, matched
-from inference.scoring.predictions import PREDICTIONS, read_predictions
-from recipe.commands.table import read_scores, remarks
+from inference.scoring.predictions import read_predictions
+from inference.scoring.scores import SCORES
+from inference.scoring.tables import OVERALL, parts, read_scores, remarks
 from recipe.hub.lineage import Lineage
 from recipe.hub.parcel import Kind, Parcel
 from recipe.report.results import Reader
@@ -24,7 +25,6 @@ from spine.errors import RecipeError
 from spine.manifest import digest
 from spine.stamp import stamp
 
-OVERALL = "overall"
 _EVERYTHING: list[Any] = [None, [], []]
 Answers = Mapping[str, Any]
 _Belongs = Callable[[Answers], bool]
@@ -82,8 +82,7 @@ class _Evaluation:
 
     @property
     def parts(self) -> dict[str, Mapping[str, Any]]:
-        found = {**self.scores["tracks"], OVERALL: self.scores["overall"]}
-        return {name: part for name, part in found.items() if part["score"] is not None}
+        return parts(self.scores)
 
 
 def tables(resolved: Resolved, parcel: Parcel, lineage: Lineage, base: str, reader: Reader) -> list[Table]:
@@ -164,7 +163,7 @@ def _table(
     shown = {one.answers["alpha"]: one for one in reversed(group)} if adapter else {None: first}
     beside = [(name, found) for name, belongs in others if (found := _same_questions(first, everything, belongs))]
     base = beside[-1][1] if beside and beside[-1][0].endswith("(base)") else None
-    lines, notes = [], remarks([{**one.scores, "model": ""} for one in shown.values()])
+    lines, notes = [], [remark for one in shown.values() for remark in remarks(one.scores)]
     for weight, one in sorted(shown.items(), key=lambda item: item[0] or 0):
         difference, few = _beside(base, one)
         name = f"this adapter at weight {weight:g}" if weight is not None else "**this model**"
@@ -173,7 +172,6 @@ def _table(
     lines += [Line(name, _comparable(one, first)) for name, one in beside]
     columns = sorted({name for line in lines if line.ours for name in line.parts})
     constant = {name: part["constant"] for name, part in first.parts.items()}
-    notes = [note.removeprefix("note      : ") for note in notes]
     return Table(
         first.questions, first.scores["facts"]["questions"], columns, lines, constant, list(dict.fromkeys(notes))
     )

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from axolotl_configs.render import Resolved
+from inference.scoring.tables import read_scores
 from postprocess.awq import gate
 from postprocess.awq.export import QUALITY
-from recipe.commands.table import read_scores
 from recipe.report.facts import BlendFact, Curve, Loss, Quality
 from recipe.report.subject import Subject
 from recipe.steps.result_names import BEST, SWEEP, adapter_name

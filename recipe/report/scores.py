@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from axolotl_configs.costs.known_figures import published_scores
-from inference.answering.evaluate import SCORES
+from inference.answering.answer import PREDICTIONS
 from inference.scoring.compare import Comparison, Difference, Verdict, compare, few_questions, matched
-from inference.scoring.predictions import PREDICTIONS, Prediction, read_predictions
-from recipe.commands.table import read_scores, remarks
+from inference.scoring.predictions import Prediction, read_predictions
+from inference.scoring.scores import SCORES
+from inference.scoring.tables import OVERALL, parts, read_scores, remarks
 from recipe.report.facts import Cell, Gains, Row
 from recipe.report.results import Reader
 from recipe.report.subject import Line, Subject
@@ -108,7 +109,7 @@ def _row(found: Evaluations, line: Line, first: Line) -> Row:
     for track, folder in sorted(line.folders.items()):
         name = str(track)
         scores = found.scores(folder)
-        if scores and (part := scores["overall"] if track == ALL_AROUND else scores["tracks"].get(name)):
+        if scores and (part := parts(scores).get(OVERALL if track == ALL_AROUND else name)):
             cells[name] = Cell(
                 line.models[track], part["questions"], part["score"], part["low"], part["high"], part["constant"],
                 beside.get(name),
@@ -132,8 +133,8 @@ def remarks_of(found: Evaluations) -> list[str]:
     there = [scores for folder in folders if (scores := found.scores(folder))]
     of: dict[str, list[str]] = {}
     for scores in there:
-        for line in remarks([scores]):
-            of.setdefault(line.partition(f"{scores['model']}: ")[2], []).append(scores["model"])
+        for remark in remarks(scores):
+            of.setdefault(remark, []).append(scores["model"])
     names = {what: "every model" if len(told) == len(there) else " and ".join(told) for what, told in of.items()}
     few = [line for compared in found.all_compared() for line in few_questions(compared)]
     return [*dict.fromkeys(few), *(f"{named}: {what}" for what, named in names.items())]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from axolotl_configs.render import Resolved
-from inference.answering.evaluate import SCORES
 from inference.answering.questions import question_files
-from recipe.commands.table import read_scores
+from inference.scoring.scores import SCORES
+from inference.scoring.tables import read_scores
 from recipe.report.facts import DONE, NOT_RUN, OUTDATED, StepFact
 from recipe.steps.result_names import SWEEP, adapter_name, results_name
 from recipe.walk import rows as story

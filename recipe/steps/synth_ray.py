@@ -15,9 +15,9 @@ from typing import IO
 import click
 
 from axolotl_configs.render import Resolved
-from inference.answering.job import longest
+from inference.answering.answer import longest
 from inference.serving.ray import Plan
-from recipe.steps.eval import answer_settings, gpus_on_ray
+from recipe.steps.eval import How, gpus_on_ray
 from spine.chat import ChatTokenizer
 from spine.children import CPU_MEMORY, running
 from spine.environments import python, variables
@@ -42,7 +42,7 @@ def plan_of(resolved: Resolved, model: str, workers: int | None, tensor_parallel
         # As answers are stored by it: many a folder has the same name.
         name=shown(folder) if is_local(model) or Path(model).is_dir() else model,
         model=str(folder.absolute()), max_length=longest(str(folder), _LONGEST), workers=workers or 0,
-        gpus=gpus_on_ray(answer_settings(resolved, None, None, tensor_parallel)),
+        gpus=gpus_on_ray(How(tensor_parallel=tensor_parallel).settings(resolved)),
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class Code:
 
     @cached_property
     def answering(self) -> str:
-        return digest(code_of("inference.answering.job"))
+        return digest(code_of("inference.evaluate"))
 
     @cached_property
     def merging(self) -> str:

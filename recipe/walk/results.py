@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from recipe.commands.table import read_scores, tracks_table
+from inference.scoring.tables import read_scores, tracks_table
 from recipe.walk.rows import ALL_AROUND, Row
 from recipe.walk.stages import Stages
 

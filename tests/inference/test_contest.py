@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.answering import contest, evaluate
-from inference.answering.contest import BATCH, BATCHES, ContestEngine, batches, report
+from inference import evaluate
+from inference.answering import contest
+from inference.answering.answer import Answerer
+from inference.answering.contest import BATCH, BATCHES, ContestEngine, batches
 from inference.answering.decoding import Rule
 from inference.answering.engines.requests import Request
 from inference.answering.questions import Question, unscored
 from inference.answering.task_type import asked
+from inference.scoring.time_limits import beside_the_limits
 from spine.errors import RecipeError
 from spine.manifest import Step
 from spine.task_types import TaskType
@@ -46,14 +49,14 @@ def test_every_question_is_asked_once_in_batches_of_one_type_and_flag(kinds: lis
     assert sum(len(batch) < BATCH for batch in made) <= len(groups)  # only the last of a group is smaller
 
 
-class Clock:
+class Clock(Answerer):
     """Says what time it is as told, and answers; ``seconds``: that each batch takes; it dies at batch ``dies_at``."""
 
     def __init__(self, seconds: float, dies_at: int | None = None) -> None:
         self.now, self.seconds, self.dies_at = 0.0, seconds, dies_at
-        self.asked: list[tuple[int, bool]] = []
+        self.asked: list[tuple[int, bool | None]] = []
 
-    def answer(self, prompts: Sequence[str], is_multiple_choice: bool) -> list[str]:
+    def answer(self, prompts: Sequence[str], is_multiple_choice: bool | None) -> list[str]:
         if len(self.asked) == self.dies_at:
             raise KeyboardInterrupt
         self.asked.append((len(prompts), is_multiple_choice))
@@ -64,7 +67,7 @@ class Clock:
 def run(folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Step:
     step = Step(folder, "eval", {"answers": {"model": "a"}, "scoring": "v1"})
     monkeypatch.setattr(contest, "monotonic", lambda: clock.now)
-    engine = ContestEngine(folder, EXAM, clock.answer)
+    engine = ContestEngine(folder, EXAM, clock)
     evaluate.evaluate(step, "a model", EXAM, REQUESTS, lambda: engine, contest=True)
     return step
 
@@ -74,7 +77,7 @@ def test_seconds_beside_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     step = run(tmp_path, clock, monkeypatch)
     assert clock.asked == [(16, False), (4, False), (16, True), (4, True)] and step.is_done()
     found = json.loads((tmp_path / "scores.json").read_text())["contest"]
-    assert found == report(tmp_path, EXAM)
+    assert found == beside_the_limits(tmp_path, EXAM)
     assert found["batches"] == 4 and found["questions_over_the_limit"] == 8
     assert found["seconds_a_batch"] == {"median": 80.0, "p95": 80.0, "slowest": 80.0}
     assert found["seconds_a_question"] == {"median": 5.0, "p95": 20.0, "slowest": 20.0}
@@ -83,7 +86,7 @@ def test_seconds_beside_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert track["minutes"] == pytest.approx(160 / 60) and track["limit_minutes"] == 20 and track["fits"]
     assert track["room_for_questions"] == 20 * 60 / 8  # 8 s a question
     slow = run(tmp_path / "slow", Clock(800.0), monkeypatch)
-    row = report(slow.folder, EXAM)["tracks"]["2"]
+    row = beside_the_limits(slow.folder, EXAM)["tracks"]["2"]
     assert not row["fits"] and row["room_for_questions"] == 15
 
 
@@ -92,8 +95,8 @@ def test_all_four_tracks_are_the_fifth(tmp_path: Path, monkeypatch: pytest.Monke
     clock = Clock(60.0)
     monkeypatch.setattr(contest, "monotonic", lambda: clock.now)
     requests = [Request(at, (1,), Rule(1, (0,))) for at in range(len(exam))]
-    assert len(list(ContestEngine(tmp_path, exam, clock.answer).generate(requests))) == len(exam)
-    tracks = report(tmp_path, exam)["tracks"]
+    assert len(list(ContestEngine(tmp_path, exam, clock).generate(requests))) == len(exam)
+    tracks = beside_the_limits(tmp_path, exam)["tracks"]
     assert tracks["5"]["questions"] == 5 and tracks["5"]["minutes"] == pytest.approx(5 / 6)
     assert [row["limit_minutes"] for row in tracks.values()] == [70, 20, 30, 20, 140]
 

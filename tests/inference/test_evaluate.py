@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from inference.answering import evaluate
+from inference import evaluate
 from inference.answering.decoding import Rule
 from inference.answering.engines.requests import Request
-from inference.answering.evaluate import score
 from inference.answering.questions import Question
 from inference.answering.task_type import Asked
-from inference.scoring.baselines import constant_answers
+from inference.scoring import metrics
 from inference.scoring.metrics import NotComputed
+from inference.scoring.scores import constant_answers, score
 from spine import manifest
 from spine.manifest import Step
 from spine.task_types import TaskType, Truth
@@ -76,14 +76,14 @@ def test_the_interval_narrows_with_more_questions_and_is_the_same_every_time() -
 
 
 def test_a_metric_that_cannot_be_computed_is_left_out_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = evaluate.answered.__globals__["metrics"].scorer
+    real = metrics.scorer
 
     def scorer(metric: str) -> Any:
         if metric == "ndcg":
             raise NotComputed("no such model here")
         return real(metric)
 
-    monkeypatch.setattr("inference.scoring.metrics.scorer", scorer)
+    monkeypatch.setattr(metrics, "scorer", scorer)
     found, _, missing = score(QUESTIONS, TEXTS)
     task = next(task for task in found.tasks if task.name == "d")
     assert (

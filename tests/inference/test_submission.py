@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.answering.job import Setup
+from inference.answering.answer import Setup
 from inference.answering.submission import READERS, configured
 from spine.errors import RecipeError
 from spine.paths import ROOT

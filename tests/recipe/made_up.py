@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inference.answering import evaluate
+from inference import evaluate
 from inference.answering.decoding import Rule
 from inference.answering.engines.requests import Request
 from inference.answering.questions import Question, question_files, read_questions
-from inference.answering.sweep import best_weights
+from inference.scoring.sweep import best_weights
 from recipe.walk.graph import Record, Stage
 from recipe.walk.stages import Stages
 from spine import manifest

@@ -10,11 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from inference.answering.engines import settings
-from inference.answering.job import Job
+from inference.answering.engines.cluster import RAY
+from inference.evaluate import Evaluation
 from recipe.commands import root
-from recipe.commands.eval import merged
-from recipe.commands.options import RAY
-from recipe.steps.eval import Target, make_job, unpacked
+from recipe.steps.eval import How, Target, evaluation_of, merged, unpacked
 from spine.checkpoint import SINGLE, open_checkpoint
 from tests.postprocess.checkpoints import write_adapter, write_model
 from tests.postprocess.test_awq_unpack import a_layer, write
@@ -30,18 +29,16 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     return Target("adapter-0.5", "v8, 0.5", tmp_path / "base", tmp_path / "adapter", 0.5)
 
 
-def job(target: Target, *, count: int = 100, mergeable: bool = True, engine: str | None = None) -> Job:
-    made = make_job(
-        target, target.model.parent / "questions.json", None,
-        engine=engine, mode=None, dtype="auto", max_length=None, count=count, mergeable=mergeable,
-    )  # fmt: skip
+def evaluation(target: Target, *, count: int = 100, mergeable: bool = True, engine: str | None = None) -> Evaluation:
+    file = target.model.parent / "questions.json"
+    made = evaluation_of(target, file, None, How(engine=engine), count=count, mergeable=mergeable)
     return replace(made, folder=str(target.model.parent / "results"))
 
 
 def test_many_questions_are_worth_a_merge(target: Target) -> None:
-    assert [job(target, count=count).engine for count in (99, 100)] == ["transformers", "vllm"]
-    assert job(target, mergeable=False).engine == "transformers"
-    assert job(target, engine=RAY).engine == "transformers"  # a worker has no folder of ours to merge in
+    assert [evaluation(target, count=count).engine for count in (99, 100)] == ["transformers", "vllm"]
+    assert evaluation(target, mergeable=False).engine == "transformers"
+    assert evaluation(target, engine=RAY).engine == "transformers"  # a worker has no folder of ours to merge in
 
 
 def test_the_merged_model_is_there_for_as_long_as_it_is_asked(target: Target) -> None:
@@ -49,7 +46,7 @@ def test_the_merged_model_is_there_for_as_long_as_it_is_asked(target: Target) ->
     command = ["merge", "--base", str(base), "--add", str(target.adapter), "--alpha", "0.5", "--out", str(folder / "m")]
     assert CliRunner(env={"ALPHA": ""}).invoke(root, command).exit_code == 0
     (folder / "results" / ".merged" / "half").mkdir(parents=True)  # a killed attempt's
-    with pytest.raises(KeyboardInterrupt), merged(job(target)) as ready:
+    with pytest.raises(KeyboardInterrupt), merged(evaluation(target)) as ready:
         assert ready.adapter is None and Path(ready.model).is_relative_to(ready.folder)
         written = (Path(ready.model) / SINGLE).read_bytes()
         assert written == (folder / "m" / SINGLE).read_bytes() != (base / SINGLE).read_bytes()
@@ -59,13 +56,13 @@ def test_the_merged_model_is_there_for_as_long_as_it_is_asked(target: Target) ->
 
 @pytest.mark.parametrize("how", [{"gpus": 1}, {"workers": 2}, {"engine": "transformers"}, {"adapter": None}])
 def test_other_engines_take_the_adapter_itself(target: Target, how: dict[str, object]) -> None:
-    given = replace(job(target), **how)  # type: ignore[arg-type]
+    given = replace(evaluation(target), **how)  # type: ignore[arg-type]
     with merged(given) as ready:
         assert ready is given
 
 
 def test_the_base_needs_no_merge(target: Target) -> None:
-    given = job(replace(target, alpha=0.0))
+    given = evaluation(replace(target, alpha=0.0))
     with merged(given) as ready:
         assert ready == replace(given, adapter=None)
 
@@ -73,21 +70,21 @@ def test_the_base_needs_no_merge(target: Target) -> None:
 def test_a_base_in_4_bit_keeps_its_adapter_beside_it(target: Target) -> None:
     stated = target.model / "config.json"
     stated.write_text(stated.read_text().replace("{", '{"quantization_config": {}, ', 1))
-    given = job(target, count=1)
+    given = evaluation(target, count=1)
     with merged(given) as ready:
         assert given.engine == "vllm" and ready is given
 
 
 def test_4_bit_is_unpacked_where_this_cpu_would_answer(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not where workers of Ray do elsewhere; and what the answers depend on is no matter of the CPU."""
-    before = job(target).inputs
+    before = evaluation(target).inputs
     packed, out = target.model.parent / "packed", target.model.parent / "unpacked"
     tensors, weight = a_layer(np.random.default_rng(0), "model.a_proj", 2, 2, gptq=False, bf16=False)
     write(packed, tensors)
     with unpacked(packed, 0, out) as model:
         assert model == packed  # this CPU has AVX-512, says conftest
     monkeypatch.setattr(settings, "bf16_on_cpu", lambda: False)
-    assert job(target).inputs == before
+    assert evaluation(target).inputs == before
     for gpus in (1, None):
         with unpacked(packed, gpus, out) as model:
             assert model == packed
@@ -97,4 +94,4 @@ def test_4_bit_is_unpacked_where_this_cpu_would_answer(target: Target, monkeypat
         raise KeyboardInterrupt
     assert not out.exists()
     monkeypatch.setenv("RAY_ADDRESS", "cluster:6379")
-    assert job(target, engine=RAY).gpus is None
+    assert evaluation(target, engine=RAY).gpus is None

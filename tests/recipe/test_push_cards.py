@@ -13,9 +13,9 @@ from huggingface_hub import DatasetCard, ModelCard
 
 from dataset_builders.published.declare import Licence
 from dataset_builders.published.fetch import SOURCES
-from inference.answering import evaluate
+from inference import evaluate
+from inference.scoring.tables import read_scores
 from recipe.commands.push import command
-from recipe.commands.table import read_scores
 from recipe.hub import terms
 from recipe.hub.terms import base_of
 from spine import runs

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from inference.answering.sweep import best_weights
+from inference.scoring.sweep import best_weights
+from inference.scoring.tables import read_scores
 from recipe.commands.eval import command as eval_command
 from recipe.commands.eval import show_scores
 from recipe.commands.table import command as table_command
-from recipe.commands.table import read_scores
 from spine.errors import RecipeError
 
 

@@ -6,27 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from inference.answering.evaluate import SCORES, WORST
-from inference.answering.job import Job
-from inference.scoring.predictions import PREDICTIONS
+from inference.answering.answer import PREDICTIONS
+from inference.evaluate import WORST, Evaluation
+from inference.scoring.scores import SCORES
 from recipe.commands.sweep import _borrow
 from recipe.steps.result_names import results_folder
 
 FILES = (PREDICTIONS, SCORES, WORST)
 
 
-def weight_0(runs: Path, blend: str, model: str = "base") -> Job:
-    """The job of weight 0 in a blend's sweep."""
+def weight_0(runs: Path, blend: str, model: str = "base") -> Evaluation:
+    """The evaluation of weight 0 in a blend's sweep."""
     folder = runs / "cpu" / blend / "eval" / "adapter-0@validation"
-    return Job(label="base", model=model, folder=str(folder), questions="q", inputs={"answers": {"model": model}})
+    return Evaluation(
+        label="base", model=model, folder=str(folder), questions="q", inputs={"answers": {"model": model}}
+    )
 
 
-def finished(job: Job) -> None:
-    folder = Path(job.folder)
+def finished(evaluation: Evaluation) -> None:
+    folder = Path(evaluation.folder)
     folder.mkdir(parents=True)
     for name in FILES:
         (folder / name).write_text(f"{name} of {folder.parent.parent.name}")
-    job.step.finish(list(FILES))
+    evaluation.step.finish(list(FILES))
 
 
 def test_weight_0_is_the_base_and_is_asked_once_for_all_blends(tmp_path: Path) -> None:

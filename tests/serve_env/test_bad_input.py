@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.answering.answerer import Answerer
+from inference.answering.answer import Answerer, Setup
 from inference.answering.engines.requests import requests_of
 from inference.answering.questions import unscored
 from inference.answering.rules import Mode, Rules
@@ -32,18 +32,14 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def engine(model: Path, rules: Rules) -> object:
-    from inference.answering.engines.transformers import TransformersEngine
-
-    return TransformersEngine(model, rules.chat, None, dtype="float32")
+def answerer(model: Path, mode: Mode) -> Answerer:
+    return Answerer(Setup(model=str(model), mode=mode, max_length=LENGTH, dtype="float32"))
 
 
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("flag", [True, False])
-def test_everything_is_answered(engine: object, rules: Rules, mode: Mode, flag: bool) -> None:
-    answerer = Answerer(engine, rules, mode, LENGTH)  # type: ignore[arg-type]
-    found = answerer.answer(BAD, flag)
+def test_everything_is_answered(model: Path, mode: Mode, flag: bool) -> None:
+    found = answerer(model, mode).answer(BAD, flag)
     if mode is not Mode.EXACT:
         return
     for prompt, text in zip(BAD, found, strict=True):
@@ -56,9 +52,8 @@ def test_everything_is_answered(engine: object, rules: Rules, mode: Mode, flag: 
             assert len(numbers) == len(set(numbers)) == wanted and set(numbers) <= set(asked.listed)
 
 
-def test_a_lying_list_gives_an_answer_that_the_parsers_can_read(engine: object, rules: Rules) -> None:
-    answerer = Answerer(engine, rules, Mode.EXACT, LENGTH)  # type: ignore[arg-type]
-    three, nine, ranked = answerer.answer(BAD[-6:-3], False)
+def test_a_lying_list_gives_an_answer_that_the_parsers_can_read(model: Path) -> None:
+    three, nine, ranked = answerer(model, Mode.EXACT).answer(BAD[-6:-3], False)
     assert sorted(three.split(",")) == sorted(nine.split(",")) == ["1", "2"]
     assert parse(TaskType.RANKING, ranked) in ([1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1])
 
@@ -72,7 +67,7 @@ def test_nothing_in_a_question_is_a_control_token(rules: Rules) -> None:
             assert counts == [3, 2, 0] and len(request.tokens) + request.rule.max_new_tokens <= LENGTH
 
 
-def test_a_bad_question_changes_no_answer_beside_it(engine: object, rules: Rules) -> None:
-    answerer = Answerer(engine, rules, Mode.WINNERS, LENGTH)  # type: ignore[arg-type]
+def test_a_bad_question_changes_no_answer_beside_it(model: Path) -> None:
+    asked = answerer(model, Mode.WINNERS)
     good = ["Describe the product type fork.", "Rank these.\n1. a\n2. b\nOutput:", "Describe a lamp."]
-    assert answerer.answer([*good, *BAD], False)[: len(good)] == answerer.answer(good, False)
+    assert asked.answer([*good, *BAD], False)[: len(good)] == asked.answer(good, False)

@@ -13,18 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from inference.answering import job as job_module
+from inference import evaluate
 from inference.answering.adapter import Adapter
+from inference.answering.answer import Answerer, Setup, in_a_worker, make_engine
 from inference.answering.engines.cluster import ADDRESS, cluster
 from inference.answering.engines.ray import RayEngine
 from inference.answering.engines.requests import Engine, Request, requests_of
-from inference.answering.job import Job, Setup, in_a_worker, make_engine, opened
 from inference.answering.rules import Mode, Rules
+from inference.evaluate import Evaluation
 from inference.serving.ray import Workers
-from inference.serving.ray_worker import Answered
+from inference.serving.ray_worker import Response
+from spine import manifest
 from spine.errors import RecipeError
 from tests.serve_env.test_engines import LENGTH, answers, questions
-from tests.serve_env.test_job import ROWS
+from tests.serve_env.test_evaluation import ROWS
 from tests.serve_env.test_server import offspring
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_here")]  # Ray starts for 5 s, a worker loads for 15
@@ -60,17 +62,19 @@ def test_the_answers_are_those_of_one_engine_though_a_worker_is_killed(
 def test_an_evaluation_with_vllm_on_ray_goes_on_where_it_was_stopped(tmp_path: Path, model: Path) -> None:
     """The same lines as an evaluation here; in float32 both engines write the same (test_engines)."""
     (tmp_path / "q.json").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    here = Job(
+    here = Evaluation(
         label="pico", folder=str(tmp_path / "here"), model=str(model), questions=str(tmp_path / "q.json"),
         inputs={"answers": "one", "scoring": "v1"}, max_length=LENGTH, dtype="float32",
     )  # fmt: skip
     there = replace(here, folder=str(tmp_path / "there"), engine="vllm", workers=2)
-    job_module.run(here)
+    evaluate.run([here])
     lines = (tmp_path / "here" / "predictions.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "started.json").write_text((tmp_path / "here" / "started.json").read_text())
     (tmp_path / "there" / "predictions.jsonl").write_text(lines[0] + lines[1][:9])  # as a kill leaves it
-    assert job_module.run(there).answered == len(ROWS) - 1 and there.step.is_done()
+    evaluate.run([there])
+    written = manifest.read(tmp_path / "there")
+    assert written and written["asked"] == len(ROWS) - 1 and there.step.is_done()
     assert (tmp_path / "there" / "predictions.jsonl").read_text().splitlines(keepends=True) == lines
 
 
@@ -115,10 +119,10 @@ class Fragile:
     async def load(self) -> str:
         return ""
 
-    async def ask(self, method: str, path: str, body: bytes) -> Answered:
+    async def ask(self, method: str, path: str, body: bytes) -> Response:
         if body == b"deadly":
             os._exit(1)
-        return Answered(200, {}, body)
+        return Response(200, {}, body)
 
 
 def test_a_request_that_kills_its_workers_is_refused_and_the_others_are_answered() -> None:
@@ -146,7 +150,7 @@ def test_what_a_worker_does_not_find_is_told_with_its_node(model: Path, rules: R
     with pytest.raises(RecipeError, match=r"a worker on [\d.]+: .*away: no such model folder[\s\S]*docs/cluster\.md"):
         list(engine.generate(asked(rules, 1)))
     with pytest.raises(RecipeError, match="no such model folder"):
-        opened(away)  # as here
+        Answerer(away)  # as here
 
 
 def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

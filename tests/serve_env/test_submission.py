@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from inference.answering import job as job_module
+from inference import evaluate
 from inference.answering.adapter import Adapter
 from inference.answering.contest import BATCH
-from inference.answering.job import Job
+from inference.evaluate import Evaluation
 
 # What the starter kit does with `UserModel`: groups by task type, batches as big as the class wants them, one flag.
 KIT = """
@@ -67,31 +67,31 @@ def rows() -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def job(tmp_path: Path, model: Path, adapter: Adapter) -> Job:
+def evaluation(tmp_path: Path, model: Path, adapter: Adapter) -> Evaluation:
     (tmp_path / "development.json").write_text("".join(json.dumps(row) + "\n" for row in rows()))
-    return Job(
+    return Evaluation(
         label="pico", folder=str(tmp_path / "plain"), questions=str(tmp_path / "development.json"),
         inputs={"answers": {"alpha": 0.5}, "scoring": "v1"}, model=str(model), adapter=str(adapter.folder), alpha=0.5,
         mode="winners", max_length=512, dtype="float32",
     )  # fmt: skip
 
 
-def answers(job: Job) -> list[str]:
-    job_module.run(job)
-    lines = (Path(job.folder) / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+def answers(evaluation: Evaluation) -> list[str]:
+    evaluate.run([evaluation])
+    lines = (Path(evaluation.folder) / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["answer"] for line in lines]
 
 
-def test_the_contest_gets_the_answers_that_an_evaluation_gets(job: Job, tmp_path: Path) -> None:
-    contest = replace(job, contest=True, folder=str(tmp_path / "contest"))
-    assert answers(contest) == answers(job)
+def test_the_contest_gets_the_answers_that_an_evaluation_gets(evaluation: Evaluation, tmp_path: Path) -> None:
+    contest = replace(evaluation, contest=True, folder=str(tmp_path / "contest"))
+    assert answers(contest) == answers(evaluation)
     scores, seconds = (json.loads((tmp_path / name / "scores.json").read_text()) for name in ("plain", "contest"))
     found = seconds.pop("contest")
     assert seconds == scores
     assert found["batches"] == 2 + 4 and found["seconds_a_batch"]["slowest"] > 0 and contest.step.is_done()
 
 
-def test_the_starter_kit_gets_the_answers_that_an_evaluation_gets(job: Job, tmp_path: Path) -> None:
+def test_the_starter_kit_gets_the_answers_that_an_evaluation_gets(evaluation: Evaluation, tmp_path: Path) -> None:
     kit = tmp_path / "kit"
     (kit / "models").mkdir(parents=True)
     (kit / "models" / "user_config.py").write_text(
@@ -99,10 +99,11 @@ def test_the_starter_kit_gets_the_answers_that_an_evaluation_gets(job: Job, tmp_
     )
     (kit / "local_evaluation.py").write_text(KIT)
     (tmp_path / "development.json").replace(kit / "development.json")
-    assert job.adapter is not None
+    assert evaluation.adapter is not None
     variables = {
-        "RECIPE_MODEL": job.model, "RECIPE_ADAPTER": job.adapter, "RECIPE_ALPHA": "0.5", "RECIPE_DTYPE": "float32",
-        "RECIPE_ENGINE": "transformers", "RECIPE_MODE": "winners", "RECIPE_MAX_LENGTH": "512",
+        "RECIPE_MODEL": evaluation.model, "RECIPE_ADAPTER": evaluation.adapter, "RECIPE_ALPHA": "0.5",
+        "RECIPE_DTYPE": "float32", "RECIPE_ENGINE": "transformers", "RECIPE_MODE": "winners",
+        "RECIPE_MAX_LENGTH": "512",
     }  # fmt: skip
     command = [sys.executable, "local_evaluation.py"]
     done = subprocess.run(
@@ -110,7 +111,7 @@ def test_the_starter_kit_gets_the_answers_that_an_evaluation_gets(job: Job, tmp_
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((kit / "answers.json").read_text())
-    expected = answers(replace(job, questions=str(kit / "development.json")))
+    expected = answers(replace(evaluation, questions=str(kit / "development.json")))
     assert [found[row["input_field"]] for row in rows()] == expected
     assert len(set(expected)) > 5
 
@@ -121,16 +122,16 @@ def test_what_the_starter_kit_imports_is_here_but_for_evaluate() -> None:
 
 @pytest.mark.slow  # vLLM loads for a minute
 def test_the_starter_kit_on_vllm_is_configured_by_the_environment_alone(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+    evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from inference.answering.submission import ShopBenchModel
 
-    for name, text in {"MODEL": job.model, "DTYPE": "float32", "MAX_LENGTH": "512", "BATCH": "5"}.items():
+    for name, text in {"MODEL": evaluation.model, "DTYPE": "float32", "MAX_LENGTH": "512", "BATCH": "5"}.items():
         monkeypatch.setenv(f"RECIPE_{name}", text)
     model = ShopBenchModel()
     assert model.get_batch_size() == 5
     prompts = [str(row["input_field"]) for row in rows()]
     choices, texts = prompts[: BATCH + 3], prompts[BATCH + 3 :]
     given = model.batch_predict({"prompt": choices}, True) + model.batch_predict({"prompt": texts}, False)
-    assert given == answers(replace(job, adapter=None, alpha=1.0, mode="exact"))
+    assert given == answers(replace(evaluation, adapter=None, alpha=1.0, mode="exact"))
     assert set(given[: BATCH + 3]) <= {"0", "1", "2", "3"} and model.batch_predict({"prompt": []}, True) == []

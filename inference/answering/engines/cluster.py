@@ -21,6 +21,7 @@ from spine.errors import RecipeError
 from spine.hardware import this_machine
 from spine.paths import RUNS
 
+RAY = "ray"  # as an engine: the usual one, in workers of Ray
 ADDRESS = "RAY_ADDRESS"
 LOG = RUNS / "ray.log"  # what Ray has to say: many lines about every worker that dies
 SAME_PATHS = "model, adapter and this checkout must have the same paths on every node (docs/cluster.md)"

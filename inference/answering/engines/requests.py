@@ -39,6 +39,14 @@ class Engine(Protocol):
         ...
 
 
+class LoadedEngine(Engine, Protocol):
+    """A model with at most one adapter, whose weight can be changed between runs."""
+
+    def scale(self, alpha: float) -> None:
+        """Sets the wise-ft weight of the following runs; 0 is the base model."""
+        ...
+
+
 def requests_of(questions: Sequence[Question], rules: Rules, mode: Mode, max_length: int) -> list[Request]:
     """A request for each question, in the questions' order.
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from inference.answering import job as job_module
-from inference.answering import sweep
+from inference import evaluate
+from inference.answering import answer
 from inference.answering.adapter import Adapter
-from inference.answering.job import Job, from_json
+from inference.evaluate import Evaluation, from_json, to_json
 from spine.paths import ROOT
 
 ROWS = [
@@ -27,62 +27,66 @@ ROWS = [
 
 
 @pytest.fixture
-def job(tmp_path: Path, model: Path) -> Job:
+def evaluation(tmp_path: Path, model: Path) -> Evaluation:
     (tmp_path / "q.json").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     inputs = {"answers": {"alpha": 1.0}, "scoring": "v1"}
-    return Job(
+    return Evaluation(
         label="pico", folder=str(tmp_path / "out"), model=str(model), questions=str(tmp_path / "q.json"), inputs=inputs,
         max_length=256, dtype="float32",
     )  # fmt: skip
 
 
-def test_a_job_survives_the_way_to_its_process_and_leaves_scores(job: Job) -> None:
-    assert from_json(job.to_json()) == job
-    command = [sys.executable, "-m", "inference.answering.job"]
-    done = subprocess.run(command, input=job.to_json(), text=True, cwd=ROOT, capture_output=True, check=False)
+def test_a_job_survives_the_way_to_its_process_and_leaves_scores(evaluation: Evaluation) -> None:
+    assert from_json(to_json([evaluation])) == [evaluation]
+    command = [sys.executable, "-m", "inference.evaluate"]
+    done = subprocess.run(command, input=to_json([evaluation]), text=True, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "answering 5/5 questions" in done.stderr and job.step.is_done()
-    scores = json.loads((Path(job.folder) / "scores.json").read_text())
+    assert "answering 5/5 questions" in done.stderr and evaluation.step.is_done()
+    scores = json.loads((Path(evaluation.folder) / "scores.json").read_text())
     assert set(scores["tracks"]) == {"1", "2"} and scores["facts"]["questions"] == 5
-    answers = [json.loads(line)["answer"] for line in (Path(job.folder) / "predictions.jsonl").open()]
+    answers = [json.loads(line)["answer"] for line in (Path(evaluation.folder) / "predictions.jsonl").open()]
     assert set(answers[:4]) <= {"0", "1", "2"}
 
 
-def test_a_fault_is_one_message_and_its_own_exit_code(job: Job) -> None:
-    missing = replace(job, questions="/nonexistent/q.json")
-    command = [sys.executable, "-m", "inference.answering.job"]
-    done = subprocess.run(command, input=missing.to_json(), text=True, cwd=ROOT, capture_output=True, check=False)
+def test_a_fault_is_one_message_and_its_own_exit_code(evaluation: Evaluation) -> None:
+    missing = replace(evaluation, questions="/nonexistent/q.json")
+    command = [sys.executable, "-m", "inference.evaluate"]
+    done = subprocess.run(command, input=to_json([missing]), text=True, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 3 and "no such file of questions" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_sweep_scores_every_weight_as_an_evaluation_of_its_own_would(
-    job: Job, adapter: Adapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluation: Evaluation, adapter: Adapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads = 0
-    real = job_module.make_engine
+    real = answer.make_engine
 
     def counted(*arguments: object) -> object:
         nonlocal loads
         loads += 1
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sweep, "make_engine", counted)
+    monkeypatch.setattr(answer, "make_engine", counted)
 
-    def at(alpha: float, place: str) -> Job:
+    def at(alpha: float, place: str) -> Evaluation:
         inputs = {"answers": {"alpha": alpha}, "scoring": "v1"}
         return replace(
-            job, adapter=str(adapter.folder), alpha=alpha, folder=str(tmp_path / place / f"{alpha}"), inputs=inputs
+            evaluation,
+            adapter=str(adapter.folder),
+            alpha=alpha,
+            folder=str(tmp_path / place / f"{alpha}"),
+            inputs=inputs,
         )
 
     weights = (0.0, 0.5, 1.0)
-    jobs = [at(alpha, "sweep") for alpha in weights]
-    sweep.run([from_json(json.dumps(asdict(one))) for one in jobs])
-    sweep.run(jobs)  # nothing is left to do
-    assert loads == 1 and all(one.step.is_done() for one in jobs)
+    evaluations = [at(alpha, "sweep") for alpha in weights]
+    evaluate.run(from_json(to_json(evaluations)))
+    evaluate.run(evaluations)  # nothing is left to do
+    assert loads == 1 and all(one.step.is_done() for one in evaluations)
     written = set()
     for alpha in weights:
         alone = at(alpha, "alone")
-        job_module.run(alone)
+        evaluate.run([alone])
         texts = [(Path(one.folder) / "predictions.jsonl").read_text() for one in (alone, at(alpha, "sweep"))]
         assert texts[0] == texts[1]
         written.add(texts[0])
