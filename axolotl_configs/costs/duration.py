@@ -14,7 +14,7 @@ from typing import Any
 from axolotl_configs.costs.architecture import Architecture
 from axolotl_configs.costs.batches import held_out_batches, training_batches
 from axolotl_configs.costs.lengths import Lengths
-from axolotl_configs.costs.memory import NF4, zero_stage
+from axolotl_configs.costs.memory import NF4, in_fp32, zero_stage
 
 # Share of the peak FLOPs that a further token reaches: from the published speeds of Qwen-72B's Q-LoRA on one A100,
 # rows of 2,048 to 8,192 tokens (github.com/QwenLM/Qwen, README, "Profiling of Memory and Speed").
@@ -22,7 +22,9 @@ COMPUTE_SHARE = 0.63
 # Share of the memory's bandwidth that the passes over the weights reach, with all that the formula leaves out (kernels'
 # launches, communication): calibrated so that v8 takes the winners' 24 h on 8 x A100.
 BANDWIDTH_SHARE = 0.445
-CPU_FLOPS = 1.7e11  # a second: 85 steps of v8, 4.1 s each, on two cores of a Xeon with AMX
+# A second, on two cores. In bf16: 85 steps of v8, 4.1 s each, on a Xeon with AMX. In fp32, which a CPU without AVX-512
+# takes: 7.3 s a step of v8 on an EPYC with AVX2, profile cpu-fast.
+CPU_FLOPS = {"bf16": 1.7e11, "fp32": 9.7e10}
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _seconds(
     again = bool(settings.get("gradient_checkpointing"))
     flops = tokens * token_flops(model, settings["lora_r"], context, again=again, training=training)
     if gpu is None:
-        return flops / CPU_FLOPS, 0.0
+        return flops / CPU_FLOPS["fp32" if in_fp32(settings) else "bf16"], 0.0
     passes = (3 if again else 2) if training else 1
     stored = NF4 if settings.get("load_in_4bit") else 1.0 if settings.get("load_in_8bit") else 0.0
     moved = (stored + (4 if stored else 2)) * model.linear  # read packed, write and read again in bf16

@@ -20,7 +20,7 @@ from spine.paths import ROOT
 SCALES = 1 / 64 + 4 / (64 * 256)
 NF4 = 0.5 + SCALES
 _LOGIT = (
-    12  # bytes: fp32 log-probabilities, their gradient, and the logits' gradient, all alive when the loss goes back
+    12  # bytes: log-probabilities, their gradient, the logits' gradient, in fp32, all alive when the loss goes back
 )
 _CONTEXT = 1.0e9  # CUDA's own; assumed. NCCL is given as much again
 _FRAGMENTED = 0.05  # of all; assumed
@@ -95,21 +95,35 @@ def zero_stage(settings: Mapping[str, Any]) -> int:
     return int(read_json(ROOT / str(name)).get("zero_optimization", {}).get("stage", 0))
 
 
+def in_fp32(settings: Mapping[str, Any]) -> bool:
+    """Whether what is not quantised is computed in fp32: bf16 is off, and fp16 not on."""
+    return settings.get("bf16") is False and not settings.get("fp16")
+
+
+def _width(settings: Mapping[str, Any]) -> int:
+    """Bytes of a number that is not quantised."""
+    return 4 if in_fp32(settings) else 2
+
+
+def _precision(settings: Mapping[str, Any]) -> str:
+    return "fp16" if settings.get("fp16") else "fp32" if in_fp32(settings) else "bf16"
+
+
 def _linear(settings: Mapping[str, Any]) -> float:
     """Bytes of a weight of the linear layers."""
     if settings.get("load_in_4bit"):
         return NF4
-    return 1.0 if settings.get("load_in_8bit") else 2.0
+    return 1.0 if settings.get("load_in_8bit") else float(_width(settings))
 
 
 def _weights(settings: Mapping[str, Any], model: Architecture, gpus: int) -> list[Part]:
     each, stage = _linear(settings), zero_stage(settings)
     kind = "NF4" if settings.get("load_in_4bit") else f"{each:.0f} bytes"
-    linear, others = each * model.linear, 2.0 * model.others
+    linear, others = each * model.linear, float(_width(settings) * model.others)
     if stage < 3:
         return [
             Part("linear layers", linear, f"{model.linear / 1e9:.2f} G weights in {kind}, {each:.3f} bytes each"),
-            Part("embeddings, head, norms", others, f"{model.others / 1e9:.2f} G in bf16"),
+            Part("embeddings, head, norms", others, f"{model.others / 1e9:.2f} G in {_precision(settings)}"),
         ]
     scales = SCALES * model.linear if settings.get("load_in_4bit") else 0.0  # no parameters: ZeRO does not split them
     gathered = 2 * min(_LIVE, (linear - scales) / 2) + 2 * model.table
@@ -129,8 +143,9 @@ def _adapter(settings: Mapping[str, Any], model: Architecture, gpus: int) -> lis
     count, stage = model.lora(settings["lora_r"]), zero_stage(settings)
     moments = _moments(str(settings.get("optimizer", "")))
     if not settings.get("deepspeed"):
+        copy = "" if in_fp32(settings) else ", and a copy in bf16"
         return [
-            Part("LoRA weights", 6.0 * count, f"{count / 1e6:.0f} M in fp32, and a copy in bf16"),
+            Part("LoRA weights", (6.0 if copy else 4.0) * count, f"{count / 1e6:.0f} M in fp32{copy}"),
             Part("LoRA gradients", 4.0 * count, "fp32"),
             Part("optimiser", float(moments * count), f"two moments, {moments} bytes"),
         ]
@@ -155,21 +170,24 @@ def _activations(settings: Mapping[str, Any], model: Architecture, *, cpu: bool 
     1604.06174); one layer's tensors are then alive, with the weight that is dequantised for it. The loss's tensors are
     gone by then, so the larger of the two counts.
     """
-    tokens = settings.get("micro_batch_size", 1) * settings["sequence_len"]
+    tokens, width = settings.get("micro_batch_size", 1) * settings["sequence_len"], _width(settings)
     layer = tokens * layer_bytes(settings, model, cpu=cpu)
-    working = (2 * model.hidden * model.inner if _linear(settings) < 2 else 0) + 8 * model.hidden * tokens
+    working = (width * model.hidden * model.inner if _linear(settings) < 2 else 0) + 8 * model.hidden * tokens
     loss = _LOGIT * tokens * model.vocabulary + 8 * model.hidden * tokens
     if not settings.get("gradient_checkpointing"):
         return [
             Part("activations", model.layers * layer, f"{model.layers} layers, {tokens:,} tokens"),
             Part("loss", float(max(loss, working)), f"{_LOGIT} bytes a logit"),
         ]
-    kept = 2.0 * model.layers * model.hidden * tokens
+    kept = float(width * model.layers * model.hidden * tokens)
     if loss >= layer + working:
         second = Part("loss", float(loss), f"{_LOGIT} bytes a logit; more than one layer at work")
     else:
-        second = Part("layer at work", layer + working, "one layer run again, its largest weight in bf16")
-    return [Part("activations", kept, f"inputs of {model.layers} layers, {tokens:,} tokens in bf16"), second]
+        second = Part("layer at work", layer + working, "one layer run again, its largest weight unpacked")
+    return [
+        Part("activations", kept, f"inputs of {model.layers} layers, {tokens:,} tokens in {_precision(settings)}"),
+        second,
+    ]
 
 
 def layer_bytes(settings: Mapping[str, Any], model: Architecture, *, cpu: bool = False) -> float:
@@ -178,15 +196,15 @@ def layer_bytes(settings: Mapping[str, Any], model: Architecture, *, cpu: bool =
     Korthikanti et al. (arXiv 2205.05198, section 4) for GPT's layer; this is the same count for a layer with RMSNorm,
     grouped heads, SwiGLU, fused attention, frozen linear layers, which save nothing, and LoRA on all of them.
     """
-    m, rank = model, settings["lora_r"]
+    m, rank, width = model, settings["lora_r"], _width(settings)
     norms = 2 * (4 * m.hidden + 4)  # x in fp32, and its root mean square
-    attention = 2 * (2 * m.q + 2 * m.kv) + 4 * m.heads  # q, k, v and what comes out; log-sum-exp
-    mlp = 3 * 2 * m.inner  # gate, its SiLU, up
+    attention = width * (2 * m.q + 2 * m.kv) + 4 * m.heads  # q, k, v and what comes out; log-sum-exp
+    mlp = 3 * width * m.inner  # gate, its SiLU, up
     each = 5 * m.hidden + m.q + m.inner  # inputs of q k v gate up, of o, of down
     if settings.get("lora_dropout"):
-        inputs = (6 if cpu else 3) * each  # dropped out in bf16, and the mask: a byte, on a CPU fp32
-    elif cpu:
+        inputs = (width + (4 if cpu else 1)) * each  # dropped out, and the mask: a byte, on a CPU fp32
+    elif cpu and width == 2:
         inputs = 2 * each  # PEFT casts to fp32 and autocast back to bf16, anew for each of the seven
     else:
-        inputs = 2 * (2 * m.hidden + m.inner)  # one for q k v, one for gate and up; o's is what came out of attention
-    return float(norms + attention + mlp + inputs + 7 * 2 * rank)
+        inputs = width * (2 * m.hidden + m.inner)  # for q k v, for gate and up; o's came out of attention
+    return float(norms + attention + mlp + inputs + 7 * width * rank)

@@ -14,6 +14,7 @@ from rich.table import Table
 from axolotl_configs.costs.duration import BANDWIDTH_SHARE, COMPUTE_SHARE, CPU_FLOPS
 from axolotl_configs.costs.estimate import batch_in_words
 from axolotl_configs.costs.known_figures import environments
+from axolotl_configs.costs.memory import in_fp32
 from axolotl_configs.costs.planning import GIB, Plan, make_plan, ways_out
 from axolotl_configs.render import Resolved, parse_set, resolve
 from axolotl_configs.schema import names
@@ -198,7 +199,9 @@ def _hours(plan: Plan) -> Iterator[str]:
     """What the time is made of, and which of its figures were calibrated."""
     training = plan.training
     if plan.request.gpu is None:
-        yield f"time      training at {CPU_FLOPS / 1e9:.0f} GFLOP/s, as measured on two cores; yours may be another CPU"
+        kind = "fp32" if in_fp32(plan.request.settings) else "bf16"
+        rate = f"{CPU_FLOPS[kind] / 1e9:.0f} GFLOP/s in {kind}"
+        yield f"time      training at {rate}, as measured on two cores; yours may be another CPU"
         return
     yield (
         f"time      training {training.seconds / 3600:.1f} h: multiplying {training.computing / 3600:.1f} h at "

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from axolotl_configs import render
 from axolotl_configs.costs.architecture import Architecture, model_config
 from axolotl_configs.costs.batches import first_fit, held_out_batches, training_batches
 from axolotl_configs.costs.duration import COMPUTE_SHARE, Gpu, duration, token_flops
@@ -149,6 +150,20 @@ def test_time_is_that_of_the_micro_batches() -> None:
     assert split.moving > once.moving
     on_cpu = duration(SETTINGS, SMALL, 340, 65, EVEN, 0, None)
     assert on_cpu.moving == 0 and on_cpu.steps == 85
+
+
+def test_a_cpu_without_avx512_is_counted_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """7.3 s a step of cpu-fast on two cores of an EPYC with AVX2; bf16 takes 4.2 s on two of a Xeon with AMX."""
+    model = Architecture.of(model_config("models/SmolLM2-135M-Instruct"))
+    seconds, gib = {}, {}
+    for fast in (True, False):
+        monkeypatch.setattr(render, "bf16_on_cpu", lambda fast=fast: fast)
+        run = resolve("v8", "cpu-fast", {}, task_names())
+        lengths = replace(expected_lengths(run.portions, model.vocabulary), mean=156)
+        found = duration(run.axolotl, model, 44, 39, lengths, 0, None)
+        seconds[fast], gib[fast] = found.computing / found.steps, sum(p.nbytes for p in cpu_parts(run.axolotl, model))
+    assert seconds[False] == pytest.approx(7.3, abs=0.1) and seconds[True] == pytest.approx(4.2, abs=0.1)
+    assert 1.1 * gib[True] < gib[False] < 1.5 * gib[True]
 
 
 def test_packed_rows_take_fewer_and_fuller_micro_batches() -> None:

@@ -74,11 +74,11 @@ def four_bit(layer: Any) -> Any:
     return made
 
 
-def saved(model: Any, tokens: int, autocast: bool) -> int:
+def saved(model: Any, tokens: int, autocast: bool, dtype: Any = torch.bfloat16) -> int:
     """Bytes that the first layer keeps for its backward pass, without its weights."""
     base = model.base_model.model.model
     hidden = base.config.hidden_size
-    x = torch.randn(1, tokens, hidden, dtype=torch.bfloat16, requires_grad=True)
+    x = torch.randn(1, tokens, hidden, dtype=dtype, requires_grad=True)
     positions = torch.arange(tokens)[None]
     rotary = base.rotary_emb(x, positions)
     not_counted = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *rotary)}
@@ -108,6 +108,21 @@ def test_a_layer_keeps_what_the_formula_says(cpu: bool, dropout: float) -> None:
     if dropout and not cpu:  # a mask is a byte an element on a GPU, but as wide as its input on a CPU
         formula += 5 * 256 + 256 + 768
     assert formula == pytest.approx(a_token, rel=0.005)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.05])
+def test_a_layer_in_fp32_keeps_what_the_formula_says(dropout: float) -> None:
+    """As a CPU without AVX-512 trains it."""
+    shape = config(256, 768, heads=8, kv=2, vocabulary=64, layers=1)
+    model = qlora(shape, four_bit, dropout, torch.float32)
+    for module in model.modules():
+        if hasattr(module, "compute_dtype"):
+            module.compute_dtype = torch.float32
+        elif not list(module.children()):
+            module.float()
+    a_token = (saved(model, 192, False, torch.float32) - saved(model, 64, False, torch.float32)) / 128
+    settings = {"lora_r": RANK, "lora_dropout": dropout, "bf16": False}
+    assert layer_bytes(settings, Architecture.of(shape.to_dict()), cpu=True) == pytest.approx(a_token, rel=0.005)
 
 
 class _Unpacked(torch.autograd.Function):
