@@ -79,7 +79,7 @@ synth-%: $(CORE) $(if $(ENGINE),$(SERVE))  ## synth-BLEND: let an LLM make its d
 	@$(RECIPE) synth run $* $(if $(MODEL),--model $(MODEL)) $(SPREAD) $(if $(TASK),--task $(TASK)) $(if $(DRY),--dry-run)
 
 .PHONY: synth-demo synth-status
-synth-demo: $(CORE) $(TRAIN)  ## a few dozen requests to a real, weak model on this machine: kept and rejected answers
+synth-demo: $(CORE) $(TRAIN) $(SERVE)  ## a few dozen requests to a real, weak model on this machine: kept and rejected answers
 	@$(RECIPE) synth demo
 
 synth-status: $(CORE)  ## what was made so far: kept, rejected and why, tokens

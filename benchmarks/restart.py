@@ -92,8 +92,7 @@ def fill_store(path: Path, number: int, together: int) -> None:
     from dataset_builders.synthesis.declare import load_synthesis
     from dataset_builders.synthesis.plan import rules_digest
     from dataset_builders.synthesis.request import Settings, seed_digest, template_digest
-    from dataset_builders.synthesis.store import Store
-    from dataset_builders.synthesis.tables import KEPT, Record
+    from dataset_builders.synthesis.store import KEPT, Record, Store
 
     synthesis = load_synthesis(DATASET)
     waiting = []

@@ -1,7 +1,8 @@
 """One question to an OpenAI-compatible endpoint, through whatever goes wrong on the way.
 
-What is worth another try is tried again, with growing pauses or those that the endpoint asks for. What no second try
-can mend (a wrong key, an unknown model) stops everything at once. The key is the environment's and is never shown.
+What is worth another try is tried again by the openai client, with growing pauses or those that the endpoint asks for;
+a response that is no chat completion is such a fault, too. What no second try can mend (a wrong key, an unknown model)
+stops everything at once. The key is the environment's and is never shown. Importing this imports openai (0.5 s).
 """
 
 from __future__ import annotations
@@ -9,82 +10,92 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import os
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache
+from ssl import SSLContext
+from typing import Any
 
 import orjson
+from httpx2 import DecodingError, Limits, ReadTimeout, Request, Response, create_ssl_context
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI, OpenAIError
 
 from dataset_builders.synthesis.answers import LONGEST, REFUSED
 from dataset_builders.synthesis.pace import Pace
-from dataset_builders.synthesis.request import Messages, estimated_tokens
+from dataset_builders.synthesis.request import Failed, Messages, Said, estimated_tokens
 from spine.errors import RecipeError
 
-if TYPE_CHECKING:
-    from openai import APIStatusError
-
 KEYS = ("SYNTH_API_KEY", "OPENAI_API_KEY")
-_TRIES = 6
-_FIRST_TRIES = 3  # while nothing was answered yet
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds
+_FIRST_RETRIES, _MORE_RETRIES = 2, 3  # the latter once anything was answered
 _MOST_BYTES = 4 * 2**20  # of a response
-_LONGEST_WAIT = 300.0  # seconds that an endpoint may ask for; more is for another day
+_LONGEST_WAIT = 120.0  # seconds that an endpoint may ask for: the openai client waits no longer
 _FAILURES = 20  # requests in a row that failed for good, from which on nothing more is asked
 _FIRST_FAILURES = 3  # the same, of an endpoint that has answered nothing yet
 _NO_SCHEMA = ("response_format", "json_schema", "structured", "guided", "schema", "grammar")
+_ENCODING = ("content-encoding", "content-length", "transfer-encoding")  # of the bytes as they came
+_NO_CREDIT = "insufficient_quota"
 
 
-class Said(NamedTuple):
-    """What came back. ``counted``: whether the endpoint counted the tokens, or we did."""
+class Wire(DefaultAsyncHttpxClient):
+    """The HTTP client under the openai client, which asks the pace before it lets a request out.
 
-    text: str
-    asked: int
-    answered: int
-    seconds: float
-    counted: bool
+    A request is made before it comes here and its answer is looked at after it has left: a place at the endpoint is
+    taken while the endpoint works, and no longer. ``seconds``: of one try, from the first byte sent to the last one
+    received.
+    """
 
+    def __init__(self, pace: Pace, seconds: float) -> None:
+        # The pace bounds the connections, and one clock the whole request; neither is wanted twice.
+        limits = Limits(max_connections=None, max_keepalive_connections=None)
+        super().__init__(timeout=None, limits=limits, verify=_tls())
+        self._pace, self._seconds = pace, seconds
 
-class Failed(Exception):
-    """One request came to nothing; the next one may."""
+    async def send(self, request: Request, **options: Any) -> Response:
+        """The whole response; the extensions of a chat completion hold what was ``said`` and the ``seconds`` it took.
 
-
-class _TryAgain(Exception):
-    """``wait``: seconds that the endpoint asks for."""
-
-    def __init__(self, why: str, wait: float | None = None) -> None:
-        self.why, self.wait = why, wait
+        Raises:
+            ReadTimeout: it took too long. The openai client tries again, as it does after all of httpx2's errors.
+            DecodingError: it is no chat completion; likewise.
+        """
+        async with self._pace.place() as epoch:
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(self._seconds):
+                    response = await super().send(request, **options | {"stream": True})
+                    content = await _content(response)
+            except TimeoutError as error:
+                raise ReadTimeout(f"no answer within {self._seconds:g} s", request=request) from error
+            seconds = time.monotonic() - began
+        extensions: dict[str, Any] = {}
+        headers = [(name, text) for name, text in response.headers.multi_items() if name not in _ENCODING]
+        if response.is_success:
+            await asyncio.sleep(0)  # the next one goes out before this one is looked at
+            extensions = {"said": _said(content), "seconds": seconds}
+            self._pace.answered(seconds)
+        elif response.status_code == 429:
+            self._pace.refused(epoch, _retry_after(response.headers) or 0.0)
+            headers += [("x-should-retry", "false")] if _NO_CREDIT.encode() in content else []
+        return Response(response.status_code, headers=headers, content=content, extensions=extensions, request=request)
 
 
 @dataclass
 class Endpoint:
-    """``url`` ends in ``/v1``. ``timeout``: seconds of one try. ``pause``: seconds, what the first pause is made of."""
+    """``url`` ends in ``/v1``. ``timeout``: seconds of one try."""
 
     url: str
     model: str
     pace: Pace
     timeout: float = 120.0
-    tries: int = _TRIES
-    pause: float = _FIRST_PAUSE
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     structured: bool = True  # until the endpoint says that it knows no such thing
     answered: int = 0
     _failed_in_a_row: int = 0
 
     def __post_init__(self) -> None:
-        from openai import AsyncOpenAI
-
-        from dataset_builders.synthesis.wire import Wire
-
         self._key = _key(self.environment)
-        self._client = AsyncOpenAI(
-            base_url=checked(self.url),
-            api_key=self._key or "none",
-            max_retries=0,
-            timeout=None,
-            http_client=Wire(self.pace, self.timeout, _MOST_BYTES),
-        )
+        wire = Wire(self.pace, self.timeout)
+        self._client = AsyncOpenAI(base_url=self.url, api_key=self._key or "none", timeout=None, http_client=wire)
 
     async def close(self) -> None:
         """Lets go of the connections."""
@@ -99,48 +110,42 @@ class Endpoint:
             Failed: it is no use with this request.
             RecipeError: it is no use at all.
         """
-        last = "it knows structured outputs now and then"
-        for number in range(self.tries):
-            if number >= _FIRST_TRIES and not self.answered:
-                break  # an endpoint that was never heard of is not waited for
-            options: dict[str, Any] = {"temperature": temperature, "max_tokens": tokens}
-            if structured := self.structured:
-                options["response_format"] = response_format
+        request = {"model": self.model, "messages": messages, "temperature": temperature, "max_tokens": tokens}
+        if self.structured:
             try:
-                said = await self._try(messages, options)
-            except _TryAgain as trouble:
-                last, pause = trouble.why, min(_LONGEST_PAUSE, self.pause * 2**number)
-                wait = pause * random.uniform(0.5, 1.5)
-                if trouble.wait is not None:  # never sooner than asked for
-                    wait = trouble.wait + random.uniform(0, pause)
-                if number + 1 < self.tries:
-                    await asyncio.sleep(wait)
+                response = await self._post(request | {"response_format": response_format}, structured=True)
             except _Unstructured:
-                self.structured = self.structured and not structured
-            else:
-                self.answered += 1
-                self._failed_in_a_row = 0
-                self.pace.answered(said.seconds)
-                return said
-        raise self._failure(f"{last}, and again when tried once more")
+                self.structured = False
+        if not self.structured:
+            response = await self._post(request, structured=False)
+        self.answered += 1
+        self._failed_in_a_row = 0
+        text, asked, answered = response.extensions["said"]
+        if counted := isinstance(asked, int) and isinstance(answered, int):
+            return Said(text, asked, answered, response.extensions["seconds"], counted)
+        asked, answered = estimated_tokens(messages), estimated_tokens([{"content": text}])
+        return Said(text, asked, answered, response.extensions["seconds"], counted)
 
-    async def _try(self, messages: Messages, options: Mapping[str, Any]) -> Said:
-        from httpx2 import Response
-        from openai import APIConnectionError, APIStatusError
-
+    async def _post(self, request: Mapping[str, Any], structured: bool) -> Response:
         # Not chat.completions.create, which walks through all of the body for types: a third of a request's time.
-        body = orjson.dumps({"model": self.model, "messages": messages, **options})
-        try:
-            response = await self._client.post("/chat/completions", cast_to=Response, content=body)
-        except TimeoutError as error:
-            raise _TryAgain(f"no answer within {self.timeout:g} s") from error
-        except APIConnectionError as error:
-            raise _TryAgain(f"no connection to {self.url}") from error
-        except APIStatusError as error:
-            raise self._status(error, "response_format" in options) from None  # its text may hold the key
-        return self._said(response.content, messages, response.extensions["seconds"])
+        body, path = orjson.dumps(request), "/chat/completions"
+        for retries in (_FIRST_RETRIES, _MORE_RETRIES):
+            try:
+                options: Any = {"max_retries": retries}
+                return await self._client.post(path, cast_to=Response, content=body, options=options)
+            except APIStatusError as error:
+                if (final := self._final(error, structured)) is not None:
+                    raise final from None  # its text may hold the key
+                why = f"error {error.status_code}"
+            except APIConnectionError as error:
+                known = isinstance(error.__cause__, ReadTimeout | DecodingError)
+                why = str(error.__cause__) if known else f"no connection to {self.url}"
+            if not self.answered:
+                break  # an endpoint that was never heard of is not waited for
+        raise self._failure(f"{why}, and again when tried once more")
 
-    def _status(self, error: APIStatusError, structured: bool) -> Exception:
+    def _final(self, error: APIStatusError, structured: bool) -> Exception | None:
+        """What comes of it; ``None`` where the next try may find the endpoint in another mood."""
         status, text = error.status_code, self._shown(error)
         if status in (401, 403):
             given = next((name for name in KEYS if self.environment.get(name)), None)
@@ -154,39 +159,15 @@ class Endpoint:
                 f"{self.url} does not know the model '{self.model}', or is no such endpoint (404: {text})",
                 way_out="the endpoint's own list: GET /v1/models; its address ends in /v1",
             )
-        if status == 429:
+        if status == 429 and (_NO_CREDIT in text or (_retry_after(error.response.headers) or 0) > _LONGEST_WAIT):
             wait = _retry_after(error.response.headers)
-            if "insufficient_quota" in text or (wait or 0) > _LONGEST_WAIT:
-                asked = f"asks to wait {wait:.0f} s" if wait else "has no credit left for this key"
-                return self._stop(f"{self.url} {asked}", way_out="run the same command later; all answers are kept")
-            self.pace.refused(error.response.extensions["epoch"], wait or 0.0)
-            return _TryAgain("429, too many requests", wait)
-        if status in (408, 409, 425) or status >= 500:
-            return _TryAgain(f"error {status}", _retry_after(error.response.headers))
+            asked = f"asks to wait {wait:.0f} s" if wait else "has no credit left for this key"
+            return self._stop(f"{self.url} {asked}", way_out="run the same command later; all answers are kept")
+        if status in (408, 409, 429) or status >= 500:
+            return None
         if structured and status in (400, 422) and any(word in text.lower() for word in _NO_SCHEMA):
             return _Unstructured()
         return self._failure(f"refused ({status}: {text})")
-
-    def _said(self, content: bytes, messages: Messages, seconds: float) -> Said:
-        if len(content) > _MOST_BYTES:
-            raise _TryAgain(f"a response of more than {_MOST_BYTES:,} bytes")
-        try:
-            body = orjson.loads(content)
-            message = body["choices"][0]["message"]
-            text, refusal = message.get("content"), message.get("refusal")
-            usage = body.get("usage") or {}
-            asked, answered = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
-            begins = content[:40].decode(errors="replace").strip()
-            raise _TryAgain(f"no chat completion came back but {begins!r}") from error
-        if not isinstance(text, str) or not text.strip():
-            if not isinstance(refusal, str):
-                raise _TryAgain("an empty answer")
-            text = REFUSED + refusal
-        if isinstance(asked, int) and isinstance(answered, int):
-            return Said(text[: LONGEST + 1], asked, answered, seconds, counted=True)
-        asked, answered = estimated_tokens(messages), estimated_tokens([{"content": text}])
-        return Said(text[: LONGEST + 1], asked, answered, seconds, counted=False)
 
     def _failure(self, why: str) -> Exception:
         """Of one request; of everything, where all of the last ones or the first few have failed."""
@@ -215,10 +196,8 @@ def only_model(url: str, environment: Mapping[str, str]) -> str:
     Raises:
         RecipeError: it serves none or several, or cannot be asked.
     """
-    from openai import OpenAI, OpenAIError
-
     try:
-        with OpenAI(base_url=checked(url), api_key=_key(environment) or "none", max_retries=1, timeout=20) as client:
+        with OpenAI(base_url=url, api_key=_key(environment) or "none", max_retries=1, timeout=20) as client:
             names = sorted(model.id for model in client.models.list().data)
     except (OpenAIError, AttributeError, TypeError) as error:  # it may answer anything
         status = getattr(error, "status_code", None)
@@ -231,13 +210,6 @@ def only_model(url: str, environment: Mapping[str, str]) -> str:
     raise RecipeError(
         f"{url} serves {len(names)} models{': ' if names else ''}{', '.join(names[:10])}", way_out="--model NAME"
     )
-
-
-def checked(url: str) -> str:
-    """``url``, which must be a web address."""
-    if not url.startswith(("http://", "https://")):
-        raise RecipeError(f"'{url}' is no endpoint", way_out="--endpoint http://localhost:8000/v1")
-    return url
 
 
 def _key(environment: Mapping[str, str]) -> str:
@@ -261,3 +233,45 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, TypeError):
         return None
+
+
+def _said(content: bytes) -> tuple[str, Any, Any]:
+    """Text, tokens asked, tokens answered; these are numbers where the endpoint counts.
+
+    Raises:
+        DecodingError: it is no chat completion, or an empty one.
+    """
+    if len(content) > _MOST_BYTES:
+        raise DecodingError(f"a response of more than {_MOST_BYTES:,} bytes")
+    try:
+        body = orjson.loads(content)
+        message = body["choices"][0]["message"]
+        text, refusal = message.get("content"), message.get("refusal")
+        usage = body.get("usage") or {}
+        asked, answered = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
+        begins = content[:40].decode(errors="replace").strip()
+        raise DecodingError(f"no chat completion came back but {begins!r}") from error
+    if not isinstance(text, str) or not text.strip():
+        if not isinstance(refusal, str):
+            raise DecodingError("an empty answer")
+        text = REFUSED + refusal
+    return text[: LONGEST + 1], asked, answered
+
+
+async def _content(response: Response) -> bytes:
+    """Of one that is longer than ``_MOST_BYTES`` no more is read."""
+    content = bytearray()
+    try:
+        async for part in response.aiter_bytes():
+            content += part
+            if len(content) > _MOST_BYTES:
+                break
+    finally:
+        await response.aclose()
+    return bytes(content)
+
+
+@cache
+def _tls() -> SSLContext:
+    return create_ssl_context()

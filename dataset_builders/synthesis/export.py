@@ -16,8 +16,7 @@ from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Synthesis, Unfit
 from dataset_builders.synthesis.plan import rules_digest
 from dataset_builders.synthesis.request import template_digest
-from dataset_builders.synthesis.store import Store
-from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Head, Record
+from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
 from dataset_builders.task import Task, load_task
 from spine.atomic import whole_file
 

@@ -15,8 +15,7 @@ from dataset_builders.pools.likeness import NearDuplicates, Words, answer_of, te
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Synthesis, Unfit, load_synthesis, synthesis_names
 from dataset_builders.synthesis.export import Tell, current_heads, silent, told
-from dataset_builders.synthesis.store import Store
-from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Head, Record
+from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
 from dataset_builders.task import Question, Task, load_task
 from spine.atomic import whole_file, write_text
 

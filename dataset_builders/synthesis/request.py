@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from jinja2 import TemplateError, TemplateNotFound
@@ -37,6 +37,20 @@ class Settings:
     def text(self, synthesis: Synthesis) -> str:
         """As the store keys answers by it."""
         return json.dumps({"temperature": self.temperature, "max_tokens": synthesis.tokens})
+
+
+class Said(NamedTuple):
+    """What came back. ``counted``: whether the endpoint counted the tokens, or we did."""
+
+    text: str
+    asked: int
+    answered: int
+    seconds: float
+    counted: bool
+
+
+class Failed(Exception):
+    """One request came to nothing; the next one may."""
 
 
 def template_digest(synthesis: Synthesis) -> str:

@@ -6,22 +6,25 @@ What is stored is never asked again; nothing is remembered here that a kill coul
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from dataset_builders.pools.choice import unpacked
 from dataset_builders.synthesis import request
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.declare import Synthesis, Unfit
-from dataset_builders.synthesis.endpoint import Endpoint, Failed, Said
 from dataset_builders.synthesis.plan import SeedFile
-from dataset_builders.synthesis.request import Settings
-from dataset_builders.synthesis.store import Store, now
-from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Head, Record
+from dataset_builders.synthesis.request import Failed, Said, Settings
+from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
 from dataset_builders.task import Task
+
+if TYPE_CHECKING:
+    from dataset_builders.synthesis.endpoint import Endpoint
 
 _CLAIMED = 64  # seed rows that are taken from the plan at a time
 _LOOK_SECONDS = 0.02  # between two looks whether the budget allows one more
@@ -216,7 +219,7 @@ class _Run:
             reason = trouble.reason if trouble else ""
             record = Record(
                 work.head.id, job.digest, state, reason, job.row, *texts, answer.asked, answer.answered, answer.seconds,
-                now(),
+                time.time(),
             )  # fmt: skip
             await asyncio.wrap_future(self.store.put(record))
             self._count(work, state, reason)

@@ -10,22 +10,85 @@ import os
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from dataset_builders.synthesis.sqlite import alive, explained, started, transaction
-from dataset_builders.synthesis.tables import KEPT, PUT, REJECTED, SCHEMA, VERSION, Count, Head, Record
 from spine.atomic import require_free
 from spine.errors import RecipeError
 from spine.lock import locked
 from spine.paths import shown
 
+KEPT, AGAIN, REJECTED = 1, 2, 3  # AGAIN: it was sent back, and the second answer is not there yet
+_SCHEMA, _VERSION = Path(__file__).with_name("store.sql"), 2
+_PUT = """
+INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (head, seed) DO UPDATE SET
+  state = excluded.state, reason = excluded.reason, second = excluded.second, made = excluded.made,
+  asked = asked + excluded.asked, answered = answered + excluded.answered, seconds = seconds + excluded.seconds
+  WHERE state = 2 AND excluded.second <> ''
+"""
 _WAIT_SECONDS = 60  # for another process that writes
 _CACHE_KIB = 32 * 1024  # both indexes of some 500,000 answers
 _CHECKPOINT_PAGES = 8_000  # of 4 KiB in the WAL, until they are written to their places
 _LEAST_BYTES = 64 * 2**20
+
+
+class Head(NamedTuple):
+    """What answers have in common. ``rules``: digest of the code that judged them last."""
+
+    id: int
+    dataset: str
+    template: str
+    model: str
+    settings: str
+    rules: str
+
+
+class Record(NamedTuple):
+    """An answer, as a row of the file.
+
+    Attributes:
+        seed: digest of what the model was given, 16 bytes.
+        state: KEPT, AGAIN or REJECTED.
+        reason: why it was sent back or rejected.
+        row: the seed row, see ``choice.packed``.
+        first, second: the answers as they came; ``second`` is empty unless the first was sent back.
+        asked, answered: tokens, of both requests together.
+        seconds: of waiting, likewise.
+        made: seconds since 1970.
+    """
+
+    head: int
+    seed: bytes
+    state: int
+    reason: str
+    row: bytes
+    first: str
+    second: str
+    asked: int
+    answered: int
+    seconds: float
+    made: float
+
+
+class Count(NamedTuple):
+    """Of the answers of a head with the same state and reason.
+
+    Attributes:
+        twice: those of them that were sent back once.
+        asked, answered: tokens.
+        seconds: of waiting.
+    """
+
+    state: int
+    reason: str
+    answers: int
+    twice: int
+    asked: int
+    answered: int
+    seconds: float
 
 
 class Store:
@@ -33,7 +96,7 @@ class Store:
 
     def __init__(self, path: Path, max_bytes: int | None = None) -> None:
         self.path, self._max_bytes = path, max_bytes
-        self._owner = f"{os.getpid()} {started(os.getpid())}"
+        self._owner = f"{os.getpid()} {_started(os.getpid())}"
         self._waiting: queue.SimpleQueue[tuple[Record, Future[None]] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
 
@@ -41,23 +104,23 @@ class Store:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         require_free(self.path.parent, _LEAST_BYTES, "keeping answers")
         # One at a time: SQLite does not wait for another process that turns the same new file into a WAL file.
-        with locked(self.path.parent, wait=True), explained(self.path):
+        with locked(self.path.parent, wait=True), _explained(self.path):
             self._reader = self._connect()
             version = self._reader.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, VERSION):
+            if version not in (0, _VERSION):
                 raise RecipeError(
-                    f"was written by another version of this program ({version}, not {VERSION})",
+                    f"was written by another version of this program ({version}, not {_VERSION})",
                     where=shown(self.path),
                     way_out="move it away, or name another file: RECIPE_SYNTHESIS=/folder",
                 )
-            self._reader.executescript(SCHEMA)
+            self._reader.executescript(_SCHEMA.read_text(encoding="utf-8") + f"PRAGMA user_version = {_VERSION};")
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._writer is not None:
             self._waiting.put(None)
             self._writer.join()
-        with locked(self.path.parent, wait=True), explained(self.path):
+        with locked(self.path.parent, wait=True), _explained(self.path):
             self._reader.execute("DELETE FROM claims WHERE owner = ?", (self._owner,))
             self._reader.close()
 
@@ -85,8 +148,8 @@ class Store:
             ended = None in batch
             puts = [put for put in batch if put is not None]
             try:
-                with explained(self.path), transaction(connection):
-                    connection.executemany(PUT, [record for record, _ in puts])
+                with _explained(self.path), _transaction(connection):
+                    connection.executemany(_PUT, [record for record, _ in puts])
             except Exception as error:  # whoever waits raises it, unless it was cancelled
                 for _, done in puts:
                     if done.set_running_or_notify_cancel():
@@ -101,7 +164,7 @@ class Store:
         """The head of that name, made if it is new."""
         names = (dataset, template, model, settings)
         where = "dataset = ? AND template = ? AND model = ? AND settings = ?"
-        with explained(self.path), transaction(self._reader) as connection:
+        with _explained(self.path), _transaction(self._reader) as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO heads (dataset, template, model, settings, rules) VALUES (?, ?, ?, ?, '')", names
             )
@@ -109,7 +172,7 @@ class Store:
 
     def judged(self, head: Head, rules: str, changed: Iterable[tuple[int, str, bytes]]) -> None:
         """Notes what ``rules`` say now of answers: (state, reason, seed)."""
-        with explained(self.path), transaction(self._reader) as connection:
+        with _explained(self.path), _transaction(self._reader) as connection:
             connection.executemany(
                 f"UPDATE answers SET state = ?, reason = ? WHERE head = {head.id} AND seed = ?", changed
             )
@@ -117,12 +180,12 @@ class Store:
 
     def claim(self, head: Head, seeds: Sequence[bytes]) -> set[bytes]:
         """Those of ``seeds`` that this process may ask about: no other one that lives does, nor has in between."""
-        with explained(self.path), transaction(self._reader) as connection:
+        with _explained(self.path), _transaction(self._reader) as connection:
             rows = [(head.id, seed, self._owner) for seed in seeds]
             connection.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?, ?)", rows)
             if len(self._held(connection, head, seeds)) < len(seeds):  # another's, who is dead perhaps
                 for (owner,) in connection.execute("SELECT DISTINCT owner FROM claims").fetchall():
-                    if not alive(owner):
+                    if not _alive(owner):
                         connection.execute("UPDATE claims SET owner = ? WHERE owner = ?", (self._owner, owner))
             done = "SELECT 1 FROM answers WHERE head = ? AND seed = ? AND state <> 2"
             free = [seed for seed in seeds if not connection.execute(done, (head.id, seed)).fetchone()]
@@ -134,8 +197,8 @@ class Store:
 
     def prune(self, heads: Iterable[Head]) -> int:
         """Removes all answers of ``heads`` and gives the space back; how many they were."""
-        with explained(self.path):
-            with transaction(self._reader) as connection:
+        with _explained(self.path):
+            with _transaction(self._reader) as connection:
                 removed = 0
                 for head in heads:
                     removed += connection.execute("DELETE FROM answers WHERE head = ?", (head.id,)).rowcount
@@ -192,6 +255,40 @@ class Store:
         return connection
 
 
-def now() -> float:
-    """Seconds since 1970."""
-    return time.time()
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of it, or nothing; others that write are waited for."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns what SQLite says about the file at ``path`` into a message with a way out."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        way_out = "see that the disk is not full, and run the same command again; what was kept is safe"
+        raise RecipeError(f"cannot keep answers: {error}", where=shown(path), way_out=way_out) from error
+    except sqlite3.DatabaseError as error:
+        raise RecipeError(f"is no store of answers: {error}", where=shown(path), way_out="move it away") from error
+
+
+def _started(pid: int) -> str:
+    """When a process began, in clock ticks since boot; empty if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _alive(owner: str) -> bool:
+    """Whether the process ``pid started`` is there still; another one may have got its number."""
+    pid, _, since = owner.partition(" ")
+    return bool(since) and _started(int(pid)) == since

@@ -16,13 +16,11 @@ from dataset_builders.synthesis.export import current_heads
 from dataset_builders.synthesis.job import Estimate, enhanced, estimates, export_all
 from dataset_builders.synthesis.report import qualities, samples
 from dataset_builders.synthesis.request import Settings
-from dataset_builders.synthesis.store import Store
-from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Head
+from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Store
 from inference.answering.engines.cluster import RAY
 from recipe.commands.options import examples, raw_option, resolve_run, run_options, spread_options
 from recipe.commands.synth_demo import demo
-from recipe.steps.synth import Asked, asked_for, judging, run_it
-from recipe.steps.synth_ray import plan_of
+from recipe.steps.synth import Asked, asked_for, judging, plan_of, run_it
 from spine.errors import RecipeError, did_you_mean
 from spine.paths import SYNTHESIS, shown
 from spine.progress import timed

@@ -1,20 +1,30 @@
-"""A synthesis run as ``recipe synth run`` and the demo do it: seed rows, then the endpoint, with progress."""
+"""A synthesis run as ``recipe synth run`` and the demo do it: seed rows, then the endpoint, with progress.
+
+The endpoint may be one of the run's own: vLLM in workers of Ray, or ``recipe serve``.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+import click
 
 from axolotl_configs.render import Resolved
 from dataset_builders.synthesis.budget import Budget
-from dataset_builders.synthesis.endpoint import Endpoint, checked, only_model
 from dataset_builders.synthesis.export import Tell
 from dataset_builders.synthesis.job import prepare, roomy
 from dataset_builders.synthesis.pace import Pace
@@ -23,14 +33,21 @@ from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.run import Progress, Work, synthesize
 from dataset_builders.synthesis.store import Store
 from dataset_builders.task import ROOM
+from inference.answering.answer import longest
 from inference.serving.ray import Plan
 from recipe.steps.data import ensure_raw
-from recipe.steps.synth_ray import endpoint_on_ray
+from recipe.steps.eval import How, gpus_on_ray
+from spine.chat import ChatTokenizer
+from spine.children import CPU_MEMORY, running
+from spine.environments import python, variables
 from spine.errors import RecipeError
-from spine.paths import CACHE
-from spine.progress import Meter
+from spine.hardware import this_machine
+from spine.models import is_local, local_folder
+from spine.paths import CACHE, ROOT, shown
+from spine.progress import Meter, timed
 from spine.terminal import say
 
+_LONGEST = 8192  # tokens: what is asked, the answer, and both again where it is sent back
 _LOOK_SECONDS = 0.5  # between two updates of the progress
 
 
@@ -67,6 +84,8 @@ class Asked:
     async def _ask(
         self, works: Sequence[Work], store: Store, budget: Budget, limit: int | None, meter: Meter
     ) -> Progress:
+        from dataset_builders.synthesis.endpoint import Endpoint
+
         pace = Pace(self.concurrency)
         endpoint = Endpoint(self.url, self.model, pace, self.timeout)
         last = 0.0
@@ -87,10 +106,15 @@ class Asked:
 
 def asked_for(url: str, model: str | None, settings: Settings, concurrency: int, timeout: float) -> Asked:
     """The endpoint at ``url``; without ``model``, its only one."""
-    # openai takes half a second to import, and reading the store as long: they need not wait for each other.
-    threading.Thread(target=import_module, args=("dataset_builders.synthesis.wire",), daemon=True).start()
-    found = model or only_model(checked(url), os.environ)
-    return Asked(checked(url), found, settings, concurrency, timeout)
+    if not url.startswith(("http://", "https://")):
+        raise RecipeError(f"'{url}' is no endpoint", way_out="--endpoint http://localhost:8000/v1")
+    # It imports openai, which takes half a second, and reading the store as long: they need not wait for each other.
+    threading.Thread(target=import_module, args=("dataset_builders.synthesis.endpoint",), daemon=True).start()
+    if not model:
+        from dataset_builders.synthesis.endpoint import only_model
+
+        model = only_model(url, os.environ)
+    return Asked(url, model, settings, concurrency, timeout)
 
 
 def run_it(resolved: Resolved, names: Sequence[str], data: Path | None, asked: Asked, store: Store) -> list[Work]:
@@ -130,3 +154,76 @@ def _tell_end(found: Progress) -> None:
         say(f"synth: stopped, {found.ended}; {found.kept:,} of {found.wanted:,} rows are there")
     elif found.kept < found.wanted:
         say(f"synth: {found.kept:,} of {found.wanted:,} rows; there are no more seed rows")
+
+
+def plan_of(resolved: Resolved, model: str, workers: int | None, tensor_parallel: int | None) -> Plan:
+    """What is served.
+
+    Raises:
+        RecipeError: the serve environment or the model is not there, or it is none to talk to.
+    """
+    python("serve")
+    folder = local_folder(model)
+    ChatTokenizer.load(str(folder))
+    return Plan(
+        # As answers are stored by it: many a folder has the same name.
+        name=shown(folder) if is_local(model) or Path(model).is_dir() else model,
+        model=str(folder.absolute()), max_length=longest(str(folder), _LONGEST), workers=workers or 0,
+        gpus=gpus_on_ray(How(tensor_parallel=tensor_parallel).settings(resolved)),
+    )  # fmt: skip
+
+
+@contextmanager
+def endpoint_on_ray(plan: Plan) -> Iterator[tuple[str, int]]:
+    """Its address and the number of workers: from when the first of them is loaded to the end of the block.
+
+    Raises:
+        Exit: it could not start, and has said why.
+    """
+    memory = {} if this_machine().gpu_names else CPU_MEMORY
+    environment = {**memory, **variables("serve", offline=True)}
+    command = [str(python("serve")), "-m", "inference.serving.ray"]
+    with _until_done(command, env=environment, stdin=subprocess.PIPE) as child:
+        assert child.stdin
+        child.stdin.write(json.dumps(asdict(plan)).encode())
+        child.stdin.close()
+        workers = _line(child)
+        with timed(f"loading {plan.name} with vllm on Ray, {workers}"):
+            port = _line(child)
+        yield f"http://127.0.0.1:{port}/v1", int(workers.split()[0])
+
+
+@contextmanager
+def endpoint_here(model: Path) -> Iterator[str]:
+    """The address of a ``recipe serve`` of this run's own, from when it is ready to the end of the block.
+
+    Raises:
+        Exit: it could not start, and has said why.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("recipe")), "serve", "--model", str(model), "--port", str(port)]
+    own = {"ALPHA": "", "MODE": "", "PROFILE": "", "SET": "", "VLLM_API_KEY": ""}  # not what is set for other commands
+    with _until_done(command, env={**os.environ, **own}) as child:
+        while not _line(child).startswith("ready"):
+            pass
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+@contextmanager
+def _until_done(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A child that is asked to end at the end of the block."""
+    with running(command, cwd=ROOT, stdout=subprocess.PIPE, **options) as child:
+        try:
+            yield child
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
+
+
+def _line(child: subprocess.Popen[bytes]) -> str:
+    """The next one that it says; where there is none, the reason stands on stderr."""
+    assert child.stdout
+    if not (line := child.stdout.readline()):
+        raise click.exceptions.Exit(1)
+    return line.decode().strip()

@@ -35,7 +35,7 @@ ONLY_PARSED = {
     r"recipe model\b": "needs the training environment; tests/test_miniature.py",
     r"recipe check\b": "needs the training environment; test_extending.py checks a profile where it is there",
     r"recipe verify .*--forward": "needs torch; tests/train_env/test_verify.py",
-    r"recipe synth demo": "needs the training environment, and minutes with a real model",
+    r"recipe synth demo": "needs the serve environment, and minutes with a real model",
     r"recipe synth run .*--engine ray": "needs the serve environment; tests/serve_env/test_ray_synthesis.py",
     r"make bench\b": "minutes, and nothing else on the machine",
     r"recipe awq\b": "needs the quantize environment; tests/quantize_env",

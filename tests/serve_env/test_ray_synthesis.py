@@ -27,8 +27,7 @@ from dataset_builders.synthesis.store import Store
 from dataset_builders.task import load_task
 from inference.serving.ray import Plan
 from recipe.commands.options import resolve_run
-from recipe.steps.synth import Asked
-from recipe.steps.synth_ray import endpoint_on_ray, plan_of
+from recipe.steps.synth import Asked, endpoint_on_ray, plan_of
 from tests.dataset_builders.synthesis.conftest import DATASET, reviews
 from tests.serve_env.test_ray import named
 from tests.serve_env.test_server import SECRET, all_end, free_port, offspring, start, until

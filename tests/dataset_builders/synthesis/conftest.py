@@ -77,8 +77,9 @@ Run = Callable[..., Progress]
 
 
 @pytest.fixture
-def run(tmp_path: Path, plan: SeedFile) -> Run:
+def run(tmp_path: Path, plan: SeedFile, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Asks the server at ``url`` about the plan; everything else has a default that suits tests."""
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)  # seconds
 
     def run(
         url: str,
@@ -92,7 +93,7 @@ def run(tmp_path: Path, plan: SeedFile) -> Run:
         **endpoint: Any,
     ) -> Progress:
         synthesis = load_synthesis(DATASET)
-        options = {"timeout": 1.0, "pause": 0.001, "environment": {}} | endpoint
+        options = {"timeout": 1.0, "environment": {}} | endpoint
 
         async def all_of_it(store: Store) -> Progress:
             head = store.head(DATASET, template_digest(synthesis), "tiny", Settings().text(synthesis))

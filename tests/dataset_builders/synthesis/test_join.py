@@ -26,8 +26,7 @@ from dataset_builders.synthesis.plan import Wanted, ensure_seeds
 from dataset_builders.synthesis.report import qualities, write_report
 from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.run import Work
-from dataset_builders.synthesis.store import Store
-from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Record
+from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Record, Store
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
 from tests.dataset_builders.synthesis.test_tasks import GOOD

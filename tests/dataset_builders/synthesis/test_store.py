@@ -12,16 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_builders.synthesis.store import Store
-from dataset_builders.synthesis.tables import AGAIN, KEPT, REJECTED, Count, Head, Record
+from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Count, Head, Record, Store
 from spine.errors import RecipeError
 from spine.paths import ROOT
 
 _PUTS = """
 import sys
 from pathlib import Path
-from dataset_builders.synthesis.store import Store
-from dataset_builders.synthesis.tables import KEPT, Record
+from dataset_builders.synthesis.store import KEPT, Record, Store
 with Store(Path(sys.argv[1])) as store:
     head = store.head("d", "t", "m", "s")
     for number in range(10**9):
@@ -33,8 +31,7 @@ with Store(Path(sys.argv[1])) as store:
 _CLAIMS = """
 import sys, time
 from pathlib import Path
-from dataset_builders.synthesis.store import Store
-from dataset_builders.synthesis.tables import KEPT, Record
+from dataset_builders.synthesis.store import KEPT, Record, Store
 with Store(Path(sys.argv[1])) as store:
     head = store.head("d", "t", "m", "s")
     for start in range(0, 600, 50):
