@@ -19,18 +19,13 @@ from typing import Any, NamedTuple
 import httpx
 
 from dataset_builders.published import transfer
-from dataset_builders.published.declare import File, Published, in_words
+from dataset_builders.published.sources import File, Published, in_words
 from dataset_builders.published.transfer import CHUNK, Broken, Part, Remote, ask, disk_explained
-from dataset_builders.sources import alpaca, amazon_m2, amazon_reviews, ecinstruct, esci, mmlu
 from spine.atomic import write_text
 from spine.errors import RecipeError, did_you_mean
 from spine.lock import locked
 from spine.paths import shown
 
-SOURCES: Mapping[str, Published] = {
-    module.__name__.rpartition(".")[2]: module.PUBLISHED
-    for module in (alpaca, amazon_m2, amazon_reviews, ecinstruct, esci, mmlu)
-}
 MANIFEST = "fetched.json"
 PAUSES = (1.0, 3.0, 10.0, 30.0)  # seconds before each new try; one that brought more bytes starts them anew
 Report = Callable[[int, int | None, str], None]  # bytes done, of how many, of which file

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import httpx
 
-from dataset_builders.published.declare import HUB
+from dataset_builders.published.sources import HUB
 from spine.errors import RecipeError
 from spine.paths import shown
 

@@ -17,7 +17,6 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from dataset_builders.published.declare import File, Licence, Published
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, find, known, read, text
 
@@ -25,16 +24,6 @@ LOCALES = ("DE", "JP", "UK", "ES", "FR", "IT")
 # The quoted items of a printed array; commas are let pass because lists are printed with them.
 _ITEM = r"'[^'\\]*'|\"[^\"\\]*\""
 _ARRAY = re.compile(rf"\[(?:[\s,]*(?:{_ITEM}))*[\s,]*\]")
-
-_CHALLENGE = "https://www.aicrowd.com/challenges/amazon-kdd-cup-23-multilingual-recommendation-challenge"
-PUBLISHED = Published(
-    title="Amazon-M2 (KDD Cup 2023)",
-    home=_CHALLENGE,
-    licence=Licence("the challenge's rules", _CHALLENGE),
-    files=(File("products_train.csv", None), File("sessions_train.csv", None)),
-    by_hand="log in at AIcrowd, accept the challenge's rules, and download them: "
-    f"{_CHALLENGE}/problems/task-1-next-product-recommendation/dataset_files",
-)
 
 
 class Product(NamedTuple):

@@ -19,7 +19,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from dataset_builders.published.declare import File, Licence, Published
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, find, find_all, read, text
 
@@ -36,51 +35,6 @@ _PRODUCT = (
     "store",
 )
 _SOME = ("details", "average_rating", "rating_number", "bought_together")  # not in every mirror
-
-# Category -> millions of tokens of its reviews and of its products, from the dataset's card. (The card's 34th,
-# "Unknown", is left out: it says 18 tokens about a product.)
-_TOKENS = {
-    "All_Beauty": (31.6, 74.1), "Amazon_Fashion": (94.9, 510.5), "Appliances": (92.8, 95.3),
-    "Arts_Crafts_and_Sewing": (350, 695.4), "Automotive": (824.9, 1700), "Baby_Products": (323.3, 218.6),
-    "Beauty_and_Personal_Care": (1100, 913.7), "Books": (2900, 3700), "CDs_and_Vinyl": (514.8, 287.5),
-    "Cell_Phones_and_Accessories": (935.4, 1300), "Clothing_Shoes_and_Jewelry": (2600, 5900),
-    "Digital_Music": (11.4, 22.3), "Electronics": (2700, 1700), "Gift_Cards": (3.6, 0.63),
-    "Grocery_and_Gourmet_Food": (579.5, 462.8), "Handmade_Products": (23.3, 125.8),
-    "Health_and_Household": (1200, 787.2), "Health_and_Personal_Care": (23.9, 40.3), "Home_and_Kitchen": (3100, 3800),
-    "Industrial_and_Scientific": (235.2, 363.1), "Kindle_Store": (2200, 1700), "Magazine_Subscriptions": (3.8, 1.3),
-    "Movies_and_TV": (1000, 415.5), "Musical_Instruments": (182.2, 200.1), "Office_Products": (574.7, 682.8),
-    "Patio_Lawn_and_Garden": (781.3, 875.1), "Pet_Supplies": (905.9, 511), "Software": (179.4, 67.1),
-    "Sports_and_Outdoors": (986.2, 1300), "Subscription_Boxes": (1, 0.447),
-    "Tools_and_Home_Improvement": (1300, 1500), "Toys_and_Games": (707.9, 848.3), "Video_Games": (347.9, 137.3),
-}  # fmt: skip
-_PACKED = (2.5, 1.0)  # bytes a token in the .gz files; the four large ones whose sizes are known lie within a third
-_URL = "https://mcauleylab.ucsd.edu/public_datasets/data/amazon_2023"
-
-
-def _published(path: str, tokens: float, packed: float) -> File:
-    return File(path, f"{_URL}/{path}", int(tokens * packed * 1e6), estimated=True)
-
-
-PUBLISHED = Published(
-    title="Amazon Reviews 2023",
-    home="https://amazon-reviews-2023.github.io",
-    licence=Licence(
-        "none (McAuley Lab says it cannot assign one)",
-        "https://huggingface.co/datasets/McAuley-Lab/Amazon-Reviews-2023/discussions/1",
-        accept=True,
-        limits="given for research first of all; what else is lawful is yours to find out",
-    ),
-    files=tuple(
-        _published(path, tokens, packed)
-        for category, sizes in _TOKENS.items()
-        for path, tokens, packed in zip(
-            (f"raw/review_categories/{category}.jsonl.gz", f"raw/meta_categories/meta_{category}.jsonl.gz"),
-            sizes,
-            _PACKED,
-            strict=True,
-        )
-    ),
-)
 
 
 class Review(NamedTuple):

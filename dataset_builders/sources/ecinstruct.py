@@ -15,7 +15,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from dataset_builders.published.declare import File, Licence, Published, hub
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, find, read, text
 
@@ -34,21 +33,6 @@ TaskName = Literal[
 # What the authors train on; the other settings repeat the same rows in other forms.
 _SETTING = "IND_Diverse_Instruction"
 _COLUMNS = ("split", "task", "setting", "instruction", "input", "output")
-
-# The last revision of the data; later ones change the dataset's card.
-PUBLISHED = Published(
-    title="ECInstruct",
-    home="https://huggingface.co/datasets/NingLab/ECInstruct",
-    licence=Licence("CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/"),
-    files=(
-        File(
-            "dataset.json",
-            hub("NingLab/ECInstruct", "436c3fedf9b59548e007db65ebf7c6ab063cf6bf", "dataset.json"),
-            529_000_000,
-            estimated=True,
-        ),
-    ),
-)
 
 
 class Value(NamedTuple):

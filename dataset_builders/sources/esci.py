@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from dataset_builders.published.declare import File, Licence, Published
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, find, known, read, text
 
@@ -26,31 +25,6 @@ WEIGHTS: Mapping[str, float] = {"E": 1.0, "S": 0.1, "C": 0.01, "I": 0.0}
 LOCALES = ("us", "es", "jp")
 _LABELS = tuple(WEIGHTS)
 _EXAMPLE = ("query", "query_id", "product_id", "product_locale", "esci_label", "split")
-
-# Both lie in git-lfs, whose pointers in the repository tell size and sha256.
-_LFS = (
-    "https://media.githubusercontent.com/media/amazon-science/esci-data/"
-    "7916cdf6ab75a462e77f20ab40428a10923998d5/shopping_queries_dataset/"
-)
-PUBLISHED = Published(
-    title="ESCI, Shopping Queries Dataset",
-    home="https://github.com/amazon-science/esci-data",
-    licence=Licence("Apache-2.0", "https://github.com/amazon-science/esci-data/blob/main/LICENSE"),
-    files=(
-        File(
-            "shopping_queries_dataset_examples.parquet",
-            _LFS + "shopping_queries_dataset_examples.parquet",
-            51_286_808,
-            "4a735b693b4a424a6fc67f5be6e4c811495c488bbf66d02a602d308b2744263a",
-        ),
-        File(
-            "shopping_queries_dataset_products.parquet",
-            _LFS + "shopping_queries_dataset_products.parquet",
-            1_108_857_465,
-            "25124442d064d64b26f74082d6fa09438d679efc0c183cf28d19064a2b65a265",
-        ),
-    ),
-)
 
 
 class Example(NamedTuple):

@@ -17,34 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dataset_builders.published.declare import File, Licence, Published, hub
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import Raw, find, find_all, read, text
 
 _CSV = ("question", "choice0", "choice1", "choice2", "choice3", "answer")
 _PARQUET = ("question", "choices", "answer")
-
-# The hub's Parquet, as the reader wants it. (Its folder `auxiliary_train/` wraps each row in a column `train`; the
-# original is one tar of 159 MB.)
-_REVISION = "c30699e8356da336a370243923dbaf21066bb9fe"
-PUBLISHED = Published(
-    title="MMLU",
-    home="https://huggingface.co/datasets/cais/mmlu",
-    licence=Licence("MIT", "https://github.com/hendrycks/test/blob/master/LICENSE"),
-    files=(
-        File(
-            "auxiliary_train.parquet",
-            hub("cais/mmlu", _REVISION, "all/auxiliary_train-00000-of-00001.parquet"),
-            47_513_731,
-        ),
-        File(
-            "test/all_test.parquet",
-            hub("cais/mmlu", _REVISION, "all/test-00000-of-00001.parquet"),
-            3_504_718,
-            "74a41822ce7d3def56e1682f958469c04642a5336a5ce912fa375fdb90fb25d7",
-        ),
-    ),
-)
 
 
 class Item(NamedTuple):

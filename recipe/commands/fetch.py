@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from dataset_builders.published.declare import in_words, total
-from dataset_builders.published.fetch import SOURCES, fetch
+from dataset_builders.published.fetch import fetch
+from dataset_builders.published.sources import SOURCES, in_words, total
 from recipe.commands.options import examples
 from spine.errors import RecipeError, did_you_mean
 from spine.paths import ROOT, shown

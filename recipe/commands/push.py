@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dataset_builders.published.declare import in_words
+from dataset_builders.published.sources import in_words
 from recipe.commands.options import examples, resolve_run, run_options
 from spine.lock import locked
 from spine.paths import shown

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, TemplateError
 
 from axolotl_configs.render import Resolved
-from dataset_builders.published.declare import HUB, in_words
+from dataset_builders.published.sources import HUB, in_words
 from dataset_builders.sources import amazon_m2
 from dataset_builders.task import load_task, task_names
 from inference.scoring.tables import OVERALL, cell, number

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset_builders.published.declare import HUB, Licence
-from dataset_builders.published.fetch import SOURCES
+from dataset_builders.published.sources import HUB, SOURCES, Licence
 from spine import manifest
 from spine.errors import RecipeError
 from spine.models import is_local

@@ -23,8 +23,8 @@ from click.testing import CliRunner
 
 from dataset_builders.published import fetch as fetching
 from dataset_builders.published import transfer
-from dataset_builders.published.declare import File, Licence, Published, in_words, total
-from dataset_builders.published.fetch import MANIFEST, SOURCES, Outcome, fetch
+from dataset_builders.published.fetch import MANIFEST, Outcome, fetch
+from dataset_builders.published.sources import SOURCES, File, Licence, Published, in_words, total
 from dataset_builders.published.transfer import Part
 from dataset_builders.raw import RawData
 from dataset_builders.sources import _files, amazon_reviews
@@ -190,7 +190,7 @@ def test_a_killed_run_goes_on(serve: Server, tmp_path: Path) -> None:
     sources, part = one(serve, served), tmp_path / "esci/deep/file.bin.part"
     code = (
         "import sys; from pathlib import Path; from dataset_builders.published.fetch import fetch\n"
-        "from dataset_builders.published.declare import File, Licence, Published\n"
+        "from dataset_builders.published.sources import File, Licence, Published\n"
         "files = (File('deep/file.bin', sys.argv[1]),)\n"
         "fetch({'esci': Published('', '', Licence('', ''), files)}, Path(sys.argv[2]))"
     )

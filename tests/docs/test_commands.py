@@ -18,7 +18,7 @@ import pytest
 
 from axolotl_configs.render import parse_set, resolve
 from axolotl_configs.schema import names
-from dataset_builders.published.fetch import SOURCES
+from dataset_builders.published.sources import SOURCES
 from dataset_builders.task import task_names
 from spine.errors import RecipeError
 from tests.dataset_builders.synthesis.server import Reply, serving

@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner
 from huggingface_hub import DatasetCard, ModelCard
 
-from dataset_builders.published.declare import Licence
-from dataset_builders.published.fetch import SOURCES
+from dataset_builders.published.sources import SOURCES, Licence
 from inference import evaluate
 from inference.scoring.tables import read_scores
 from recipe.commands.push import command

@@ -1,12 +1,16 @@
 """What is known of a source's published files: where they are, how large they are, what their licence asks for.
 
-Each module of ``dataset_builders/sources`` has one ``PUBLISHED``; ``recipe fetch`` reads nothing else, and ``recipe
-push`` takes every licence from there. Where each fact comes from: docs/sources.md.
+The facts lie in ``sources.yaml``, each source under the name of its reader in ``dataset_builders/sources``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spine.yamlfile import read_yaml
 
 HUB = "https://huggingface.co"
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -82,9 +86,31 @@ class Published:
     by_hand: str = ""
 
 
-def hub(dataset: str, revision: str, name: str) -> str:
-    """The URL of a file of a dataset on the Hugging Face hub; a commit as ``revision`` never changes its bytes."""
-    return f"{HUB}/datasets/{dataset}/resolve/{revision}/{name}"
+def _published(
+    title: str, home: str, licence: Mapping[str, Any], files: Mapping[str, Any], at: str = "", by_hand: str = ""
+) -> Published:
+    """One source as the YAML has it."""
+    listed = tuple(_file(path, at, **known) for path, known in files.items())
+    return Published(title, home, Licence(**licence), listed, by_hand)
+
+
+def _file(
+    path: str,
+    at: str,
+    published_as: str = "",
+    size: int | None = None,
+    about_mb: float | None = None,
+    sha256: str | None = None,
+) -> File:
+    url = f"{at}/{published_as or path}" if at else None
+    if about_mb is None:
+        return File(path, url, size, sha256)
+    return File(path, url, round(1e6 * about_mb), sha256, estimated=True)
+
+
+SOURCES: dict[str, Published] = {
+    name: _published(**facts) for name, facts in read_yaml(Path(__file__).with_name("sources.yaml")).data.items()
+}
 
 
 def in_words(size: float | None, *, estimated: bool = False) -> str:
