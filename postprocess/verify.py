@@ -1,26 +1,33 @@
 """Proofs about a finished model: its bytes are those that were written, and padding changed nothing.
 
-``python -m postprocess.verify SETTINGS.json`` (see ``jobs``).
+``python -m postprocess.verify`` (see ``spine.child_job``) with ``model``, and for a padded one ``against``, the model
+before padding, and ``forward``: whether both models' logits are compared too, which loads them and needs torch.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
 
-from postprocess.merge.pad import FILLED_WITH_ONE
+from postprocess.merge.pad import FILLED_WITH_ONE, MLP_MODULE, intermediate_size
 from postprocess.merge.plan import CHECKSUMS
 from postprocess.merge.sums import Files, by_rows
 from spine.checkpoint import Checkpoint, Tensor, open_checkpoint, read_json
-from spine.child_job import OnProgress, Verify, serve
+from spine.child_job import OnProgress, serve
+
+if TYPE_CHECKING:
+    import torch
 
 _BYTES = 32 * 2**20
+_TOKENS = 64
 
 
 def checksums(folder: Path, on_progress: OnProgress) -> list[str]:
@@ -90,19 +97,57 @@ def _same(files: Files, new: Tensor, old: Tensor, start: int, stop: int) -> bool
     return same and bool((wide[last - start :] == fill).all()) and bool((wide[: last - start, columns:] == fill).all())
 
 
-def _work(settings: Mapping[str, Any], on_progress: OnProgress) -> dict[str, Any]:
-    asked = Verify(**settings)
-    folder = Path(asked.model)
+def forward(padded: Path, plain: Path) -> dict[str, Any]:
+    """Logits of both models in fp32 for the same tokens: the largest difference, and whether all bits are equal.
+
+    A matrix product adds in an order that depends on the matrix's size, so the MLPs are multiplied in parts that both
+    widths divide: the same sums in the same order, and the padding adds exact zeros.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    widths = [intermediate_size(read_json(folder / "config.json")) for folder in (plain, padded)]
+    tokens, found = None, []
+    for folder in (plain, padded):
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        for name, module in model.named_modules():
+            if MLP_MODULE.search(name):
+                module.forward = functools.partial(
+                    _in_parts, module, math.gcd(*widths), along_input=name.endswith("down_proj")
+                )
+        if tokens is None:
+            tokens = torch.randint(model.config.vocab_size, (1, _TOKENS), generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            found.append(model(tokens).logits)
+        del model
+    return {"largest": float((found[0] - found[1]).abs().max()), "bitwise": torch.equal(*found)}
+
+
+def _in_parts(linear: torch.nn.Linear, step: int, x: torch.Tensor, *, along_input: bool) -> torch.Tensor:
+    """x: (..., in) -> (..., out), the weight taken ``step`` columns (or rows) at a time."""
+    import torch
+
+    if not along_input:
+        parts = [x @ rows.T for rows in linear.weight.split(step)]
+        out = torch.cat(parts, dim=-1)
+    else:
+        products = (
+            part @ weight.T for part, weight in zip(x.split(step, -1), linear.weight.split(step, 1), strict=True)
+        )
+        out = functools.reduce(torch.add, products)
+    return out if linear.bias is None else out + linear.bias
+
+
+def _work(asked: Mapping[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    folder = Path(asked["model"])
     result: dict[str, Any] = {}
     if (folder / CHECKSUMS).exists():
         result["damaged"] = checksums(folder, on_progress)
-    if asked.against:
-        plain = Path(asked.against)
+    if asked["against"]:
+        plain = Path(asked["against"])
         result["padding"] = padding(open_checkpoint(folder), open_checkpoint(plain), on_progress)
-        if asked.forward:
-            from postprocess.forward import compare  # needs torch
-
-            result["forward"] = compare(folder, plain)
+        if asked["forward"]:
+            result["forward"] = forward(folder, plain)
     return result
 
 

@@ -6,13 +6,11 @@ import ctypes
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spine.errors import RecipeError
 from spine.tracebacks import what_failed
 
 _GRACE_SECONDS = 20.0  # for a child asked to stop, before it is killed
@@ -57,7 +55,7 @@ def stopped_with_us(
     try:
         yield
     except BaseException:
-        _stop(child, how, grace)
+        end(child, how, grace)
         raise
     finally:
         signal.signal(signal.SIGTERM, asked_to_stop)
@@ -67,7 +65,8 @@ def _interrupt(signum: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _stop(child: subprocess.Popen[bytes], how: signal.Signals, grace: float) -> None:
+def end(child: subprocess.Popen[bytes], how: signal.Signals, grace: float = _GRACE_SECONDS) -> None:
+    """Asks ``child``, which leads a group of its own, to stop, and kills it ``grace`` seconds later."""
     for signum in (how, signal.SIGKILL):
         try:
             os.killpg(child.pid, signum)
@@ -77,17 +76,6 @@ def _stop(child: subprocess.Popen[bytes], how: signal.Signals, grace: float) -> 
             continue
         except ProcessLookupError:
             return
-
-
-def explained(work: Callable[[], object]) -> None:
-    """In the child: a RecipeError is one message on stderr and exit code 3, so that it can be told from a crash."""
-    try:
-        work()
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(3)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def end_of_log(log: Path, lines: int = 400, begin: int = 0) -> list[str]:
@@ -104,4 +92,4 @@ def what_it_said(tail: Sequence[str], code: int) -> str:
     last = [line for line in tail if line.strip() and not line.startswith(" ")][-6:]
     killed = f" (killed by signal {-code}; out of memory?)" if code < 0 else ""
     lines = failure.lines() if failure else last
-    return "\n".join([f"ended with code {code}{killed}:", *(f"  | {line[:300]}" for line in lines)])
+    return "\n".join([f"ended with code {code}{killed}" + ":" * bool(lines), *(f"  | {line[:300]}" for line in lines)])

@@ -2,13 +2,13 @@
 
     python -m inference.serving.ray
 
-with what is to be served as JSON on stdin; prints what workers there are, then, when the first is ready, its port.
+(see ``spine.child_job``), told what is to be served; says what ``workers`` there are, and when the first is ready, its
+``port``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -20,7 +20,8 @@ from inference.answering.engines.cluster import LOG, Room, cluster
 from inference.answering.rules import Mode
 from inference.serving.command import Serving
 from inference.serving.ray_worker import Response, Served
-from spine.children import explained
+from spine import child_job
+from spine.child_job import Teller
 from spine.errors import RecipeError
 from spine.paths import shown
 
@@ -169,18 +170,18 @@ class Gate:
         await send({"type": "http.response.body", "body": found.content})
 
 
-def serve(plan: Plan) -> None:
+def serve(plan: Plan, tell: Teller) -> None:
     """Serves until it is ended.
 
     Raises:
         RecipeError: there is no room for the workers, or none of them can answer.
     """
     with cluster(plan.workers, plan.gpus) as room:
-        print(room, file=sys.__stdout__, flush=True)
-        asyncio.run(_serve(plan, room))
+        tell.say({"workers": room.workers, "room": str(room)})
+        asyncio.run(_serve(plan, room, tell))
 
 
-async def _serve(plan: Plan, room: Room) -> None:
+async def _serve(plan: Plan, room: Room, tell: Teller) -> None:
     import ray
     from uvicorn import Config, Server
 
@@ -197,11 +198,11 @@ async def _serve(plan: Plan, room: Room) -> None:
         Config(gate, lifespan="off", log_level="critical", timeout_graceful_shutdown=_CLOSING_SECONDS, access_log=False)
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        print(listening.getsockname()[1], file=sys.__stdout__, flush=True)
+        tell.say({"port": listening.getsockname()[1]})
         await server.serve(sockets=[listening])
     if workers.fault:
         raise RecipeError(workers.fault)
 
 
 if __name__ == "__main__":
-    explained(lambda: serve(Plan(**json.load(sys.stdin))))
+    child_job.serve(lambda plan, tell: serve(Plan(**plan), tell))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow  # type: ignore[import-untyped,unused-ignore]
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+from tokenizers import Tokenizer
 
 from spine.chat import ChatTokenizer, Message
 from spine.errors import RecipeError, did_you_mean
@@ -81,6 +82,12 @@ def choose(
     used = f"{len(fitting)} of {len(calibration)} used ({origin}){_left_out(calibration, fitting, max_tokens)}"
     used += f"; measured on {len(measured)} others{_left_out(held_out, measured, max_tokens)}"
     return Texts(tuple(fitting), tuple(measured), used)
+
+
+def tokens(model: str, texts: Sequence[str]) -> list[list[int]]:
+    """Texts as the model reads them, by its tokenizer.json: AutoTokenizer may take another algorithm."""
+    tokenizer = Tokenizer.from_file(str(Path(model) / "tokenizer.json"))
+    return [found.ids for found in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
 
 def _left_out(before: Sequence[str], after: Sequence[str], max_tokens: int) -> str:

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from postprocess.awq import gate
-from postprocess.awq.calibration import Texts
+from postprocess.awq.calibration import Texts, choose
 from postprocess.awq.gemm import BITS, IN_ONE
-from spine import child_job as jobs
-from spine import manifest
+from spine import child_job, manifest
 from spine.atomic import require_free, whole_folder
+from spine.chat import ChatTokenizer
 from spine.checkpoint import INDEX, Checkpoint, open_checkpoint
+from spine.child_job import OnProgress
 from spine.code import code_of
 from spine.environments import python
 from spine.errors import RecipeError
-from spine.manifest import Step, digest, file_digest
+from spine.manifest import Step
 from spine.paths import ROOT, shown
 from spine.stamp import stamp
 
@@ -33,21 +34,31 @@ GROUPS = (128, 64, 32)  # for which vLLM has kernels
 ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM")
 # Of the model's size, on the disk: gptqmodel keeps a copy of the unquantised layers; AutoAWQ holds the model in memory.
 SCRATCH = {"gptqmodel": 1.5, "autoawq": 0.5}
+_WAYS_OUT = {
+    "out of memory": "fewer or shorter texts (--max-tokens), or a GPU with more memory",
+    "No space left on device": "free some space and run the same command again; nothing half-written was kept",
+}
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is exported, how, and to where. ``max_tokens``: longer texts are left out."""
+class ExportJob:
+    """What is exported, how, and to where.
+
+    Attributes:
+        texts: the files that texts are chosen from, by their names in ``calibration.choose``.
+        max_tokens: longer texts are left out.
+    """
 
     model: Path
     out: Path
     backend: str
     format: str
     group: int
-    max_tokens: int
+    texts: Mapping[str, Path]
+    max_tokens: int = 512
 
 
-def check(job: Job) -> Checkpoint:
+def check(job: ExportJob) -> Checkpoint:
     """The model's headers; refuses, before anything is loaded, what cannot be exported.
 
     Raises:
@@ -64,7 +75,7 @@ def check(job: Job) -> Checkpoint:
     return model
 
 
-def step(job: Job, texts: Texts) -> Step:
+def step(job: ExportJob) -> Step:
     """The step that fills ``job.out``; everything the result depends on is among its inputs."""
     inputs = {
         "model": stamp(job.model),
@@ -72,20 +83,21 @@ def step(job: Job, texts: Texts) -> Step:
         "format": job.format,
         "group": job.group,
         "max_tokens": job.max_tokens,
-        "texts": digest([texts.calibration, texts.held_out]),
-        "environment": file_digest(ROOT / "requirements" / f"{ENVIRONMENTS[job.backend]}.txt"),
+        "texts": {name: stamp(path) for name, path in job.texts.items()},
+        "environment": stamp(ROOT / "requirements" / f"{ENVIRONMENTS[job.backend]}.txt"),
         "code": code_of(__name__, _backend(job)),
     }
     return Step(job.out, NAME, inputs)
 
 
-def export(step: Step, job: Job, texts: Texts, on_progress: jobs.OnProgress) -> dict[str, Any]:
+def export(job: ExportJob, on_progress: OnProgress) -> dict[str, Any]:
     """Quantises and measures; returns the report that also lies in the folder as ``quality.json``.
 
     Raises:
-        RecipeError: ``check`` refuses, a backend failed, or the result did not pass the gate.
+        RecipeError: ``check`` refuses, the texts will not do, a backend failed, or the result did not pass the gate.
     """
-    model = check(job)
+    model, done = check(job), step(job)
+    texts = choose(ChatTokenizer.load(str(job.model)), job.max_tokens, **job.texts)
     with whole_folder(job.out) as folder:
         scratch = folder / "scratch"
         try:
@@ -105,11 +117,11 @@ def export(step: Step, job: Job, texts: Texts, on_progress: jobs.OnProgress) -> 
         shutil.rmtree(scratch)
         shutil.rmtree(_rejected(job.out), ignore_errors=True)
         outputs = sorted(path.name for path in folder.iterdir() if path.name != LOG)
-        step.finish(outputs, written_in=folder, calibration=texts.used, **made)
+        done.finish(outputs, written_in=folder, calibration=texts.used, **made)
     return report
 
 
-def _backend(job: Job) -> str:
+def _backend(job: ExportJob) -> str:
     return f"postprocess.awq.backends.{job.backend}"
 
 
@@ -119,7 +131,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _check_model(model: Checkpoint, job: Job) -> None:
+def _check_model(model: Checkpoint, job: ExportJob) -> None:
     where = shown(job.model / "config.json")
     if model.config.get("quantization_config"):
         raise RecipeError("the model is quantised already", where=where)
@@ -153,7 +165,7 @@ def _check_group(model: Checkpoint, group: int) -> None:
         raise RecipeError(f"groups of {group} do not divide {', '.join(bad)}", where=where, way_out=way_out)
 
 
-def _check_out(job: Job) -> None:
+def _check_out(job: ExportJob) -> None:
     if job.out.resolve() == job.model.resolve() or job.model.resolve().is_relative_to(job.out.resolve()):
         raise RecipeError("the export would replace the model it is made from", where=shown(job.out))
     if job.out.exists() and not job.out.is_dir():
@@ -165,19 +177,28 @@ def _check_out(job: Job) -> None:
         )
 
 
-def _quantised(job: Job, texts: Texts, folder: Path, scratch: Path, on_progress: jobs.OnProgress) -> dict[str, Any]:
+def _quantised(job: ExportJob, texts: Texts, folder: Path, scratch: Path, on_progress: OnProgress) -> dict[str, Any]:
     """Runs the backend; what it wrote lies in ``scratch/model``."""
-    wanted = jobs.Export(
-        model=str(job.model), out=str(scratch / "model"), texts=_listed(scratch, "calibration", texts.calibration),
-        group=job.group, format=job.format, max_tokens=job.max_tokens,
-    )  # fmt: skip
-    made = jobs.run(ENVIRONMENTS[job.backend], _backend(job), wanted, scratch / "tmp", folder / LOG, on_progress)
+    wanted = {
+        "model": job.model, "out": scratch / "model", "texts": texts.calibration,
+        "group": job.group, "format": job.format, "max_tokens": job.max_tokens,
+    }  # fmt: skip
+    made = _run(ENVIRONMENTS[job.backend], _backend(job), wanted, folder, scratch, on_progress)
     if made["used"] != len(texts.calibration):
         raise RecipeError(f"{job.backend} used {made['used']} of {len(texts.calibration)} calibration texts")
     return {"backend": job.backend, **made}
 
 
-def _complete(model: Checkpoint, job: Job, made: Mapping[str, Any], folder: Path, scratch: Path) -> None:
+def _run(
+    environment: str, module: str, job: Mapping[str, Any], folder: Path, scratch: Path, on_progress: OnProgress
+) -> dict[str, Any]:
+    made: dict[str, Any] = child_job.run(
+        environment, module, job, on_progress, log=folder / LOG, scratch=scratch / "tmp", ways_out=_WAYS_OUT
+    )
+    return made
+
+
+def _complete(model: Checkpoint, job: ExportJob, made: Mapping[str, Any], folder: Path, scratch: Path) -> None:
     """Takes the backend's weights; config, tokenizer, templates and cards are the original's."""
     written = scratch / "model"
     for path in [*written.glob("*.safetensors"), *written.glob(INDEX)]:
@@ -194,7 +215,7 @@ def _complete(model: Checkpoint, job: Job, made: Mapping[str, Any], folder: Path
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def quantization_config(job: Job, stated: Mapping[str, Any]) -> dict[str, Any]:
+def quantization_config(job: ExportJob, stated: Mapping[str, Any]) -> dict[str, Any]:
     """What vLLM and transformers must be told; of what the backend ``stated``, only what describes the tensors."""
     if job.format == "awq":
         form = {"zero_point": True, "version": "gemm", "modules_to_not_convert": None}
@@ -204,23 +225,15 @@ def quantization_config(job: Job, stated: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measured(
-    job: Job, texts: Texts, made: Mapping[str, Any], folder: Path, scratch: Path, on_progress: jobs.OnProgress
+    job: ExportJob, texts: Texts, made: Mapping[str, Any], folder: Path, scratch: Path, on_progress: OnProgress
 ) -> dict[str, Any]:
-    wanted = jobs.Measure(str(job.model), str(folder), _listed(scratch, "held-out", texts.held_out), job.group)
-    module = "postprocess.awq.quality"
-    found = jobs.run(ENVIRONMENTS["gptqmodel"], module, wanted, scratch / "tmp", folder / LOG, on_progress)
+    wanted = {"model": job.model, "export": folder, "texts": texts.held_out, "group": job.group}
+    found = _run(ENVIRONMENTS["gptqmodel"], "postprocess.awq.quality", wanted, folder, scratch, on_progress)
     how = {"backend": made["backend"], "version": made["version"], "converted": made["converted"]}
     how |= {"format": job.format, "bits": BITS}
     report = {"faults": gate.faults(found), **how, "group": job.group, "calibration": texts.used, **found}
     (folder / QUALITY).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
-
-
-def _listed(scratch: Path, name: str, texts: tuple[str, ...]) -> str:
-    scratch.mkdir(exist_ok=True)
-    path = scratch / f"{name}.json"
-    path.write_text(json.dumps(texts), encoding="utf-8")
-    return str(path)
 
 
 def _rejected(out: Path) -> Path:

@@ -1,10 +1,12 @@
-"""AutoAWQ's GEMM layout: how a linear layer's 4-bit weights, zero points and scales lie in tensors.
+"""How a linear layer's 4-bit weights, zero points and scales lie in tensors: AutoAWQ's GEMM layout, and GPTQ's.
 
 For a layer from ``in`` to ``out`` features in groups of ``g``: qweight (in, out / 8) int32, qzeros (in / g, out / 8)
 int32, scales (in / g, out) fp16; a weight is (q - zero) * scale. Source: AutoAWQ 0.2.9, ``awq/modules/linear/gemm.py``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ LEVELS = 2**BITS - 1
 # Bits 4i to 4i + 3 of an int32 hold column ORDER[i] of its eight: what AutoAWQ's CUDA kernel unpacks fastest.
 ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 IN_ONE = len(ORDER)
+_IN_ORDER = tuple(range(IN_ONE))  # GPTQ's
 
 
 def pack(values: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -33,12 +36,12 @@ def pack(values: NDArray[np.uint8]) -> NDArray[np.int32]:
     return packed.view(np.int32)
 
 
-def unpack(packed: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """(rows, columns / 8) -> (rows, columns) of numbers 0 to 15."""
+def unpack(packed: NDArray[np.int32], order: Sequence[int] = ORDER) -> NDArray[np.uint8]:
+    """(rows, columns / 8) -> (rows, columns) of numbers 0 to 15; ``order``: which column lies where in a number."""
     rows, columns = packed.shape
     bits = np.ascontiguousarray(packed).view(np.uint32)
     values = np.empty((rows, columns * IN_ONE), np.uint8)
-    for place, column in enumerate(ORDER):
+    for place, column in enumerate(order):
         values[:, column::IN_ONE] = (bits >> np.uint32(BITS * place)) & np.uint32(LEVELS)
     return values
 
@@ -59,3 +62,23 @@ def dequantise(
     grouped -= zeros[:, None, :]
     grouped *= scales[:, None, :].astype(np.float32)
     return np.ascontiguousarray(grouped.reshape(-1, out).T)
+
+
+def dequantise_gptq(
+    qweight: NDArray[np.int32],
+    qzeros: NDArray[np.int32],
+    scales: NDArray[np.floating],
+    g_idx: NDArray[np.int32],
+) -> NDArray[np.float32]:
+    """The weight (out, in) in fp32 of a layer in GPTQ's first layout, which vLLM's kernels read.
+
+    qweight (in / 8, out) int32, qzeros (groups, out / 8) int32 that hold each zero point less one, scales (groups, out)
+    fp16, g_idx (in,) the group of each input feature. Source: gptqmodel 7.6.0, ``utils/model.py``
+    (``convert_gptq_v1_to_v2_format_module``).
+    """
+    values = unpack(qweight.T, _IN_ORDER)  # (out, in)
+    zeros = (unpack(qzeros, _IN_ORDER) + 1) & LEVELS  # (groups, out)
+    of_group = g_idx.astype(np.int64)
+    weight = values.astype(np.float32) - zeros[of_group].T
+    weight *= scales.astype(np.float32)[of_group].T
+    return np.ascontiguousarray(weight)

@@ -1,4 +1,4 @@
-"""Measures an export against the model it was made from: ``python -m postprocess.awq.quality settings.json``.
+"""Measures an export against the model it was made from: ``python -m postprocess.awq.quality``.
 
 Runs in the quantize environments. Three versions of the model go through the held-out texts layer by layer, side by
 side: as it is, exported, and plainly rounded (RTN). No calibration text is among them.
@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 
-from postprocess.awq import gemm, gptq_layout
-from postprocess.awq.encode import tokens
+from postprocess.awq import gemm
+from postprocess.awq.calibration import tokens
 from postprocess.awq.layerwise import EMBEDDING, NORM, Layerwise, Tensors, Weights, head_of
-from postprocess.awq.rounding import rounded
 from spine.child_job import OnProgress, serve
 
 _SMALLEST_NORMAL = 2.0**-14  # of fp16: what is below has lost bits
@@ -36,7 +35,7 @@ def measure(settings: Mapping[str, Any], progress: OnProgress) -> dict[str, Any]
     """The report that ``gate`` judges; KL in nats per token, errors relative to the reference's norm."""
     torch.set_grad_enabled(False)
     original, export = Weights(Path(settings["model"])), Weights(Path(settings["export"]))
-    texts = [text for text in tokens(settings) if len(text) > 1]
+    texts = [text for text in tokens(settings["model"], settings["texts"]) if len(text) > 1]
     model = Layerwise(Path(settings["model"]), "cuda" if torch.cuda.is_available() else "cpu")
     embeddings = [stored.read(EMBEDDING) for stored in (original, export)]
     versions: list[Hidden] = [[model.embed(embeddings[at], text) for text in texts] for at in (0, 1, 0)]
@@ -83,9 +82,25 @@ def _dequantised(
         }
         _count(parts["scales"], scales)
         arrays = {what: (part.float() if what == "scales" else part).numpy() for what, part in parts.items()}
-        decode = gptq_layout.dequantise if "g_idx" in arrays else gemm.dequantise
+        decode = gemm.dequantise_gptq if "g_idx" in arrays else gemm.dequantise
         weights[f"{layer}.weight"] = torch.from_numpy(decode(**arrays)).to(device)
     return weights, made
+
+
+def rounded(weight: torch.Tensor, group: int) -> torch.Tensor:
+    """Plain rounding, which calibration must beat: the weight (out, in) in fp32, in groups of ``group`` input features.
+
+    The same form as AWQ's: 4 bits, an integer zero point, an fp16 scale; neither scaling nor clipping.
+    """
+    out, features = weight.shape
+    grouped = weight.float().reshape(out, features // group, group)
+    # The range includes 0, so that the zero point lies within it.
+    low = grouped.amin(-1, keepdim=True).clamp(max=0)
+    high = grouped.amax(-1, keepdim=True).clamp(min=0)
+    scale = ((high - low) / gemm.LEVELS).clamp(min=1e-5).half().float()
+    zero = (-low / scale).round().clamp(0, gemm.LEVELS)
+    levels = (grouped / scale).round().add_(zero).clamp_(0, gemm.LEVELS)
+    return levels.sub_(zero).mul_(scale).reshape(out, features)
 
 
 def _count(scales: torch.Tensor, counts: dict[str, int]) -> None:
@@ -184,4 +199,4 @@ def _finite(value: float) -> float | None:
 
 
 if __name__ == "__main__":
-    serve(measure)
+    serve(measure, at_once=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postprocess.awq import gemm, gptq_layout
+from postprocess.awq import gemm
 from spine.checkpoint import SINGLE, Checkpoint, Tensor, header_bytes, open_checkpoint
 from spine.errors import RecipeError
 from spine.manifest import NAME
@@ -69,7 +69,7 @@ def _weight(tensors: dict[str, Tensor], layer: str) -> NDArray[np.float32]:
     parts: dict[str, Any] = {
         part: _array(tensors[f"{layer}.{part}"]) for part in _PARTS if f"{layer}.{part}" in tensors
     }
-    decode = gptq_layout.dequantise if "g_idx" in parts else gemm.dequantise
+    decode = gemm.dequantise_gptq if "g_idx" in parts else gemm.dequantise
     try:
         return decode(**parts)
     except (ValueError, TypeError, IndexError) as error:

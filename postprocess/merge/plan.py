@@ -47,7 +47,7 @@ class Padding:
 
 
 @dataclass(frozen=True)
-class Job:
+class MergeJob:
     """What is asked for, as JSON values; paths are absolute.
 
     Attributes:
@@ -68,7 +68,7 @@ class Job:
     device: str = "auto"
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Job:
+    def of(cls, settings: Mapping[str, Any]) -> MergeJob:
         padding = settings.get("padding")
         return cls(**{**settings, "padding": Padding(**padding) if padding else None})
 
@@ -87,10 +87,10 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MergePlan:
     """``carried``: files copied as they are, by their names in the result."""
 
-    job: Job
+    job: MergeJob
     shards: tuple[Shard, ...]
     config: Mapping[str, Any]
     carried: Mapping[str, Path]
@@ -146,7 +146,7 @@ def partial(out: Path) -> Path:
     return out.with_name(f".{out.name}.partial")
 
 
-def make_plan(job: Job) -> Plan:
+def make_plan(job: MergeJob) -> MergePlan:
     """Reads all headers and lays the results out.
 
     Raises:
@@ -169,7 +169,7 @@ def make_plan(job: Job) -> Plan:
         notes = (*notes, f"intermediate size {width.old} -> {width.new}: {width.why}")
     # A shard may have held nothing but parts of 4-bit tensors.
     shards = tuple(_shard(name, operations) for name, operations in files.items() if operations)
-    return Plan(job, shards, config, _carried(base, sources), notes)
+    return MergePlan(job, shards, config, _carried(base, sources), notes)
 
 
 def open_source(folder: Path) -> Source:

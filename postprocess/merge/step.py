@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from postprocess.merge.plan import Job, Plan, code, make_plan, partial
-from spine import child_job as jobs
-from spine import manifest
+from postprocess.merge.plan import MergeJob, MergePlan, code, make_plan, partial
+from spine import child_job, manifest
 from spine.atomic import require_free
+from spine.child_job import OnProgress
 from spine.errors import RecipeError
 from spine.hardware import this_machine
 from spine.manifest import Step
@@ -24,14 +24,14 @@ STEP = "merge"  # of padding too: it is done in the same pass
 class Produced:
     """``fresh``: the results that were written now; ``seconds`` and ``bytes`` of writing them."""
 
-    plan: Plan
+    plan: MergePlan
     fresh: tuple[Path, ...]
     seconds: float = 0.0
     bytes: int = 0
     device: str = ""
 
 
-def plan(job: Job) -> Plan:
+def checked_plan(job: MergeJob) -> MergePlan:
     """The plan, once everything that can be asked about it beforehand has been.
 
     Raises:
@@ -53,7 +53,7 @@ def plan(job: Job) -> Plan:
     return made
 
 
-def _refuse_place(out: Path, job: Job) -> None:
+def _refuse_place(out: Path, job: MergeJob) -> None:
     inputs = [Path(folder).resolve() for folder in (job.base, *job.sources)]
     place = out.resolve()
     if any(place == folder or folder in place.parents or place in folder.parents for folder in inputs):
@@ -70,11 +70,11 @@ def _refuse_place(out: Path, job: Job) -> None:
         )
 
 
-def produce(job: Job, on_progress: jobs.OnProgress) -> Produced:
+def produce(job: MergeJob, on_progress: OnProgress) -> Produced:
     """Writes the results that are not there yet; the caller holds the lock.
 
     Raises:
-        RecipeError: see ``plan``; NaN in an input, a full disk, a child process that failed.
+        RecipeError: see ``checked_plan``; NaN in an input, a full disk, a child process that failed.
     """
     steps = [_step(job, number) for number in range(len(job.outs))]
     missing = [number for number, step in enumerate(steps) if not step.is_done()]
@@ -82,28 +82,25 @@ def produce(job: Job, on_progress: jobs.OnProgress) -> Produced:
         return Produced(make_plan(job), ())
     device = job.device if job.device != "auto" else "cuda" if this_machine().gpu_names else "cpu"
     job = replace(job, outs=[job.outs[n] for n in missing], weights=[job.weights[n] for n in missing], device=device)
-    made = plan(job)
+    made = checked_plan(job)
     first = partial(Path(job.outs[0]))
     first.parent.mkdir(parents=True, exist_ok=True)
-    log, scratch = first.with_name(f"{first.name}.log"), first.with_name(f"{first.name}.job")
-    try:
-        result = jobs.run(_environment(made), "postprocess.merge.write", job, scratch, log, on_progress)
-        for number in missing:
-            _finish(steps[number], made, result)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    log = first.with_name(f"{first.name}.log")
+    result = child_job.run(_environment(made), "postprocess.merge.write", job, on_progress, log=log)
+    for number in missing:
+        _finish(steps[number], made, result)
     log.unlink()
     return Produced(made, tuple(map(Path, job.outs)), result["seconds"], result["bytes"], result["device"])
 
 
-def _environment(made: Plan) -> str:
+def _environment(made: MergePlan) -> str:
     """Core's numpy does the sums; torch does where there is a GPU, and bitsandbytes what it stored in 4 bit."""
     operations = (operation for shard in made.shards for operation, _ in shard.operations)
     stored = any(operation.quantised or operation.round_trip for operation in operations)
     return "train" if stored or made.job.device != "cpu" else "core"
 
 
-def _step(job: Job, number: int) -> Step:
+def _step(job: MergeJob, number: int) -> Step:
     inputs: dict[str, Any] = {
         "base": stamp(Path(job.base)),
         "sources": [stamp(Path(folder)) for folder in job.sources],
@@ -115,7 +112,7 @@ def _step(job: Job, number: int) -> Step:
     return Step(Path(job.outs[number]), STEP, inputs)
 
 
-def _finish(step: Step, made: Plan, result: dict[str, Any]) -> None:
+def _finish(step: Step, made: MergePlan, result: dict[str, Any]) -> None:
     """Adds the manifest and gives the folder its name."""
     grown = partial(step.folder)
     shards = [shard.name for shard in made.shards]

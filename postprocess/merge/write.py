@@ -1,6 +1,6 @@
 """Carries out a plan: reads each tensor once, writes it to every result, keeps finished shards when it is stopped.
 
-``python -m postprocess.merge.write SETTINGS.json`` (see ``child_job``). The results are written into ``.NAME.partial``
+``python -m postprocess.merge.write`` (see ``spine.child_job``). The results are written into ``.NAME.partial``
 folders; who asked for them adds the manifest and gives them their names.
 """
 
@@ -23,7 +23,7 @@ import xxhash
 
 from postprocess.merge.operation import LowRank, Operation
 from postprocess.merge.outfile import WriteBehind, open_sized, write_at
-from postprocess.merge.plan import CHECKSUMS, Job, Plan, Shard, make_plan, partial
+from postprocess.merge.plan import CHECKSUMS, MergeJob, MergePlan, Shard, make_plan, partial
 from postprocess.merge.sums import Arithmetic, Cpu, Device, Files, as_bytes, by_rows, finite
 from spine.atomic import disk_full_explained
 from spine.checkpoint import INDEX, ITEM
@@ -64,7 +64,7 @@ class _Open:
         self.left = len(self.pieces)
 
 
-def execute(plan: Plan, on_progress: OnProgress) -> dict[str, Any]:
+def execute(plan: MergePlan, on_progress: OnProgress) -> dict[str, Any]:
     """Writes every result of ``plan`` but its manifest.
 
     Returns:
@@ -120,7 +120,7 @@ def _journal(folder: Path, shard: Shard) -> Path:
 
 
 def _write_shards(
-    plan: Plan, shards: list[Shard], folders: list[Path], files: Files, device: Device, on_progress: OnProgress
+    plan: MergePlan, shards: list[Shard], folders: list[Path], files: Files, device: Device, on_progress: OnProgress
 ) -> None:
     total = sum(shard.nbytes for shard in shards) * len(folders)
     tell = _Teller(on_progress, total)
@@ -168,7 +168,7 @@ def _begin(shard: Shard, folders: list[Path], behind: WriteBehind) -> _Open:
 
 
 def _write(
-    piece: _Piece, plan: Plan, opened: _Open, folders: list[Path], files: Files, device: Device, tell: _Teller
+    piece: _Piece, plan: MergePlan, opened: _Open, folders: list[Path], files: Files, device: Device, tell: _Teller
 ) -> None:
     operation = piece.operation
     columns = by_rows(operation.shape)[1]
@@ -200,7 +200,7 @@ def _finish(opened: _Open, folders: list[Path]) -> None:
         journal.with_suffix(".tmp").rename(journal)
 
 
-def _complete(folder: Path, plan: Plan) -> None:
+def _complete(folder: Path, plan: MergePlan) -> None:
     """Everything that is no weight, and the checksums of those."""
     for name, path in plan.carried.items():
         shutil.copyfile(path, folder / name)
@@ -214,7 +214,7 @@ def _complete(folder: Path, plan: Plan) -> None:
     (folder / "plan.key").unlink()
 
 
-def _refuse_not_finite(plan: Plan, files: Files) -> None:
+def _refuse_not_finite(plan: MergePlan, files: Files) -> None:
     """A and B are small and read anyway: looked at before anything is written."""
     changes = [change for shard in plan.shards for operation, _ in shard.operations for change in operation.changes]
     factors = {tensor for change in changes if isinstance(change, LowRank) for tensor in (change.left, change.right)}
@@ -249,7 +249,7 @@ class _Teller:
 
 
 def _work(settings: Mapping[str, Any], on_progress: OnProgress) -> dict[str, Any]:
-    return execute(make_plan(Job.of(settings)), on_progress)
+    return execute(make_plan(MergeJob.of(settings)), on_progress)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,12 @@ import click
 
 from axolotl_configs.render import Resolved
 from axolotl_configs.schema import Quantize
-from postprocess.awq import export as awq
-from postprocess.awq import gate
-from postprocess.awq.calibration import Texts, choose
-from postprocess.merge.plan import Job
+from postprocess.awq import export, gate
+from postprocess.awq.export import ExportJob
+from postprocess.merge.plan import MergeJob
 from recipe.commands.options import examples, profile_option, resolve_run, set_option
 from recipe.steps.merge import FOLDER, alpha_option, alphas_of, ensure_produced, profile_padding, run_job
 from spine import manifest
-from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
 from spine.lock import locked
 from spine.paths import shown
@@ -44,9 +42,9 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @alpha_option
 @click.option("--model", type=FOLDER, help="Any model's folder instead of a BLEND's merged model.")
 @click.option("--out", type=FOLDER, help="With --model: folder of the export.")
-@click.option("--backend", type=click.Choice(list(awq.ENVIRONMENTS)), help="[default: the profile's]")
-@click.option("--format", "form", default="awq", show_default=True, type=click.Choice(awq.FORMATS), help="Layout.")
-@click.option("--group", type=click.Choice([str(size) for size in awq.GROUPS]), help="[default: the profile's]")
+@click.option("--backend", type=click.Choice(list(export.ENVIRONMENTS)), help="[default: the profile's]")
+@click.option("--format", "form", default="awq", show_default=True, type=click.Choice(export.FORMATS), help="Layout.")
+@click.option("--group", type=click.Choice([str(size) for size in export.GROUPS]), help="[default: the profile's]")
 @click.option(
     "--order", default=LAST, show_default=True, type=click.Choice((LAST, FIRST)), help="Padding last or first."
 )
@@ -75,64 +73,62 @@ def command(
     if form == "gptq" and order == LAST and resolved and not model and chosen.tensor_parallel > 1:
         raise RecipeError("packed GPTQ weights are not padded here", way_out=f"--order {FIRST}")
     place = (out or Path()).absolute()
-    wanted = awq.Job(place, place, backend or chosen.backend, form, int(group or chosen.group), max_tokens)
+    texts = _texts(calibration, resolved)
+    wanted = ExportJob(place, place, backend or chosen.backend, form, int(group or chosen.group), texts, max_tokens)
     with locked(resolved.run.folder if resolved else place.parent):
         if model:
-            _exported(replace(wanted, model=model.absolute()), calibration, resolved)
+            _exported(replace(wanted, model=model.absolute()))
         elif resolved:
             for weight in alphas_of(resolved.blend.name, alpha):
-                _exported_run(resolved, weight, wanted, order, calibration)
+                _exported_run(resolved, weight, wanted, order)
     click.echo(f"time      {clock(time.monotonic() - began)}")
 
 
-def _exported_run(resolved: Resolved, alpha: float, wanted: awq.Job, order: str, calibration: Path | None) -> None:
+def _exported_run(resolved: Resolved, alpha: float, wanted: ExportJob, order: str) -> None:
     """Merged, then quantised and padded in the order asked for; a folder's name tells the order."""
     padding = replace(profile_padding(resolved), group=wanted.group)
     merged = run_job(resolved, [alpha], padding if order == FIRST else None)
     ensure_produced(merged)
     folder = resolved.run.folder
     out = folder / (f"padded-awq-{alpha:g}" if order == FIRST else f"awq-{alpha:g}")
-    _exported(replace(wanted, model=Path(merged.outs[0]), out=out), calibration, resolved)
+    _exported(replace(wanted, model=Path(merged.outs[0]), out=out))
     if order == LAST and padding.tp > 1:
-        widened = Job(str(out), [str(folder / f"awq-padded-{alpha:g}")], padding=padding)
+        widened = MergeJob(str(out), [str(folder / f"awq-padded-{alpha:g}")], padding=padding)
         ensure_produced(widened)
         click.echo(f"padded    {shown(Path(widened.outs[0]))}  (for {padding.tp} GPUs)")
 
 
-def _exported(job: awq.Job, calibration: Path | None, resolved: Resolved | None) -> None:
+def _exported(job: ExportJob) -> None:
     """The step itself; skipped when it is done."""
-    awq.check(job)
-    texts = _texts(job, calibration, resolved)
-    step = awq.step(job, texts)
-    if step.is_done():
+    if export.step(job).is_done():
         say(f"awq: {shown(job.out)} is done and up to date, nothing to do")
-        report = awq.read_report(job.out)
+        report = export.read_report(job.out)
     else:
-        say(f"calibration: {texts.used}")
         with Meters() as meters:
-            report = awq.export(step, job, texts, meters)
-    _show(report, texts)
+            report = export.export(job, meters)
+    _show(report)
     click.echo(f"export    {shown(job.out)}  ({job.format}, groups of {job.group}, {report['backend']})")
 
 
-def _texts(job: awq.Job, calibration: Path | None, resolved: Resolved | None) -> Texts:
-    rows: dict[str, Path] = {}
+def _texts(calibration: Path | None, resolved: Resolved | None) -> dict[str, Path]:
+    """The files that texts are chosen from."""
+    texts = {"pairs": calibration} if calibration else {}
     if resolved:
         data = resolved.run.data
         if manifest.read(data) is None:
             way_out = f"make data-{resolved.blend.name}"
             raise RecipeError("the blend's rows are not built yet", where=shown(data), way_out=way_out)
-        rows = {"validation": data / "val.parquet", "training": data / "train.parquet"}
-    return choose(ChatTokenizer.load(str(job.model)), job.max_tokens, pairs=calibration, **rows)
+        texts |= {"validation": data / "val.parquet", "training": data / "train.parquet"}
+    return texts
 
 
-def _show(report: dict[str, Any], texts: Texts) -> None:
+def _show(report: dict[str, Any]) -> None:
     columns = ("original", f"{report['format']} export", "plain rounding")
     compared = table(f"{report['texts']} held-out texts, {report['tokens']:,} tokens", "", *columns, right=columns)
     for row in gate.summary(report):
         compared.add_row(*row)
     console().print(compared)
-    click.echo(f"texts     {texts.used}")
+    click.echo(f"texts     {report['calibration']}")
     if report["converted"]:
         click.echo(f"weights   converted for quantising: {report['converted']}")
     if report["scales"]["subnormal"]:

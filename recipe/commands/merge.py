@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from postprocess.merge.plan import Job, Padding
+from postprocess.merge.plan import MergeJob, Padding
 from recipe.commands.options import examples, profile_option, resolve_run, set_option
 from recipe.steps.merge import (
     FOLDER,
@@ -101,7 +101,7 @@ def _own_job(
     padding: Padding | None,
     round_trip: bool,
     beyond_one: bool,
-) -> Job:
+) -> MergeJob:
     """Shares multiply the weight: two checkpoints at 0.5 are their average, then weighed."""
     folders, shares = [], []
     for text in given:
@@ -110,4 +110,4 @@ def _own_job(
         folders.append(str(Path(folder).absolute()))
     outs = [str(out if len(alphas) == 1 else out.with_name(f"{out.name}-{alpha:g}")) for alpha in alphas]
     weights = [[alpha * share for share in shares] for alpha in alphas]
-    return Job(str(local_folder(base)), outs, folders, weights, padding, round_trip)
+    return MergeJob(str(local_folder(base)), outs, folders, weights, padding, round_trip)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from postprocess.merge.plan import Job, Padding
+from postprocess.merge.plan import MergeJob, Padding
 from recipe.commands.options import examples, profile_option, resolve_run, set_option
 from recipe.steps.merge import FOLDER, alpha_option, alphas_of, carry_out, dry_run_option, profile_padding, run_job
 from spine.models import local_folder
@@ -58,6 +58,6 @@ def command(
     else:
         if out is None:
             raise click.UsageError("--model needs --out")
-        job = Job(str(local_folder(str(model))), [str(out.absolute())], padding=Padding(by, tp or 4, group or 128))
+        job = MergeJob(str(local_folder(str(model))), [str(out.absolute())], padding=Padding(by, tp or 4, group or 128))
         place = None
     carry_out(job, place, dry_run=dry_run, began=began)

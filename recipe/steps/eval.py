@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,21 +19,20 @@ from inference.answering.engines.cluster import RAY, elsewhere
 from inference.answering.engines.settings import is_quantised, lacks_kernels
 from inference.answering.questions import question_files
 from inference.answering.rules import Mode
-from inference.evaluate import Evaluation, to_json
+from inference.evaluate import Evaluation
 from postprocess.awq.unpack import unpack_model
-from postprocess.merge.plan import Job as MergeJob
+from postprocess.merge.plan import MergeJob
 from recipe.steps.merge import base_folder, default_alphas, ensure_produced
 from recipe.steps.result_names import adapter_name, model_name, results_folder
-from spine import manifest
-from spine.children import CPU_MEMORY, running
+from spine import child_job, manifest
+from spine.children import CPU_MEMORY
 from spine.code import code_of
-from spine.environments import python, variables
 from spine.errors import RecipeError
 from spine.hardware import idle_cores, this_machine
 from spine.lock import locked
 from spine.manifest import file_digest
 from spine.models import local_folder
-from spine.paths import ROOT, shown
+from spine.paths import shown
 from spine.progress import timed
 from spine.stamp import stamp
 from spine.terminal import say
@@ -267,25 +265,13 @@ def run_in_serve(evaluations: Sequence[Evaluation]) -> None:
     nobody would read the answers of one that went on.
 
     Raises:
-        SystemExit: it failed, and its own message stands above.
-        RecipeError: it crashed.
+        RecipeError: it failed.
+        KeyboardInterrupt: it was stopped.
     """
-    offline = Path(evaluations[0].model).is_dir()
-    environment = {**cpu_settings(), **variables("serve", offline=offline)}
-    command = [str(python("serve")), "-m", _MODULE]
-    with running(command, signal.SIGINT, stdin=subprocess.PIPE, cwd=ROOT, env=environment) as child:
-        child.communicate(to_json(evaluations).encode())
-    code = child.returncode
-    if code == 3:  # see spine.children.explained
-        raise SystemExit(1)
-    if code == 130:
-        raise KeyboardInterrupt
-    if code != 0:
-        killed = f" (killed by signal {-code}; out of memory?)" if code < 0 else ""
-        raise RecipeError(
-            f"{_MODULE} ended with code {code}{killed}",
-            way_out="the same command goes on after the last answer that was written",
-        )
+    child_job.run(
+        "serve", _MODULE, evaluations, values=cpu_settings(), offline=Path(evaluations[0].model).is_dir(),
+        stop=signal.SIGINT, ways_out={"": "the same command goes on after the last answer that was written"},
+    )  # fmt: skip
 
 
 def cpu_settings() -> dict[str, str]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from axolotl_configs.launch import is_whole
-from postprocess.merge import step as produce
-from postprocess.merge.plan import Job, Padding, Plan
+from postprocess.merge.plan import MergeJob, MergePlan, Padding
+from postprocess.merge.step import Produced, checked_plan, produce
 from spine import manifest
 from spine.errors import RecipeError
 from spine.lock import locked
@@ -115,7 +115,7 @@ def parse_checkpoints(text: str) -> list[int]:
 def run_job(
     resolved: Resolved, alphas: Sequence[float], padding: Padding | None, *, round_trip: bool = False,
     checkpoints: Sequence[int] = (),
-) -> Job:  # fmt: skip
+) -> MergeJob:  # fmt: skip
     """The run's adapter, or the average of ``checkpoints``, into its base, once for each weight.
 
     Raises:
@@ -124,7 +124,7 @@ def run_job(
     sources = _checkpoints(resolved, checkpoints) if checkpoints else [_trained(resolved)]
     outs = [str(resolved.run.merged(alpha, padded=padding is not None, checkpoints=checkpoints)) for alpha in alphas]
     weights = [[alpha / len(sources)] * len(sources) for alpha in alphas]
-    return Job(str(base_folder(resolved)), outs, list(map(str, sources)), weights, padding, round_trip)
+    return MergeJob(str(base_folder(resolved)), outs, list(map(str, sources)), weights, padding, round_trip)
 
 
 def _trained(resolved: Resolved) -> Path:
@@ -161,7 +161,7 @@ def profile_padding(resolved: Resolved) -> Padding:
 
 
 @contextmanager
-def held(job: Job, run_folder: Path | None) -> Iterator[None]:
+def held(job: MergeJob, run_folder: Path | None) -> Iterator[None]:
     """The run's lock; without a run one beside the result, which goes with the work."""
     if run_folder:
         with locked(run_folder):
@@ -176,24 +176,24 @@ def held(job: Job, run_folder: Path | None) -> Iterator[None]:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def carry_out(job: Job, run_folder: Path | None, *, dry_run: bool, began: float) -> None:
+def carry_out(job: MergeJob, run_folder: Path | None, *, dry_run: bool, began: float) -> None:
     """The end of `merge` and `pad`: shows the plan, or writes what is not there yet and says where it is."""
     if dry_run:
-        show_plan(produce.plan(job))
+        show_plan(checked_plan(job))
         return
     with held(job, run_folder):
         made = ensure_produced(job)
     report(job, made, began)
 
 
-def ensure_produced(job: Job) -> produce.Produced:
+def ensure_produced(job: MergeJob) -> Produced:
     """Writes what is not there yet, with progress; says in a line what was done or not."""
     with Meter("writing", "MB") as meter:
 
         def progress(what: str, done: int, total: int) -> None:
             meter.update(done // 10**6, total // 10**6, what)
 
-        made = produce.produce(job, progress)
+        made = produce(job, progress)
     for folder in map(Path, job.outs):
         if folder not in made.fresh:
             say(f"{shown(folder)} is done and up to date, nothing to do")
@@ -202,7 +202,7 @@ def ensure_produced(job: Job) -> produce.Produced:
     return made
 
 
-def report(job: Job, made: produce.Produced, began: float) -> None:
+def report(job: MergeJob, made: Produced, began: float) -> None:
     """Where the results are, and how fast they were written."""
     for out in job.outs:
         click.echo(f"model     {shown(Path(out))}  ({made.plan.nbytes / 1e9:.2f} GB)")
@@ -212,7 +212,7 @@ def report(job: Job, made: produce.Produced, began: float) -> None:
     click.echo(f"time      {clock(time.monotonic() - began)}")
 
 
-def show_plan(plan: Plan) -> None:
+def show_plan(plan: MergePlan) -> None:
     """What would be done, and the disk it needs."""
     listed = table(
         f"{len(plan.shards)} files of {plan.nbytes / 1e9:.2f} GB", "operation", "tensors", "GB", right=("tensors", "GB")

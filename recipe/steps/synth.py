@@ -6,7 +6,6 @@ The endpoint may be one of the run's own: vLLM in workers of Ray, or ``recipe se
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -15,11 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -38,8 +36,9 @@ from inference.serving.ray import Plan
 from recipe.steps.data import ensure_raw
 from recipe.steps.eval import How, gpus_on_ray
 from spine.chat import ChatTokenizer
-from spine.children import CPU_MEMORY, running
-from spine.environments import python, variables
+from spine.child_job import started
+from spine.children import CPU_MEMORY, end, running
+from spine.environments import python
 from spine.errors import RecipeError
 from spine.hardware import this_machine
 from spine.models import is_local, local_folder
@@ -178,19 +177,14 @@ def endpoint_on_ray(plan: Plan) -> Iterator[tuple[str, int]]:
     """Its address and the number of workers: from when the first of them is loaded to the end of the block.
 
     Raises:
-        Exit: it could not start, and has said why.
+        RecipeError: it could not start.
     """
     memory = {} if this_machine().gpu_names else CPU_MEMORY
-    environment = {**memory, **variables("serve", offline=True)}
-    command = [str(python("serve")), "-m", "inference.serving.ray"]
-    with _until_done(command, env=environment, stdin=subprocess.PIPE) as child:
-        assert child.stdin
-        child.stdin.write(json.dumps(asdict(plan)).encode())
-        child.stdin.close()
-        workers = _line(child)
-        with timed(f"loading {plan.name} with vllm on Ray, {workers}"):
-            port = _line(child)
-        yield f"http://127.0.0.1:{port}/v1", int(workers.split()[0])
+    with started("serve", "inference.serving.ray", plan, values=memory) as messages:
+        room = next(messages)
+        with timed(f"loading {plan.name} with vllm on Ray, {room['room']}"):
+            port = next(messages)["port"]
+        yield f"http://127.0.0.1:{port}/v1", room["workers"]
 
 
 @contextmanager
@@ -204,26 +198,9 @@ def endpoint_here(model: Path) -> Iterator[str]:
         port = listener.getsockname()[1]
     command = [str(Path(sys.executable).with_name("recipe")), "serve", "--model", str(model), "--port", str(port)]
     own = {"ALPHA": "", "MODE": "", "PROFILE": "", "SET": "", "VLLM_API_KEY": ""}  # not what is set for other commands
-    with _until_done(command, env={**os.environ, **own}) as child:
-        while not _line(child).startswith("ready"):
-            pass
+    with running(command, cwd=ROOT, stdout=subprocess.PIPE, env={**os.environ, **own}) as child:
+        assert child.stdout
+        if not any(line.startswith(b"ready") for line in child.stdout):
+            raise click.exceptions.Exit(1)
         yield f"http://127.0.0.1:{port}/v1"
-
-
-@contextmanager
-def _until_done(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A child that is asked to end at the end of the block."""
-    with running(command, cwd=ROOT, stdout=subprocess.PIPE, **options) as child:
-        try:
-            yield child
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGTERM)
-
-
-def _line(child: subprocess.Popen[bytes]) -> str:
-    """The next one that it says; where there is none, the reason stands on stderr."""
-    assert child.stdout
-    if not (line := child.stdout.readline()):
-        raise click.exceptions.Exit(1)
-    return line.decode().strip()
+        end(child, signal.SIGTERM)

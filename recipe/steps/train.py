@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from axolotl_configs.costs.estimate import check_fits, training_bytes
 from axolotl_configs.render import Resolved
 from axolotl_configs.select import fitting, require_gpus, require_meeting
 from recipe.steps.data import DataFrom, ensure_data
-from spine import manifest
+from spine import child_job, manifest
 from spine.adapter import CONFIG
 from spine.atomic import require_free
 from spine.checkpoint import read_json
-from spine.environments import python, variables
+from spine.environments import python
 from spine.errors import RecipeError
 from spine.hardware import Machine, this_machine
 from spine.lock import locked
@@ -138,14 +137,8 @@ def require_accepted(resolved: Resolved) -> str:
     Raises:
         RecipeError: one of them refuses the settings, in its own words.
     """
-    done = subprocess.run(
-        [str(python("train")), "-m", "axolotl_configs.validate", str(resolved.processes)], input=resolved.yaml,
-        cwd=ROOT, env=variables("train", offline=True), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        by = "axolotl or DeepSpeed" if resolved.axolotl.get("deepspeed") else "axolotl"
-        raise RecipeError(f"{by} refuses these settings:\n{done.stdout.strip() or done.stderr[-3000:]}")
-    return done.stdout.strip()
+    asked = {"yaml": resolved.yaml, "processes": resolved.processes}
+    return str(child_job.run("train", "axolotl_configs.validate", asked, quiet=True))
 
 
 class TrainingProgress:

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from postprocess.awq.export import Job, check, quantization_config
+from postprocess.awq.export import ExportJob, check, quantization_config
 from recipe.commands.awq import command
-from spine import child_job as jobs
 from spine import environments
 from spine.errors import RecipeError
 
@@ -46,8 +45,8 @@ def venvs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "venvs"
 
 
-def job(model: Path, out: Path, group: int = 64, backend: str = "gptqmodel", format: str = "awq") -> Job:
-    return Job(model, out, backend, format, group, 512)
+def job(model: Path, out: Path, group: int = 64, backend: str = "gptqmodel", format: str = "awq") -> ExportJob:
+    return ExportJob(model, out, backend, format, group, {})
 
 
 def test_a_model_that_can_be_exported_is_let_through(tmp_path: Path, venvs: Path) -> None:
@@ -124,37 +123,6 @@ def test_the_config_says_what_vllm_reads(tmp_path: Path) -> None:
         "quant_method": "gptq", "bits": 4, "group_size": 64, "desc_act": False, "sym": True,
         "checkpoint_format": "gptq",
     }  # fmt: skip
-
-
-def run(what: str, tmp_path: Path) -> tuple[dict[str, Any], list[tuple[str, int, int]]]:
-    told: list[tuple[str, int, int]] = []
-    settings = jobs.Measure(what, "", "", 64)
-    found = jobs.run(
-        "quantize", "tests.postprocess.failing_job", settings, tmp_path / "tmp", tmp_path / "log",
-        lambda *event: told.append(event),
-    )  # fmt: skip
-    return found, told
-
-
-def test_a_job_tells_its_progress_and_result_and_its_chatter_goes_to_the_log(tmp_path: Path, venvs: Path) -> None:
-    found, told = run("well", tmp_path)
-    assert found == {"tmp": str(tmp_path / "tmp"), "group": 64} and told == [("working", 1, 2)]
-    log = "a library's chatter, on the output that carries the messages\nthe end\n"
-    assert (tmp_path / "log").read_text() == log
-    assert (tmp_path / "tmp" / "left behind").exists()
-
-
-def test_what_goes_wrong_in_a_job_is_explained(tmp_path: Path, venvs: Path) -> None:
-    with pytest.raises(RecipeError) as error:
-        run("explained", tmp_path)
-    assert (error.value.what, error.value.where) == ("too small", "model.safetensors")
-    with pytest.raises(RecipeError, match=r"ended with code 1:(?s:.)*MemoryError.*out of memory") as error:
-        run("traced", tmp_path)
-    assert error.value.where == str(tmp_path / "log") and "--max-tokens" in str(error.value.way_out)
-    with pytest.raises(RecipeError, match="killed by signal 9; out of memory"):
-        run("killed", tmp_path)
-    with pytest.raises(RecipeError, match="ended with code 0"):
-        run("silent", tmp_path)
 
 
 def test_the_command_says_what_it_needs(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from postprocess.awq import gptq_layout
-from postprocess.awq.gemm import dequantise, pack, unpack
+from postprocess.awq.gemm import dequantise, dequantise_gptq, pack, unpack
 
 INT32 = np.iinfo(np.int32)
 packed = arrays.arrays(
@@ -65,6 +64,6 @@ def test_gptq_counts_zero_points_from_one_and_packs_in_order() -> None:
     levels = np.array([[0x76543210], [0x0]], np.uint32).view(np.int32).reshape(2, 1).repeat(8, axis=1)  # in 16, out 8
     zeros = np.array([[0x77777777], [0x11111111]], np.uint32).view(np.int32).reshape(2, 1)
     scales = np.array([[0.5] * 8, [2.0] * 8], np.float16)
-    found = gptq_layout.dequantise(levels, zeros, scales, np.array([0] * 8 + [1] * 8, np.int32))
+    found = dequantise_gptq(levels, zeros, scales, np.array([0] * 8 + [1] * 8, np.int32))
     assert found.shape == (8, 16)
     assert found[3].tolist() == [(level - 8) * 0.5 for level in range(8)] + [(0 - 2) * 2.0] * 8

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postprocess.awq import gemm, gptq_layout
+from postprocess.awq import gemm
 from postprocess.awq.unpack import unpack_model
 from spine.checkpoint import SINGLE, header_bytes, open_checkpoint
 from spine.errors import RecipeError
@@ -42,7 +42,7 @@ def a_layer(draw: np.random.Generator, name: str, groups: int, octets: int, *, g
         parts |= {
             "qweight": bits(draw, features // 8, out), "g_idx": np.repeat(np.arange(groups, dtype=np.int32), 8)
         }  # fmt: skip
-        weight = gptq_layout.dequantise(scales=known, **parts)
+        weight = gemm.dequantise_gptq(scales=known, **parts)
     else:
         parts["qweight"] = bits(draw, features, octets)
         weight = gemm.dequantise(scales=known, **parts)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from postprocess.merge.operation import Operation
 from postprocess.merge.pad import ARCHITECTURES, Width, pad, padded_width
-from postprocess.merge.plan import Job, Padding, make_plan
+from postprocess.merge.plan import MergeJob, Padding, make_plan
 from spine.checkpoint import Tensor
 from spine.errors import RecipeError
 from tests.postprocess.checkpoints import HIDDEN, WIDTH, model_shapes, write_model
@@ -64,7 +64,7 @@ def test_unknown_architectures_are_refused(architectures: Any) -> None:
 def test_other_quantisations_are_not_padded(stated: dict[str, Any], tmp_path: Path) -> None:
     model = write_model(tmp_path / "model", quantization_config=stated)
     with pytest.raises(RecipeError, match=r"(?s)only 4-bit AWQ in GEMM layout is padded.*then quantise it"):
-        make_plan(Job(str(model), [str(tmp_path / "out")], padding=Padding(by=8)))
+        make_plan(MergeJob(str(model), [str(tmp_path / "out")], padding=Padding(by=8)))
 
 
 def test_packed_numbers_come_in_whole_groups() -> None:
@@ -106,7 +106,7 @@ def test_which_axis_grows(name: str, shape: tuple[int, ...], wide: tuple[int, ..
 
 def test_only_the_mlps_grow(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model")
-    made = make_plan(Job(str(model), [str(tmp_path / "out")], padding=Padding(by=4)))
+    made = make_plan(MergeJob(str(model), [str(tmp_path / "out")], padding=Padding(by=4)))
     grown = {op.name: op.shape for shard in made.shards for op, _ in shard.operations if op.shape != op.logical}
     assert len(grown) == 6 and all(".mlp." in name and WIDTH + 4 in shape for name, shape in grown.items())
     assert made.config["intermediate_size"] == WIDTH + 4 and made.kinds()["pad"][0] == 6
@@ -116,11 +116,11 @@ def test_only_the_mlps_grow(tmp_path: Path) -> None:
 def test_a_width_that_is_not_the_tensors_is_refused(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model", intermediate_size=WIDTH + 1)
     with pytest.raises(RecipeError, match=rf"gate_proj.weight is \({WIDTH}, {HIDDEN}\): not the intermediate size 13"):
-        make_plan(Job(str(model), [str(tmp_path / "out")], padding=Padding(by=4)))
+        make_plan(MergeJob(str(model), [str(tmp_path / "out")], padding=Padding(by=4)))
     bare = {name: shape for name, shape in model_shapes().items() if ".mlp." not in name}
     model = write_model(tmp_path / "bare", shapes=bare)
     with pytest.raises(RecipeError, match="no MLP of width 12 among its tensors"):
-        make_plan(Job(str(model), [str(tmp_path / "out")], padding=Padding(by=4)))
+        make_plan(MergeJob(str(model), [str(tmp_path / "out")], padding=Padding(by=4)))
 
 
 def test_mlps_of_other_names_are_left_alone() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from postprocess.merge import step as produce
-from postprocess.merge.plan import Job, Padding, Plan, make_plan, partial
+from postprocess.merge.plan import MergeJob, MergePlan, Padding, make_plan, partial
+from postprocess.merge.step import STEP, checked_plan
 from spine import atomic, manifest
 from spine.checkpoint import SINGLE, open_checkpoint, read_json
 from spine.errors import RecipeError
@@ -40,12 +40,12 @@ def adapter(tmp_path: Path) -> Path:
     return write_adapter(tmp_path / "adapter")
 
 
-def job(base: Path, *sources: Path, weights: tuple[float, ...] = (1.0,), **more: Any) -> Job:
+def job(base: Path, *sources: Path, weights: tuple[float, ...] = (1.0,), **more: Any) -> MergeJob:
     out = more.pop("out", base.parent / "out")
-    return Job(str(base), [str(out)], list(map(str, sources)), [list(weights[: len(sources)])], **more)
+    return MergeJob(str(base), [str(out)], list(map(str, sources)), [list(weights[: len(sources)])], **more)
 
 
-def changed(plan: Plan) -> dict[str, int]:
+def changed(plan: MergePlan) -> dict[str, int]:
     return {op.name: len(op.changes) for shard in plan.shards for op, _ in shard.operations if op.changes}
 
 
@@ -168,38 +168,38 @@ def test_results_do_not_touch_inputs(where: str, tmp_path: Path) -> None:
     base, adapter = write_model(root / "base"), write_adapter(root / "adapter")
     out = tmp_path if where == "around" else root / where
     with pytest.raises(RecipeError, match=r"cannot be written into an input's folder, nor around it"):
-        produce.plan(job(base, adapter, out=out))
+        checked_plan(job(base, adapter, out=out))
     link = tmp_path / "link"
     link.symlink_to(base)
     with pytest.raises(RecipeError, match="input's folder"):
-        produce.plan(job(base, adapter, out=link))
+        checked_plan(job(base, adapter, out=link))
 
 
 def test_a_folder_with_something_else_in_it_is_not_replaced(base: Path, adapter: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    produce.plan(job(base, adapter))
+    checked_plan(job(base, adapter))
     (out / "thesis.tex").write_text("")
     with pytest.raises(RecipeError, match="holds files that no merge or padding of this recipe has written"):
-        produce.plan(job(base, adapter))
+        checked_plan(job(base, adapter))
     Step(out, "train", {}).finish(["thesis.tex"])  # another step's result is not thrown away either
     with pytest.raises(RecipeError, match="holds files that no merge"):
-        produce.plan(job(base, adapter))
+        checked_plan(job(base, adapter))
     (out / manifest.NAME).write_text("{}")  # nor is a model of the hub with a manifest.json of its own
     with pytest.raises(RecipeError, match="holds files that no merge"):
-        produce.plan(job(base, adapter))
-    Step(out, produce.STEP, {}).finish(["thesis.tex"])
-    produce.plan(job(base, adapter))
+        checked_plan(job(base, adapter))
+    Step(out, STEP, {}).finish(["thesis.tex"])
+    checked_plan(job(base, adapter))
 
 
 def test_a_base_that_is_not_what_its_manifest_says(base: Path, adapter: Path) -> None:
     Step(base, "merge", {}).finish([SINGLE, "config.json"])
-    produce.plan(job(base, adapter))
+    checked_plan(job(base, adapter))
     raw = bytearray((base / SINGLE).read_bytes())
     raw[-5] ^= 1
     (base / SINGLE).write_bytes(raw)
     with pytest.raises(RecipeError, match=rf"(?s){SINGLE} changed since it was written.*make it again"):
-        produce.plan(job(base, adapter))
+        checked_plan(job(base, adapter))
 
 
 def test_a_foreign_manifest_in_the_base_is_no_obstacle(base: Path) -> None:
@@ -215,14 +215,14 @@ def test_too_little_disk_is_refused_before_work_begins(
     sizes = make_plan(job(base, adapter)).nbytes
     monkeypatch.setattr(atomic, "free_gib", lambda path: 1.5 * sizes / 2**30)
     one = job(base, adapter)
-    produce.plan(one)
-    two = Job(one.base, [*one.outs, str(base.parent / "out2")], one.sources, [[0.5], [1.0]])
+    checked_plan(one)
+    two = MergeJob(one.base, [*one.outs, str(base.parent / "out2")], one.sources, [[0.5], [1.0]])
     with pytest.raises(RecipeError, match=r"the result needs about .* GiB, .* are free"):
-        produce.plan(two)
+        checked_plan(two)
     grown = partial(Path(two.outs[1]))
     grown.mkdir()
     (grown / SINGLE).write_bytes(b"x" * (sizes + 4096))  # what an interrupted attempt holds already counts
-    produce.plan(two)
+    checked_plan(two)
 
 
 def quantised_model(folder: Path, **state: Any) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import random
 from pathlib import Path
@@ -77,14 +76,10 @@ def texts(number: int, seed: int) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("texts") / "calibration.json"
-    path.write_text(json.dumps(texts(32, seed=1)))
-    return path
+def calibration() -> list[str]:
+    return texts(32, seed=1)
 
 
 @pytest.fixture(scope="session")
-def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("texts") / "held_out.json"
-    path.write_text(json.dumps(texts(20, seed=2)))
-    return path
+def held_out() -> list[str]:
+    return texts(20, seed=2)

@@ -19,10 +19,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pico(tmp_path_factory.mktemp("qwen2") / "model", "qwen2", intermediate_size=384, rope_theta=5e4)
 
 
-def export(model: Path, texts: Path, out: Path) -> dict[str, Any]:
+def export(model: Path, texts: list[str], out: Path) -> dict[str, Any]:
     from postprocess.awq.backends.autoawq import quantise
 
-    settings = {"model": str(model), "out": str(out), "texts": str(texts), "group": 64, "format": "awq"}
+    settings = {
+        "model": str(model),
+        "out": str(out),
+        "texts": texts,
+        "group": 64,
+        "format": "awq",
+    }
     return quantise({**settings, "max_tokens": 512}, lambda what, done, total: None)
 
 
@@ -32,17 +38,22 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
 
 
-def test_an_export_passes_the_gate(model: Path, calibration: Path, held_out: Path, tmp_path: Path) -> None:
+def test_an_export_passes_the_gate(model: Path, calibration: list[str], held_out: list[str], tmp_path: Path) -> None:
     from postprocess.awq.quality import measure
 
     made = export(model, calibration, tmp_path / "awq")
     assert made["used"] == 32 and made["dtype"] == "float16" and made["converted"] == "bfloat16 to float16"
-    settings = {"model": str(model), "export": str(tmp_path / "awq"), "texts": str(held_out), "group": 64}
+    settings = {
+        "model": str(model),
+        "export": str(tmp_path / "awq"),
+        "texts": held_out,
+        "group": 64,
+    }
     report = measure(settings, lambda what, done, total: None)
     assert faults(report) == [] and 0 < report["export"]["kl"] < report["rtn"]["kl"]
 
 
-def test_autoawq_as_it_is_corrupts_the_weights_it_searches(model: Path, calibration: Path, tmp_path: Path) -> None:
+def test_autoawq_as_it_is_corrupts_the_weights_it_searches(model: Path, calibration: list[str], tmp_path: Path) -> None:
     """When this fails, AutoAWQ has mended it or runs on a GPU; then the copies in ``Careful`` are not needed."""
     from contextlib import nullcontext
     from unittest.mock import patch

@@ -24,10 +24,10 @@ def silent(what: str, done: int, total: int) -> None:
     """No progress."""
 
 
-def measured(model: Path, export: Path, held_out: Path, group: int = 64) -> dict[str, Any]:
+def measured(model: Path, export: Path, held_out: list[str], group: int = 64) -> dict[str, Any]:
     from postprocess.awq.quality import measure
 
-    settings = {"model": str(model), "export": str(export), "texts": str(held_out), "group": group}
+    settings = {"model": str(model), "export": str(export), "texts": held_out, "group": group}
     return measure(settings, silent)
 
 
@@ -37,12 +37,18 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-def export(model: Path, calibration: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def export(model: Path, calibration: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model in 4 bit, by gptqmodel."""
     from postprocess.awq.backends.gptqmodel import quantise
 
     out = tmp_path_factory.mktemp("export") / "awq"
-    settings = {"model": str(model), "out": str(out), "texts": str(calibration), "group": 64, "format": "awq"}
+    settings = {
+        "model": str(model),
+        "out": str(out),
+        "texts": calibration,
+        "group": 64,
+        "format": "awq",
+    }
     told: list[tuple[str, int, int]] = []
     made = quantise({**settings, "max_tokens": 512}, lambda *event: told.append(event))
     assert made["used"] == 32 and made["converted"] is None
@@ -50,13 +56,13 @@ def export(model: Path, calibration: Path, tmp_path_factory: pytest.TempPathFact
     return out
 
 
-def perplexity(model: Any, tokenizer: Path, texts: Path) -> float:
+def perplexity(model: Any, tokenizer: Path, texts: list[str]) -> float:
     """By transformers' own loss, text by text."""
     import torch
     from tokenizers import Tokenizer
 
     words, loss, positions = Tokenizer.from_file(str(tokenizer / "tokenizer.json")), 0.0, 0
-    for text in json.loads(texts.read_text()):
+    for text in texts:
         ids = torch.tensor([words.encode(text, add_special_tokens=False).ids])
         with torch.no_grad():
             loss += model(ids, labels=ids).loss.item() * (ids.shape[1] - 1)
@@ -74,7 +80,7 @@ def tampered(export: Path, to: Path, change: Callable[[dict[str, Any]], None]) -
     return to
 
 
-def test_layer_by_layer_is_the_same_as_the_whole_model(model: Path, held_out: Path) -> None:
+def test_layer_by_layer_is_the_same_as_the_whole_model(model: Path, held_out: list[str]) -> None:
     """An export that is the model itself differs in nothing; its perplexity is that of transformers in fp32."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -86,7 +92,7 @@ def test_layer_by_layer_is_the_same_as_the_whole_model(model: Path, held_out: Pa
     assert report["reference"]["perplexity"] == pytest.approx(perplexity(whole, model, held_out), rel=1e-4)
 
 
-def test_an_export_passes_the_gate(model: Path, export: Path, held_out: Path) -> None:
+def test_an_export_passes_the_gate(model: Path, export: Path, held_out: list[str]) -> None:
     report = measured(model, export, held_out)
     assert faults(report) == []
     assert 0 < report["export"]["kl"] < report["rtn"]["kl"]
@@ -97,17 +103,17 @@ def test_an_export_passes_the_gate(model: Path, export: Path, held_out: Path) ->
 
 
 def test_transformers_loads_the_export_and_computes_what_was_measured(
-    model: Path, export: Path, held_out: Path, tmp_path: Path
+    model: Path, export: Path, held_out: list[str], tmp_path: Path
 ) -> None:
     """With the config that ``recipe awq`` writes; what our unpacking says is what the library's kernel computes."""
     from transformers import AutoModelForCausalLM
 
-    from postprocess.awq.export import Job, quantization_config
+    from postprocess.awq.export import ExportJob, quantization_config
 
     folder = tmp_path / "served"
     shutil.copytree(export, folder, ignore=shutil.ignore_patterns("quantize_config.json"))
     config = json.loads((model / "config.json").read_text())
-    config["quantization_config"] = quantization_config(Job(model, folder, "gptqmodel", "awq", 64, 512), {})
+    config["quantization_config"] = quantization_config(ExportJob(model, folder, "gptqmodel", "awq", 64, {}), {})
     (folder / "config.json").write_text(json.dumps(config))
     served = AutoModelForCausalLM.from_pretrained(folder, device_map="cpu")
     assert "Awq" in type(served.model.layers[0].mlp.up_proj).__name__
@@ -117,7 +123,9 @@ def test_transformers_loads_the_export_and_computes_what_was_measured(
 
 
 @pytest.mark.parametrize("factor", [0.02, 50.0])
-def test_a_destroyed_scale_is_refused(model: Path, export: Path, held_out: Path, tmp_path: Path, factor: float) -> None:
+def test_a_destroyed_scale_is_refused(
+    model: Path, export: Path, held_out: list[str], tmp_path: Path, factor: float
+) -> None:
     def change(tensors: dict[str, Any]) -> None:
         tensors["model.layers.1.mlp.up_proj.scales"] *= factor
 
@@ -125,7 +133,7 @@ def test_a_destroyed_scale_is_refused(model: Path, export: Path, held_out: Path,
     assert any("layer 1: norm x up x down" in fault for fault in found)
 
 
-def test_fp32_weights_are_converted_knowingly(calibration: Path, held_out: Path, tmp_path: Path) -> None:
+def test_fp32_weights_are_converted_knowingly(calibration: list[str], held_out: list[str], tmp_path: Path) -> None:
     """On a CPU gptqmodel would corrupt them (`looper/awq_processor.py`); what it gets is bf16."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -136,28 +144,39 @@ def test_fp32_weights_are_converted_knowingly(calibration: Path, held_out: Path,
     whole = tmp_path / "whole"
     shutil.copytree(half, whole)
     AutoModelForCausalLM.from_pretrained(half, dtype=torch.float32).save_pretrained(whole)
-    settings = {"model": str(whole), "out": str(tmp_path / "awq"), "texts": str(calibration), "group": 64}
+    settings = {
+        "model": str(whole),
+        "out": str(tmp_path / "awq"),
+        "texts": calibration,
+        "group": 64,
+    }
     made = quantise({**settings, "format": "awq", "max_tokens": 512}, silent)
     assert made["converted"] == "float32 to bfloat16" and made["dtype"] == "bfloat16"
     assert faults(measured(whole, tmp_path / "awq", held_out)) == []
 
 
-def test_gptq_passes_the_gate_too(model: Path, calibration: Path, held_out: Path, tmp_path: Path) -> None:
+def test_gptq_passes_the_gate_too(model: Path, calibration: list[str], held_out: list[str], tmp_path: Path) -> None:
     from postprocess.awq.backends.gptqmodel import quantise
-    from postprocess.awq.export import Job, quantization_config
+    from postprocess.awq.export import ExportJob, quantization_config
 
     out = tmp_path / "gptq"
-    settings = {"model": str(model), "out": str(out), "texts": str(calibration), "group": 64, "format": "gptq"}
+    settings = {
+        "model": str(model),
+        "out": str(out),
+        "texts": calibration,
+        "group": 64,
+        "format": "gptq",
+    }
     quantise({**settings, "max_tokens": 512}, silent)
     report = measured(model, out, held_out)
     assert faults(report) == [] and 0 < report["export"]["kl"] < report["rtn"]["kl"]
     stated = json.loads((out / "config.json").read_text())["quantization_config"]
-    told = quantization_config(Job(model, out, "gptqmodel", "gptq", 64, 512), stated)
+    told = quantization_config(ExportJob(model, out, "gptqmodel", "gptq", 64, {}), stated)
     assert told["quant_method"] == "gptq" and {"desc_act", "sym", "checkpoint_format"} < set(told)
 
 
 def test_scales_that_moved_between_up_and_down_are_no_fault(
-    model: Path, export: Path, held_out: Path, tmp_path: Path
+    model: Path, export: Path, held_out: list[str], tmp_path: Path
 ) -> None:
     """What AWQ does on purpose: up divided, down multiplied. Exact here, since the factor is a power of two."""
 
@@ -170,7 +189,7 @@ def test_scales_that_moved_between_up_and_down_are_no_fault(
     assert report["export"]["kl"] == pytest.approx(measured(model, export, held_out)["export"]["kl"], rel=1e-3)
 
 
-def test_what_is_not_finite_is_refused(model: Path, export: Path, held_out: Path, tmp_path: Path) -> None:
+def test_what_is_not_finite_is_refused(model: Path, export: Path, held_out: list[str], tmp_path: Path) -> None:
     def change(tensors: dict[str, Any]) -> None:
         tensors["model.layers.0.self_attn.q_proj.scales"][0, 0] = float("nan")
 
@@ -182,7 +201,7 @@ def test_what_is_not_finite_is_refused(model: Path, export: Path, held_out: Path
 def test_rounding_is_within_half_a_step_of_every_weight() -> None:
     import torch
 
-    from postprocess.awq.rounding import rounded
+    from postprocess.awq.quality import rounded
 
     torch.manual_seed(0)
     weight = torch.randn(24, 128) + torch.linspace(-3, 3, 24)[:, None]

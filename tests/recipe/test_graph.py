@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postprocess.merge import step as produce
-from postprocess.merge.plan import Job
+from postprocess.merge.plan import MergeJob
+from postprocess.merge.step import produce
 from recipe.walk.graph import Record, Stage, plan, walk
 from spine import manifest
 from spine.errors import RecipeError
@@ -205,13 +205,13 @@ def test_a_command_that_finishes_nothing_is_an_error(world: Path) -> None:
 
 def test_a_models_shard_is_known_by_the_sums_of_its_pieces(tmp_path: Path) -> None:
     base, adapter = write_model(tmp_path / "base", 2), write_adapter(tmp_path / "adapter")
-    job = Job(str(base), [str(tmp_path / "merged")], [str(adapter)], [[0.5]], device="cpu")
+    job = MergeJob(str(base), [str(tmp_path / "merged")], [str(adapter)], [[0.5]], device="cpu")
     stage = Stage("merge", ("merge",), (tmp_path / "merged",))
     runs = []
 
     def run(stage: Stage, title: str) -> None:
         runs.append(title)
-        produce.produce(job, lambda *told: None)
+        produce(job, lambda *told: None)
 
     def again() -> int:
         return walk(lambda: [stage], Record(tmp_path / RECORD), run, print)
@@ -222,7 +222,7 @@ def test_a_models_shard_is_known_by_the_sums_of_its_pieces(tmp_path: Path) -> No
     os.utime(shard, ns=(1, 1))
     assert again() == 0
     flip(shard)
-    assert produce.produce(job, lambda *told: None).fresh == ()  # by its size alone the merge itself takes it for done
+    assert produce(job, lambda *told: None).fresh == ()  # by its size alone the merge itself takes it for done
     assert again() == 1 and shard.read_bytes() == good
     assert "damaged or gone: model-00001-of-00002.safetensors" in runs[-1]
 

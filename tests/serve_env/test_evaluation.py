@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,9 @@ import pytest
 from inference import evaluate
 from inference.answering import answer
 from inference.answering.adapter import Adapter
-from inference.evaluate import Evaluation, from_json, to_json
-from spine.paths import ROOT
+from inference.evaluate import Evaluation
+from spine import child_job
+from spine.errors import RecipeError
 
 ROWS = [
     {"input_field": f"Which one is number {at}?\n0. a fig\n1. a fork\n2. a frog\nAnswer:", "output_field": at % 3,
@@ -36,23 +35,21 @@ def evaluation(tmp_path: Path, model: Path) -> Evaluation:
     )  # fmt: skip
 
 
-def test_a_job_survives_the_way_to_its_process_and_leaves_scores(evaluation: Evaluation) -> None:
-    assert from_json(to_json([evaluation])) == [evaluation]
-    command = [sys.executable, "-m", "inference.evaluate"]
-    done = subprocess.run(command, input=to_json([evaluation]), text=True, cwd=ROOT, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "answering 5/5 questions" in done.stderr and evaluation.step.is_done()
+def test_a_job_survives_the_way_to_its_process_and_leaves_scores(
+    evaluation: Evaluation, capfd: pytest.CaptureFixture[str]
+) -> None:
+    child_job.run("serve", "inference.evaluate", [evaluation])
+    assert "answering 5/5 questions" in capfd.readouterr().err and evaluation.step.is_done()
     scores = json.loads((Path(evaluation.folder) / "scores.json").read_text())
     assert set(scores["tracks"]) == {"1", "2"} and scores["facts"]["questions"] == 5
     answers = [json.loads(line)["answer"] for line in (Path(evaluation.folder) / "predictions.jsonl").open()]
     assert set(answers[:4]) <= {"0", "1", "2"}
 
 
-def test_a_fault_is_one_message_and_its_own_exit_code(evaluation: Evaluation) -> None:
-    missing = replace(evaluation, questions="/nonexistent/q.json")
-    command = [sys.executable, "-m", "inference.evaluate"]
-    done = subprocess.run(command, input=to_json([missing]), text=True, cwd=ROOT, capture_output=True, check=False)
-    assert done.returncode == 3 and "no such file of questions" in done.stderr and "Traceback" not in done.stderr
+def test_a_fault_is_one_message(evaluation: Evaluation, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RecipeError, match="no such file of questions"):
+        child_job.run("serve", "inference.evaluate", [replace(evaluation, questions="/nonexistent/q.json")])
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_sweep_scores_every_weight_as_an_evaluation_of_its_own_would(
@@ -80,7 +77,7 @@ def test_a_sweep_scores_every_weight_as_an_evaluation_of_its_own_would(
 
     weights = (0.0, 0.5, 1.0)
     evaluations = [at(alpha, "sweep") for alpha in weights]
-    evaluate.run(from_json(to_json(evaluations)))
+    evaluate.run([Evaluation.of(json.loads(json.dumps(asdict(one)))) for one in evaluations])
     evaluate.run(evaluations)  # nothing is left to do
     assert loads == 1 and all(one.step.is_done() for one in evaluations)
     written = set()

@@ -13,8 +13,8 @@ import pytest
 
 from postprocess.awq import gemm
 from postprocess.awq.unpack import unpack_model
-from postprocess.merge import step as produce
-from postprocess.merge.plan import Job, Padding
+from postprocess.merge.plan import MergeJob, Padding
+from postprocess.merge.step import produce
 from recipe.smoke import pico
 from spine.checkpoint import header_bytes, open_checkpoint
 from spine.hardware import bf16_on_cpu
@@ -119,7 +119,7 @@ def test_padded_awq_answers_the_same(tmp_path: Path) -> None:
     pico.write(EMBEDDED, tmp_path / "pico", heads=2)
     quantise(tmp_path / "pico", tmp_path / "awq")
     padding = Padding(by=2 * GROUP)
-    produce.produce(Job(str(tmp_path / "awq"), [str(tmp_path / "padded")], padding=padding), lambda *_: None)
+    produce(MergeJob(str(tmp_path / "awq"), [str(tmp_path / "padded")], padding=padding), lambda *_: None)
     assert open_checkpoint(tmp_path / "padded").config["intermediate_size"] == 128 + 2 * GROUP
     plain = log_probs(tmp_path / "awq", 1)
     assert log_probs(tmp_path / "padded", 1) == plain

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from postprocess.merge import step as produce
-from postprocess.merge.plan import Job, Padding, partial
+from postprocess.merge.plan import MergeJob, Padding, partial
+from postprocess.merge.step import checked_plan
 from postprocess.merge.write import execute
 from spine.checkpoint import open_checkpoint
 
@@ -116,13 +116,13 @@ def merge(
     round_trip: bool = False,
 ) -> Path:  # fmt: skip
     """What ``recipe merge`` does in its child process, for one result, in this process."""
-    write(Job(str(base), [str(out)], list(map(str, sources)), [list(weights)], padding, round_trip, "cpu"))
+    write(MergeJob(str(base), [str(out)], list(map(str, sources)), [list(weights)], padding, round_trip, "cpu"))
     return out
 
 
-def write(job: Job) -> dict[str, Any]:
+def write(job: MergeJob) -> dict[str, Any]:
     """All results of a job but their manifests."""
-    result = execute(produce.plan(job), lambda *told: None)
+    result = execute(checked_plan(job), lambda *told: None)
     for out in map(Path, job.outs):
         partial(out).rename(out)
     return result

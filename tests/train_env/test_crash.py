@@ -24,8 +24,8 @@ pytest.importorskip("peft")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from postprocess.merge import step as produce  # noqa: E402
-from postprocess.merge.plan import Job, Padding, partial  # noqa: E402
+from postprocess.merge.plan import MergeJob, Padding, partial  # noqa: E402
+from postprocess.merge.step import checked_plan, produce  # noqa: E402
 from postprocess.merge.write import execute  # noqa: E402
 from spine.checkpoint import INDEX, open_checkpoint, read_json  # noqa: E402
 from spine.errors import RecipeError  # noqa: E402
@@ -100,7 +100,7 @@ def test_a_sum_that_fp16_cannot_hold(tmp_path: Path) -> None:
 
 
 def test_a_base_that_is_cut_short_after_the_plan(base: Path, tmp_path: Path) -> None:
-    made = produce.plan(Job(str(base), [str(tmp_path / "out")], device="cpu"))
+    made = checked_plan(MergeJob(str(base), [str(tmp_path / "out")], device="cpu"))
     os.truncate(base / "model.safetensors", 30_000)
     with pytest.raises(RecipeError, match=r"model.safetensors: ends within model\.layers\."):
         execute(made, silent)
@@ -116,9 +116,9 @@ def test_a_full_disk_is_explained_and_what_was_finished_is_kept(base: Path, tmp_
     """A limit of the operating system on the size of files stands in for the end of the disk."""
     many = shards_of(base, tmp_path / "many")
     adapter = write_adapter(base, tmp_path / "adapter")
-    job = Job(str(many), [str(tmp_path / "out")], [str(adapter)], [[0.5]], device="cpu")
+    job = MergeJob(str(many), [str(tmp_path / "out")], [str(adapter)], [[0.5]], device="cpu")
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    made = produce.plan(job)
+    made = checked_plan(job)
     sizes = sorted(shard.nbytes for shard in made.shards)
     assert sizes[0] < 15_000 < sizes[-1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, limits[1]))
@@ -129,7 +129,7 @@ def test_a_full_disk_is_explained_and_what_was_finished_is_kept(base: Path, tmp_
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert not (tmp_path / "out").exists()
-    execute(produce.plan(job), silent)
+    execute(checked_plan(job), silent)
     partial(tmp_path / "out").rename(tmp_path / "out")
     merge(many, [adapter], [0.5], tmp_path / "undisturbed")
     assert digests(tmp_path / "out") == digests(tmp_path / "undisturbed")
@@ -139,8 +139,8 @@ def test_a_full_disk_is_explained_and_what_was_finished_is_kept(base: Path, tmp_
 def test_finished_shards_are_kept_only_for_the_same_plan(change: str, base: Path, tmp_path: Path) -> None:
     many, adapter = shards_of(base, tmp_path / "many"), write_adapter(base, tmp_path / "adapter")
     grown = partial(tmp_path / "out")
-    job = Job(str(many), [str(tmp_path / "out")], [str(adapter)], [[0.5]], device="cpu")
-    made = produce.plan(job)
+    job = MergeJob(str(many), [str(tmp_path / "out")], [str(adapter)], [[0.5]], device="cpu")
+    made = checked_plan(job)
     last = many / made.shards[-1].name
     good, state = last.read_bytes(), last.stat()
     for content in (good[:-4] + b"\xff" * 4, good):  # NaN, which stops the work at the last tensor, and back
@@ -153,7 +153,7 @@ def test_finished_shards_are_kept_only_for_the_same_plan(change: str, base: Path
     assert len(done) == len(made.shards) - 1
     expected = len(done)
     if change == "weight":
-        job, expected = Job(job.base, job.outs, job.sources, [[0.25]], device="cpu"), 0
+        job, expected = MergeJob(job.base, job.outs, job.sources, [[0.25]], device="cpu"), 0
     elif change in ("base", "adapter"):
         os.utime(last if change == "base" else adapter / WEIGHTS)
         expected = 0
@@ -163,7 +163,7 @@ def test_finished_shards_are_kept_only_for_the_same_plan(change: str, base: Path
     elif change == "a seal is missing":
         done[0].unlink()
         expected -= 1
-    assert execute(produce.plan(job), silent)["resumed"] == expected
+    assert execute(checked_plan(job), silent)["resumed"] == expected
     merge(many, [adapter], job.weights[0], tmp_path / "undisturbed")
     assert digests(grown) == digests(tmp_path / "undisturbed")
 
@@ -308,11 +308,11 @@ def test_kill_9_at_any_moment(large: Path) -> None:
 def test_a_replaced_result_is_never_half_there(large: Path) -> None:
     """Made again with other settings: until the new one is complete, the old one stays."""
     out = large / "replaced"
-    job = Job(str(large / "base"), [str(out)], [str(large / "adapter")], [[0.5]])
-    assert produce.produce(job, silent).fresh == (out,)
+    job = MergeJob(str(large / "base"), [str(out)], [str(large / "adapter")], [[0.5]])
+    assert produce(job, silent).fresh == (out,)
     old = digests(out)
-    other = Job(str(large / "base"), [str(out)], [str(large / "adapter")], [[1.0]], Padding(by=64))
-    produce.produce(other, silent)
+    other = MergeJob(str(large / "base"), [str(out)], [str(large / "adapter")], [[1.0]], Padding(by=64))
+    produce(other, silent)
     assert digests(out) != old and read_json(out / "config.json")["intermediate_size"] == WIDTH + 64
     assert tensors(out)["model.layers.0.mlp.up_proj.weight"].shape == (WIDTH + 64, HIDDEN)
     assert not [path.name for path in large.iterdir() if path.name.startswith(".replaced")]

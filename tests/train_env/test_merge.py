@@ -16,7 +16,7 @@ pytest.importorskip("peft")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from postprocess.merge.plan import Job  # noqa: E402
+from postprocess.merge.plan import MergeJob  # noqa: E402
 from spine.checkpoint import INDEX, SINGLE, open_checkpoint, read_json  # noqa: E402
 from spine.errors import RecipeError  # noqa: E402
 from tests.train_env import picos  # noqa: E402
@@ -345,7 +345,7 @@ def test_several_weights_in_one_reading_are_those_of_single_ones(base: Path, tmp
     other = write_adapter(base, tmp_path / "other", seed=7, target_modules=["embed_tokens", "q_proj"])
     weights = [[0.25, 0.1], [0.5, 0.0], [0.75, 1.0]]
     outs = [tmp_path / f"{row[0]}" for row in weights]
-    picos.write(Job(str(base), list(map(str, outs)), [str(adapter), str(other)], weights, device="cpu"))
+    picos.write(MergeJob(str(base), list(map(str, outs)), [str(adapter), str(other)], weights, device="cpu"))
     for row, out in zip(weights, outs, strict=True):
         alone = merge(base, [adapter, other], row, tmp_path / f"alone-{row[0]}")
         for path in sorted(alone.iterdir()):

@@ -14,7 +14,7 @@ pytest.importorskip("transformers")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from postprocess import forward, verify  # noqa: E402
+from postprocess import verify  # noqa: E402
 from postprocess.merge.plan import Padding  # noqa: E402
 from spine.checkpoint import open_checkpoint, read_json  # noqa: E402
 from spine.errors import RecipeError  # noqa: E402
@@ -44,7 +44,7 @@ def test_a_padded_model_answers_as_before(plain: Path, tmp_path: Path) -> None:
     padded = merge(plain, [], [], tmp_path / "padded", padding=Padding(tp=2, group=32))
     assert read_json(padded / "config.json")["intermediate_size"] == 64
     torch.testing.assert_close(logits(load(padded)), logits(load(plain)), rtol=1e-5, atol=1e-5)
-    assert forward.compare(padded, plain) == {"largest": 0.0, "bitwise": True}
+    assert verify.forward(padded, plain) == {"largest": 0.0, "bitwise": True}
     layers = 2 * (5 if "llama" in read_json(plain / "config.json")["model_type"] else 3)
     found = verify.padding(open_checkpoint(padded), open_checkpoint(plain), silent)
     assert found == {"tensors": len(tensors(plain)), "padded": layers, "wrong": []}
@@ -64,7 +64,7 @@ def test_merging_and_padding_in_one_pass(plain: Path, tmp_path: Path) -> None:
     merged = merge(plain, [adapter], [0.56], tmp_path / "merged")
     after = merge(merged, [], [], tmp_path / "after", padding=Padding(by=24))
     assert (at_once / "model.safetensors").read_bytes() == (after / "model.safetensors").read_bytes()
-    assert forward.compare(at_once, merged)["bitwise"]
+    assert verify.forward(at_once, merged)["bitwise"]
 
 
 def test_dora_and_4_bit_rounding_are_padded_too(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_padding_that_is_not_zero_and_values_that_changed_are_found(plain: Path,
     assert sorted(found["wrong"]) == [
         "model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.down_proj.weight", "model.norm.weight",
     ]  # fmt: skip
-    assert not forward.compare(padded, plain)["bitwise"]
+    assert not verify.forward(padded, plain)["bitwise"]
 
 
 def test_a_flipped_bit_is_found_wherever_it_is(plain: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Quantises with AutoAWQ, the winners' tool: ``python -m postprocess.awq.backends.autoawq settings.json``.
+"""Quantises with AutoAWQ, the winners' tool: ``python -m postprocess.awq.backends.autoawq`` (see ``export``).
 
 AutoAWQ 0.2.9 corrupts what it quantises on a CPU (``quantize/quantizer.py``, ``_compute_best_scale``): the copy of the
 weights from which each trial starts anew, ``v.cpu()``, is none when they are on the CPU already, so trials are judged
@@ -20,7 +20,7 @@ import torch
 from awq import AutoAWQForCausalLM
 from awq.quantize.quantizer import AwqQuantizer
 
-from postprocess.awq.encode import tokens
+from postprocess.awq.calibration import tokens
 from postprocess.awq.gemm import BITS
 from spine.child_job import OnProgress, serve
 from spine.errors import RecipeError
@@ -33,7 +33,7 @@ _CLIP_TOKENS_ON_CPU = 64
 def quantise(settings: Mapping[str, Any], progress: OnProgress) -> dict[str, Any]:
     """Writes the quantised model to ``settings["out"]``; returns what was used, converted, and by which version."""
     check_version(awq.__version__, on_cpu=not torch.cuda.is_available())
-    texts = [text for text in tokens(settings) if len(text) <= settings["max_tokens"]]
+    texts = [text for text in tokens(settings["model"], settings["texts"]) if len(text) <= settings["max_tokens"]]
     folder, stored = _for_transformers_4(settings)
     # On a CPU bf16 takes half of fp32's time: 71 instead of 134 s for a layer of SmolLM2-135M on busy cores.
     dtype = torch.float16 if torch.cuda.is_available() else torch.bfloat16
@@ -151,4 +151,4 @@ def _for_transformers_4(settings: Mapping[str, Any]) -> tuple[Path, str]:
 
 
 if __name__ == "__main__":
-    serve(quantise)
+    serve(quantise, at_once=True)

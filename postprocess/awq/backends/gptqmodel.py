@@ -1,4 +1,4 @@
-"""Quantises with gptqmodel: ``python -m postprocess.awq.backends.gptqmodel settings.json``."""
+"""Quantises with gptqmodel: ``python -m postprocess.awq.backends.gptqmodel`` (see ``export``, ``spine.child_job``)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from postprocess.awq.encode import tokens
+from postprocess.awq.calibration import tokens
 from postprocess.awq.gemm import BITS
 from spine.child_job import OnProgress, serve
 
@@ -36,7 +36,7 @@ def quantise(settings: Mapping[str, Any], progress: OnProgress) -> dict[str, Any
     model.layer_callback = _Layers(layers, progress)
     rows = [
         {"input_ids": torch.tensor([text]), "attention_mask": torch.ones((1, len(text)), dtype=torch.long)}
-        for text in tokens(settings)
+        for text in tokens(model_folder, settings["texts"])
         if len(text) <= settings["max_tokens"]
     ]
     progress("quantising", 0, layers)
@@ -65,4 +65,4 @@ class _Layers:
 
 
 if __name__ == "__main__":
-    serve(quantise)
+    serve(quantise, at_once=True)
