@@ -86,7 +86,7 @@ def test_a_backend_that_fails_is_explained_and_its_log_kept(pico: Path, question
     config = json.loads((broken / "config.json").read_text())
     (broken / "config.json").write_text(json.dumps({**config, "hidden_act": "no such function"}))
     with pytest.raises(
-        RecipeError, match=r"postprocess\.backends\.gptqmodel ended with code 1:(?s:.)*no such"
+        RecipeError, match=r"postprocess\.awq\.backends\.gptqmodel ended with code 1:(?s:.)*no such"
     ) as error:
         CliRunner().invoke(command, arguments(broken, tmp_path / "awq", questions), catch_exceptions=False)
     assert error.value.where == str(tmp_path / "awq.rejected" / "awq.log")
