@@ -40,6 +40,7 @@ def at_desk(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def world(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     """A checkout in which blends are built and, so to speak, trained and asked."""
     folder = copied_checkout(tmp_path_factory.mktemp("checkout"), model)
+    write_files(folder)
     for text in (
         *(f"make data-{name}" for name in ("v8", "v9b", "v8-more-ner", "v8-languages")),
         *(f"recipe sample-data --out data/{name}" for name in ("mine", "published")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -91,9 +92,25 @@ def files() -> dict[str, str]:
     return {path: text.strip() + "\n" for path, text in found.items()}
 
 
-def write_files(folder: Path) -> None:
-    """All of them, into a copy of the repository."""
-    for name, text in files().items():
+def walk(page: Path) -> list[Command | str]:
+    """What a page has its reader do, in its order and behind its first heading: files to write, commands to type."""
+    found: list[Command | str] = []
+    _, _, text = page.read_text(encoding="utf-8").partition("\n## ")
+    in_file = False
+    for line in text.splitlines():
+        if begins := _FILE.fullmatch(line.strip()):
+            in_file = True
+            found.append(begins["path"])
+        elif line and not line.startswith("    "):
+            in_file = False
+        elif not in_file and _COMMAND.match(line.strip()):
+            found.append(Command(page.name, line.strip().partition(" # ")[0].strip()))
+    return found
+
+
+def write_files(folder: Path, names: Iterable[str] | None = None) -> None:
+    """All of them, or those of ``names``, into a copy of the repository."""
+    for name in files() if names is None else names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(files()[name], encoding="utf-8")

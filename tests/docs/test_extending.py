@@ -13,8 +13,9 @@ import pytest
 from axolotl_configs.select import choose
 from spine.paths import ROOT, VENVS
 from tests.axolotl_configs.test_select import machine
-from tests.docs.pages import files
-from tests.docs.world import type_in
+from tests.docs.pages import files, walk, write_files
+from tests.docs.test_commands import is_typed
+from tests.docs.world import copied_checkout, type_in
 from tests.recipe.test_cli import recipe
 
 PYTHON = sorted(name for name in files() if name.endswith(".py"))
@@ -56,23 +57,42 @@ def test_the_profile_is_chosen_for_its_machine(at_desk: Path) -> None:
     assert choose(machine(1, "A100-40GB"), None)[0] == "1x40gb"
 
 
-@pytest.mark.slow  # builds two blends
-@pytest.mark.parametrize(
-    ("blend", "task", "wordings", "more"),
-    [("v8-languages", "title_language", {"ask", "sort"}, ""), ("v8-faq", "faq_answer", {"plain"}, " DATA=data/mine")],
-)
-def test_the_blends_hold_rows_of_the_new_datasets(
-    blend: str, task: str, wordings: set[str], more: str, world: Path
-) -> None:
+@pytest.mark.slow  # builds a blend
+def test_the_page_is_walked_to_the_letter(tmp_path: Path, model: Path) -> None:
+    """A newcomer's dataset and a newcomer's machine, in a checkout that holds nothing of them before."""
+    folder, page = copied_checkout(tmp_path, model), ROOT / "docs" / "extending.md"
+    typed = {}
+    for step in walk(page):
+        if isinstance(step, str):
+            write_files(folder, [step])
+        elif is_typed(step, folder):
+            done = type_in(folder, step.text)
+            assert done.returncode == 0, f"{step}:\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
+            typed[step.text] = done.stdout
+    assert set(typed) >= {"make data-v8-languages", "make plan-v8 PROFILE=1xl40s", "make rendered"}
+    has_rows(folder, "v8-languages", "title_language", {"ask", "sort"})
+    assert "‹<|im_end|>›" in typed["make samples-v8-languages TASK=title_language"]
+    assert "fits      " in typed["make plan-v8 PROFILE=1xl40s"]
+    rendered = (folder / "axolotl_configs" / "rendered" / "1xl40s" / "v8-languages.yaml").read_text()
+    assert "sequence_len: 3072  # <- axolotl_configs/profiles/1xl40s.yaml:" in rendered
+
+
+@pytest.mark.slow  # builds a blend
+def test_a_source_of_ones_own(world: Path) -> None:
+    done = type_in(world, "make data-v8-faq DATA=data/mine")
+    assert done.returncode == 0, done.stderr
+    has_rows(world, "v8-faq", "faq_answer", {"plain"})
+    shown = type_in(world, "make samples-v8-faq TASK=faq_answer DATA=data/mine").stdout
+    assert "faq_answer [" in shown and "‹<|im_end|>›" in shown
+
+
+def has_rows(folder: Path, blend: str, task: str, wordings: set[str]) -> None:
+    """The blend's training rows hold some of the dataset, in all its wordings."""
     import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
-    done = type_in(world, f"make data-{blend}{more}")
-    assert done.returncode == 0, done.stderr
-    read: list[dict[str, Any]] = pq.read_table(world / "runs" / "cpu" / blend / "data" / "train.parquet").to_pylist()
+    read: list[dict[str, Any]] = pq.read_table(folder / "runs" / "cpu" / blend / "data" / "train.parquet").to_pylist()
     rows = [row for row in read if row["task"] == task]
     assert len(rows) >= 5 and {row["wording"] for row in rows} == wordings
-    shown = type_in(world, f"make samples-{blend} TASK={task}{more}").stdout
-    assert f"{task} [" in shown and "‹<|im_end|>›" in shown
 
 
 @pytest.mark.slow

@@ -17,7 +17,6 @@ from recipe.walk.wanted import Wanted
 from spine.manifest import Step
 from spine.paths import ROOT
 from tests.conftest import edit
-from tests.docs.pages import write_files
 from tests.docs.typed import EXPORTED, NO_ENVIRONMENTS
 from tests.postprocess.checkpoints import write_adapter, write_model
 from tests.recipe.made_up import World
@@ -28,7 +27,7 @@ MODEL = "models/tiny"
 
 
 def copied_checkout(folder: Path, tokenizer: Path) -> Path:
-    """The repository in ``folder``, with what the pages have a user write, and the model of the `cpu` profile."""
+    """The repository in ``folder``, with a small model for the `cpu` profile and the files that a user has."""
     for name in _COPIED:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Makefile", folder)
@@ -42,7 +41,6 @@ def copied_checkout(folder: Path, tokenizer: Path) -> Path:
     edit(profile, "base_model: models/SmolLM2-135M-Instruct", f"base_model: {MODEL}")
     edit(profile, "embedded: true ", "embedded: false")
     _own_files(folder)
-    write_files(folder)
     return folder
 
 
