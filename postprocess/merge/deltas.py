@@ -11,8 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from postprocess.merge.base import EMBEDDINGS, HEAD, Unit, tied_embedding, units
-from postprocess.merge.operation import Change, LowRank, Operation, Replace, Shift
+from postprocess.merge.operation import (
+    EMBEDDINGS,
+    HEAD,
+    Change,
+    LowRank,
+    Operation,
+    Replace,
+    Shift,
+    Unit,
+    tied_embedding,
+    units,
+)
 from spine.adapter import Adapter, LoraModule
 from spine.checkpoint import Checkpoint, Tensor
 from spine.errors import RecipeError, did_you_mean

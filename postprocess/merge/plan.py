@@ -6,10 +6,9 @@ Every check that needs no weights happens here, so that nothing is found wrong a
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,14 @@ from postprocess.merge.deltas import Source, merge
 from postprocess.merge.operation import Operation
 from postprocess.merge.pad import pad, padded_width, quantisation
 from spine.adapter import CONFIG, Adapter, open_adapter
-from spine.checkpoint import INDEX, ITEM, SINGLE, Checkpoint, header_bytes, open_checkpoint
+from spine.checkpoint import INDEX, SINGLE, Checkpoint, header_bytes, open_checkpoint
 from spine.code import code_of
 from spine.errors import RecipeError
-from spine.manifest import digest
+from spine.manifest import Step
 from spine.paths import shown
+from spine.stamp import stamp
 
+STEP = "merge"  # of padding too: it is done in the same pass
 CHECKSUMS = "checksums.json"
 # Everything of a model's folder that is no weight: tokenizer, chat template, generation config, cards and licences.
 _CARRIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.md", "LICENSE*", "NOTICE*", "tokenizer*")
@@ -83,7 +84,7 @@ class Shard:
 
     @property
     def nbytes(self) -> int:
-        return len(self.header) + sum(nbytes(operation) for operation, _ in self.operations)
+        return len(self.header) + sum(operation.nbytes for operation, _ in self.operations)
 
 
 @dataclass(frozen=True)
@@ -101,23 +102,13 @@ class MergePlan:
         """Of each result."""
         return sum(shard.nbytes for shard in self.shards)
 
-    @property
-    def key(self) -> str:
-        """What an interrupted attempt must have had in common for its shards to be kept."""
-        sources = [
-            list(map(_stamp, sorted(Path(folder).glob("*.safetensors"))))
-            for folder in (self.job.base, *self.job.sources)
-        ]
-        operations = [operation.identity() for shard in self.shards for operation, _ in shard.operations]
-        return digest([sources, operations, [list(row) for row in self.job.weights], code()])
-
     def kinds(self) -> dict[str, tuple[int, int]]:
         """Kind of operation -> tensors, bytes written."""
         counts, sizes = Counter[str](), Counter[str]()
         for shard in self.shards:
             for operation, _ in shard.operations:
                 counts[operation.kind] += 1
-                sizes[operation.kind] += nbytes(operation)
+                sizes[operation.kind] += operation.nbytes
         return {kind: (counts[kind], sizes[kind]) for kind in sorted(counts)}
 
     def index(self) -> str | None:
@@ -125,20 +116,23 @@ class MergePlan:
         if [shard.name for shard in self.shards] == [SINGLE]:
             return None
         places = {operation.name: shard.name for shard in self.shards for operation, _ in shard.operations}
-        total = sum(nbytes(operation) for shard in self.shards for operation, _ in shard.operations)
+        total = sum(operation.nbytes for shard in self.shards for operation, _ in shard.operations)
         return (
             json.dumps({"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}, indent=2) + "\n"
         )
 
 
-def code() -> dict[str, str]:
-    """What a result depends on: the program that writes it, with this plan in it."""
-    return code_of("postprocess.merge.write")
-
-
-def nbytes(operation: Operation) -> int:
-    """Of its result."""
-    return math.prod(operation.shape) * ITEM[operation.dtype]
+def step_of(job: MergeJob, number: int) -> Step:
+    """The step that writes one of the results."""
+    inputs: dict[str, Any] = {
+        "base": stamp(Path(job.base)),
+        "sources": [stamp(Path(folder)) for folder in job.sources],
+        "weights": list(job.weights[number]),
+        "padding": asdict(job.padding) if job.padding else None,
+        "round_trip": job.round_trip,
+        "code": code_of("postprocess.merge.write"),  # the program that writes it, with its plan
+    }
+    return Step(Path(job.outs[number]), STEP, inputs)
 
 
 def partial(out: Path) -> Path:
@@ -207,8 +201,3 @@ def _files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
         for path in paths
         if path.is_file() and path.name not in _NOT_CARRIED and not path.name.endswith(".index.json")
     }
-
-
-def _stamp(path: Path) -> tuple[str, int, int]:
-    state = path.stat()
-    return str(path), state.st_size, state.st_mtime_ns

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from postprocess.merge.plan import MergeJob, MergePlan, code, make_plan, partial
+from postprocess.merge.plan import STEP, MergeJob, MergePlan, make_plan, partial, step_of
 from spine import child_job, manifest
 from spine.atomic import require_free
 from spine.child_job import OnProgress
@@ -15,9 +15,6 @@ from spine.errors import RecipeError
 from spine.hardware import this_machine
 from spine.manifest import Step
 from spine.paths import shown
-from spine.stamp import stamp
-
-STEP = "merge"  # of padding too: it is done in the same pass
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def produce(job: MergeJob, on_progress: OnProgress) -> Produced:
     Raises:
         RecipeError: see ``checked_plan``; NaN in an input, a full disk, a child process that failed.
     """
-    steps = [_step(job, number) for number in range(len(job.outs))]
+    steps = [step_of(job, number) for number in range(len(job.outs))]
     missing = [number for number, step in enumerate(steps) if not step.is_done()]
     if not missing:
         return Produced(make_plan(job), ())
@@ -98,18 +95,6 @@ def _environment(made: MergePlan) -> str:
     operations = (operation for shard in made.shards for operation, _ in shard.operations)
     stored = any(operation.quantised or operation.round_trip for operation in operations)
     return "train" if stored or made.job.device != "cpu" else "core"
-
-
-def _step(job: MergeJob, number: int) -> Step:
-    inputs: dict[str, Any] = {
-        "base": stamp(Path(job.base)),
-        "sources": [stamp(Path(folder)) for folder in job.sources],
-        "weights": list(job.weights[number]),
-        "padding": asdict(job.padding) if job.padding else None,
-        "round_trip": job.round_trip,
-        "code": code(),
-    }
-    return Step(Path(job.outs[number]), STEP, inputs)
 
 
 def _finish(step: Step, made: MergePlan, result: dict[str, Any]) -> None:

@@ -217,12 +217,12 @@ class Arithmetic:
             found = self._files.read(operation.base, first, last).reshape(last - first, self._columns)
             if not operation.round_trip:
                 return found
-        from postprocess.merge import four_bit
+        from postprocess.merge import with_torch
 
         if operation.round_trip:
-            return four_bit.round_trip(found)
+            return with_torch.round_trip(found)
         parts = {end: self._files.read(tensor) for end, tensor in operation.quantised}
-        return four_bit.dequantised(self._files.read(operation.base), parts).reshape(last - first, self._columns)
+        return with_torch.dequantised(self._files.read(operation.base), parts).reshape(last - first, self._columns)
 
     def _other(self, change: Any, first: int, last: int) -> Array | None:
         if not isinstance(change, Replace):

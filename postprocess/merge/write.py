@@ -23,7 +23,7 @@ import xxhash
 
 from postprocess.merge.operation import LowRank, Operation
 from postprocess.merge.outfile import WriteBehind, open_sized, write_at
-from postprocess.merge.plan import CHECKSUMS, MergeJob, MergePlan, Shard, make_plan, partial
+from postprocess.merge.plan import CHECKSUMS, MergeJob, MergePlan, Shard, make_plan, partial, step_of
 from postprocess.merge.sums import Arithmetic, Cpu, Device, Files, as_bytes, by_rows, finite
 from spine.atomic import disk_full_explained
 from spine.checkpoint import INDEX, ITEM
@@ -76,8 +76,8 @@ def execute(plan: MergePlan, on_progress: OnProgress) -> dict[str, Any]:
     began = time.monotonic()
     device = _device(plan.job.device)
     folders = [partial(Path(out)) for out in plan.job.outs]
-    for folder in folders:
-        _open_folder(folder, plan.key)
+    for number, folder in enumerate(folders):
+        _open_folder(folder, step_of(plan.job, number).key)
     waiting = [shard for shard in plan.shards if not all(_is_finished(folder, shard) for folder in folders)]
     files = Files()
     try:
@@ -96,7 +96,7 @@ def execute(plan: MergePlan, on_progress: OnProgress) -> dict[str, Any]:
 def _device(name: str) -> Device:
     if name == "cpu":
         return Cpu()
-    from postprocess.merge.gpu import Gpu
+    from postprocess.merge.with_torch import Gpu
 
     return Gpu(name)
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 pytest.importorskip("torch")
 
-from postprocess.merge.gpu import Gpu
+from postprocess.merge.with_torch import Gpu
 from spine.errors import RecipeError
 from tests.postprocess.test_arithmetic import TOLERANCE, build, cases, whole
 
