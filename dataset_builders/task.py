@@ -1,7 +1,8 @@
 """What a task builder is: a generator of questions over one source, with its facts in a header.
 
 A task file under ``dataset_builders/tasks/`` holds one ``build`` function decorated with ``@task``; its
-wordings lie in ``prompts/tasks/<name>.j2``. The file's name is the dataset's name in a blend.
+wordings lie in ``prompts/tasks/<name>.j2``. The file's name is the dataset's name in a blend. All that such a file
+needs to say what it is, it imports from here.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from dataset_builders.raw import RawData
 from spine.errors import RecipeError, did_you_mean
 from spine.task_types import TaskType, Truth
 
+__all__ = ["Question", "Questions", "RawData", "Seeded", "Task", "TaskType", "load_task", "task", "task_names"]
+
 Source = Literal["alpaca", "amazon_m2", "amazon_reviews", "ecinstruct", "esci", "mmlu", "own"]
 Synthesis = Literal["construct", "enrich", "reword"]
-Build = Callable[[RawData, "Seeded"], Iterator["Question"]]
+Questions = Iterator["Question"]
+Build = Callable[[RawData, "Seeded"], Questions]
 ROOM = 1.1
 
 

@@ -1,7 +1,8 @@
 """What a synthesis is: where its seed rows come from, the form of an answer, and the questions an answer makes.
 
 A file ``dataset_builders/synthesis/tasks/<dataset>.py`` declares one, and ``prompts/synthesis/<dataset>.j2`` words the
-request. The way (construct, enrich, reword) is the one that the dataset's builder names.
+request. The way (construct, enrich, reword) is the one that the dataset's builder names; all rewordings are declared
+together, in ``_reword.py``.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dataset_builders.raw import RawData
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Question, Questions, RawData, Seeded
 from spine.errors import RecipeError, did_you_mean
+from spine.paths import PROMPTS
 
 # A seed row is told like a question: entity, key and what it shows; ``fields`` are what the model is given, ``truth``
 # what is known of the answer, if anything. Neither may hold more than JSON does.
 Seed = Question
-Seeds = Callable[[RawData, Seeded], Iterator[Seed]]
+Seeds = Iterator[Seed]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Short = Annotated[str, Field(min_length=1, max_length=120)]
 
@@ -56,24 +57,25 @@ class Synthesis:
     """What one dataset is made by.
 
     Attributes:
-        module: ``__name__`` of the file; its last part is the dataset.
+        module: ``__name__`` of the file.
         answer: the form.
         seeds: streams seed rows; asks ``seeded.wants`` first, as builders do.
         questions: ``(seed, answer) -> questions``; raises ``Unfit`` where the answer breaks a rule of the task.
         tokens: of an answer, at most.
         instructs: whether an answer is an instruction, which elsewhere would be a planted one.
+        name: of the dataset; the last part of ``module`` if it is not given.
     """
 
     module: str
     answer: type[Answer]
-    seeds: Seeds
-    questions: Callable[[Seed, Any], Iterator[Question]]
+    seeds: Callable[[RawData, Seeded], Seeds]
+    questions: Callable[[Seed, Any], Questions]
     tokens: int
     instructs: bool = False
+    name: str = ""
 
-    @property
-    def name(self) -> str:
-        return self.module.rpartition(".")[2]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.module.rpartition(".")[2])
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -92,11 +94,11 @@ def _plain(value: Any) -> Any:
 
 @cache
 def synthesis_names() -> tuple[str, ...]:
-    """Every dataset that an LLM can enhance: the files under ``synthesis/tasks/``."""
-    folder = Path(__file__).parent / "tasks"
-    return tuple(sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")))
+    """Every dataset that an LLM can enhance: the files under ``prompts/synthesis/``."""
+    return tuple(sorted(path.stem for path in (PROMPTS / "synthesis").glob("[!_]*.j2")))
 
 
+@cache
 def load_synthesis(name: str) -> Synthesis:
     """The synthesis of the dataset ``name``.
 
@@ -104,7 +106,9 @@ def load_synthesis(name: str) -> Synthesis:
         RecipeError: there is none.
     """
     if name not in synthesis_names():
-        raise RecipeError(f"no synthesis makes a dataset '{name}'", way_out=did_you_mean(name, synthesis_names()))
-    found = importlib.import_module(f"dataset_builders.synthesis.tasks.{name}").synthesis
-    assert isinstance(found, Synthesis)
-    return found
+        raise RecipeError(f"no synthesis makes '{name}'", way_out=did_you_mean(name, synthesis_names()))
+    file = name if Path(__file__).with_name("tasks").joinpath(f"{name}.py").is_file() else "_reword"
+    module = importlib.import_module(f"dataset_builders.synthesis.tasks.{file}")
+    synthesis = module.reword(name) if file == "_reword" else module.synthesis
+    assert isinstance(synthesis, Synthesis)
+    return synthesis

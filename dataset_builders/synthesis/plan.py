@@ -48,12 +48,8 @@ class Wanted:
 
 def rules_digest(name: str) -> str:
     """Of all code that judges the dataset's answers: another digest, and what is stored is judged anew."""
-    code = code_of(_task(name), "dataset_builders.synthesis.answers", "dataset_builders.synthesis.rules")
-    return digest(code)[:16]
-
-
-def _task(name: str) -> str:
-    return f"dataset_builders.synthesis.tasks.{name}"
+    module = load_synthesis(name).module
+    return digest(code_of(module, "dataset_builders.synthesis.answers", "dataset_builders.synthesis.rules"))[:16]
 
 
 def ensure_seeds(wanted: Sequence[Wanted], cache: Path, tell: Callable[[str, int, int], None]) -> dict[str, Path]:
@@ -87,7 +83,7 @@ def ensure_seeds(wanted: Sequence[Wanted], cache: Path, tell: Callable[[str, int
 
 def seeds_step(one: Wanted, cache: Path, raw: Mapping[str, object]) -> Step:
     """The step that writes ``seeds.parquet``; ``raw``: the fingerprint of the dataset's source."""
-    code = code_of(__name__, _task(one.name), *task_code(one.name))
+    code = code_of(__name__, load_synthesis(one.name).module, *task_code(one.name))
     size = roomy(one.rows, _TO_SPARE, _LEAST)
     inputs = {"size": size, "raw": raw, "code": code, "max_rejected": one.max_rejected}
     return Step.in_cache(cache / "synthesis" / one.name, f"seed rows of {one.name}", inputs)

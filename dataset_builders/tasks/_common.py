@@ -6,8 +6,10 @@ import hashlib
 import html
 import random
 import re
-from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from dataset_builders.task import Question
 
 T = TypeVar("T")
 
@@ -15,6 +17,7 @@ T = TypeVar("T")
 _LETTER = r"[0-9A-Za-zÀ-ÖØ-öø-ÿ]"
 # Only tags that occur in listings: `a <b and c> d` is no markup.
 _TAG = re.compile(r"</?(?:a|b|br|div|em|font|h[1-6]|i|img|li|ol|p|span|strong|table|td|tr|u|ul)\b[^<>]{0,200}>", re.I)
+_PASSAGE = 100  # characters of a question of MMLU
 _WORD = re.compile(r"[^\W\d_]{4,}")
 
 
@@ -45,6 +48,11 @@ def query_entity(query: str) -> str:
     return f"query:{query.lower()}"
 
 
+def mmlu_entity(question: str) -> str:
+    """Several questions of MMLU are on one passage (RACE), and it comes first: they share an entity."""
+    return f"mmlu:{digest(question[:_PASSAGE])}"
+
+
 def digest(text: str) -> str:
     """A short name for a row whose source gives it none."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
@@ -64,6 +72,24 @@ def placed(rng: random.Random, right: Sequence[T], wrong: Sequence[T]) -> tuple[
     rng.shuffle(order)
     mixed = [*right, *wrong]
     return [mixed[item] for item in order], [at for at, item in enumerate(order) if item < len(right)]
+
+
+def multiple_choice(
+    rng: random.Random, entity: str, fields: Mapping[str, Any], right: str, wrong: Sequence[str],
+    also: Iterable[str] = (), key: str = "",
+) -> Question:  # fmt: skip
+    """With the ``options`` in any order; what else: see ``Question``."""
+    options, (answer,) = placed(rng, [right], wrong)
+    return Question(entity, {**fields, "options": options}, answer, tuple(also), key=key)
+
+
+def retrieval(
+    rng: random.Random, entity: str, fields: Mapping[str, Any], right: Sequence[str], wrong: Sequence[str],
+    also: Iterable[str] = (), key: str = "",
+) -> Question:  # fmt: skip
+    """With the ``items`` in any order; the truth counts them from 1. What else: see ``Question``."""
+    items, places = placed(rng, right, wrong)
+    return Question(entity, {**fields, "items": items}, [place + 1 for place in places], tuple(also), key=key)
 
 
 class Recent(Generic[T]):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataset_builders.raw import RawData
 from dataset_builders.sources.ecinstruct import Example, TaskName, examples
 from dataset_builders.task import Question, Seeded
-from dataset_builders.tasks._common import digest, distinct, one_line, placed, query_entity
+from dataset_builders.tasks._common import digest, distinct, multiple_choice, one_line, query_entity
 
 _LONGEST = 200  # characters of a title; few are longer
 _SCRIPT = "getTime("  # in place of some titles: Amazon's pages of 2018 were not always read well
@@ -58,9 +58,8 @@ def on_query_and_title(
         query, title = field(row.input, "query"), field(row.input, key)
         right, wrong = choices(row)
         if query and title and right:
-            options, (answer,) = placed(seeded.rng(f"{query}\n{title}"), [right], wrong)
-            fields = {"query": query, "title": title, "options": options}
-            yield Question(query_entity(query), fields, answer, (title_entity(title),))
+            rng, fields = seeded.rng(f"{query}\n{title}"), {"query": query, "title": title}
+            yield multiple_choice(rng, query_entity(query), fields, right, wrong, [title_entity(title)])
 
 
 def yes_or_no(row: Example) -> tuple[str, list[str]]:

@@ -8,17 +8,13 @@ alpaca/alpaca_data_cleaned.json (invented):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import alpaca
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import digest
-from spine.task_types import TaskType
 
 
 @task(type=TaskType.GENERATION, source="alpaca", track=None)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in alpaca.instructions(raw):
         if row.instruction and row.output:
             entity = f"alpaca:{digest(row.instruction + row.input)}"

@@ -10,15 +10,12 @@ ecinstruct/dataset.json, task Answer_Generation (invented, shortened; the answer
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import accumulate
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import digest, one_line
 from dataset_builders.tasks._ecinstruct import field, snippets
-from spine.task_types import TaskType
 
 _LONGEST = 2_000  # characters of all snippets; the best ones for the question come first
 _LONGEST_ANSWER = 500
@@ -26,7 +23,7 @@ _NO_ANSWER = re.compile(r"\b(?:(?:don.?t|do not) (?:know|have (?:it|one))|not (?
 
 
 @task(type=TaskType.GENERATION, source="ecinstruct", track=1)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Answer_Generation"):
         question, answer = field(row.input, "question", 300), one_line(row.output)
         said = snippets(row)

@@ -10,20 +10,18 @@ ecinstruct/dataset.json, task Attribute_Value_Extraction (invented, shortened; N
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import digest, distinct, one_line, spelled
 from dataset_builders.tasks._ecinstruct import field, title_entity
-from spine.task_types import TaskType
 
 _LONGEST = 1500  # characters of a product's text
 
 
 @task(type=TaskType.NER, source="ecinstruct", track=1)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Attribute_Value_Extraction"):
         assert isinstance(row.input, dict)
         parts = {key: one_line(str(value), _LONGEST) for key, value in row.input.items()}

@@ -10,13 +10,10 @@ esci/shopping_queries_dataset_products.parquet (invented, shortened):
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import distinct, one_line, product_entity, words
-from spine.task_types import TaskType
 
 _SHORTEST, _LONGEST = 80, 1000  # characters of a description
 _POINT = range(15, 161)  # characters of a bullet point
@@ -27,7 +24,7 @@ _NUMBER = re.compile(r"\d+")
 
 
 @task(type=TaskType.GENERATION, source="esci", track=1, llm="reword")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for product in esci.products(raw, "us"):
         if "\n" not in product.bullet_point or len(product.description) < _SHORTEST:
             continue

@@ -10,23 +10,20 @@ amazon_reviews/raw/meta_categories/meta_{Cat}.jsonl, the keys of `details` (inve
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import placed, product_entity
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import multiple_choice, product_entity
 from dataset_builders.tasks._details import attributes
 from dataset_builders.tasks._product_types import Path, Tree, enough, path_of
-from spine.task_types import TaskType
 
 _WRONG, _AMONG = 3, 12  # wrong options; categories of one branch that they are drawn from
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=1, llm="enrich")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     seen = _Seen(raw)
     for category in amazon_reviews.categories(raw):
         for product in amazon_reviews.products(raw, category):
@@ -37,8 +34,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                     never = partial(seen.never, key, path[-1])
                     wrong = seen.tree.near(rng, path, _WRONG, never, among=_AMONG)
                     if len(wrong) == _WRONG:
-                        options, (answer,) = placed(rng, [path[-1]], wrong)
-                        yield Question(entity, {"attribute": key, "options": options}, answer)
+                        yield multiple_choice(rng, entity, {"attribute": key}, path[-1], wrong)
 
 
 class _Seen:

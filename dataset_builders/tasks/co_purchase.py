@@ -9,14 +9,11 @@ amazon_m2/sessions_train.csv (prev_items, next_item, locale; titles from product
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 
 from dataset_builders.held_out import held_out
-from dataset_builders.raw import RawData
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import Recent, one_line, placed, product_entity
 from dataset_builders.tasks._sessions import known, visits, wrong_choices
-from spine.task_types import TaskType
 
 _RIGHT, _WRONG = 3, 12
 _Listed = tuple[str, str]  # title, id
@@ -24,7 +21,7 @@ _Listed = tuple[str, str]  # title, id
 
 # Each row shows 16 products: an eighth of the rows share one with a held-out row, and are lost.
 @task(type=TaskType.RETRIEVAL, source="amazon_m2", track=3, room=1.15)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     sample = visits(raw)
     titles = known(raw, sample, lambda row: one_line(row.title))
     # Distractors are products of recent sessions of the same site, so they are as popular as the right ones and

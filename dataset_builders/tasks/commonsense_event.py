@@ -9,14 +9,10 @@ mmlu/auxiliary_train.csv (no header; question, 4 choices, letter; invented):
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import mmlu
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import placed
-from dataset_builders.tasks._mmlu import entity_of
-from spine.task_types import TaskType
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import mmlu_entity, multiple_choice
 
 _LONGEST_STEM, _LONGEST_CHOICE = 180, 100  # characters; the rest are passages
 _MOST_WORDS = 20
@@ -71,7 +67,7 @@ _NO_EVENT = re.compile(r"(?:all|none|both|neither|either|any|each) of |both |of 
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="mmlu", track=2, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for item in mmlu.auxiliary(raw):
         if len(item.question) > _LONGEST_STEM or (found := _read(" ".join(item.question.split()))) is None:
             continue
@@ -79,8 +75,8 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         options = [" ".join(choice.split()).rstrip(" .") for choice in item.choices]
         if len(set(filter(_is_event, options))) == len(options):
             right, *wrong = (f"{rest}{option}" for option in (options.pop(item.answer), *options))
-            mixed, (answer,) = placed(seeded.rng(repr(item)), [right], wrong)
-            yield Question(entity_of(item), {"event": event, "relation": relation, "options": mixed}, answer)
+            fields = {"event": event, "relation": relation}
+            yield multiple_choice(seeded.rng(repr(item)), mmlu_entity(item.question), fields, right, wrong)
 
 
 def _read(stem: str) -> tuple[str, str, str] | None:

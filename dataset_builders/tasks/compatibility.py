@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import Recent, distinct, one_line, placed, product_entity
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import Recent, distinct, multiple_choice, one_line, product_entity
 from dataset_builders.tasks._product_types import path_of
-from spine.task_types import TaskType
 
 _WRONG, _DRAWN, _POOL = 3, 24, 200  # wrong devices; of so many drawn; of so many remembered for each product type
 _ASKED, _LONGEST = 3, 300  # devices of one product; characters of a title or a statement
@@ -52,7 +50,7 @@ class _Statement(NamedTuple):
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=2, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         pools: defaultdict[tuple[str, bool], Recent[str]] = defaultdict(lambda: Recent(_POOL))
         for product in amazon_reviews.products(raw, category):
@@ -66,8 +64,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                 drawn = (pools[kind, _plain(device)].sample(rng, _DRAWN) for kind in (path[-1], path[0]))
                 wrong = _unnamed(distinct(chain(*drawn)), text)
                 if len(wrong) == _WRONG:
-                    options, (answer,) = placed(rng, [device], wrong)
-                    yield Question(entity, fields | {"options": options}, answer)
+                    yield multiple_choice(rng, entity, fields, device, wrong)
             for device in distinct(device for statement in stated for device in statement.devices):
                 for kind in (path[-1], path[0]):
                     pools[kind, _plain(device)].add(device)

@@ -19,12 +19,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line, placed, product_entity
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import multiple_choice, one_line, product_entity
 from dataset_builders.tasks._product_types import Path, Tree, enough, path_of
-from spine.task_types import TaskType
 
 _WRONG, _AMONG = 3, 6  # wrong options; categories of one branch that they are drawn from
 # Times that chance would have put two types together: complements at least, wrong options at most.
@@ -46,7 +44,7 @@ class _Pair(NamedTuple):
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=2, llm="enrich")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         # The join holds the paths and titles of one category (4 million products in the largest).
         items = {
@@ -69,9 +67,8 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                 rng = seeded.rng(f"{pair.product}:{pair.other}")
                 wrong = tree.near(rng, path, _WRONG, partial(counts.never, path[-1]), among=_AMONG)
                 if len(wrong) == _WRONG:
-                    options, (answer,) = placed(rng, [right], wrong)
-                    fields = {"product_type": path[-1], "example": example, "options": options}
-                    yield Question(product_entity(pair.product), fields, answer)
+                    fields = {"product_type": path[-1], "example": example}
+                    yield multiple_choice(rng, product_entity(pair.product), fields, right, wrong)
 
 
 def _together(raw: RawData, category: str, items: Mapping[str, _Item]) -> Iterator[_Pair]:

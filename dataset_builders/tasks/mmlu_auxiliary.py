@@ -8,19 +8,15 @@ mmlu/auxiliary_train.csv (no header; question, 4 choices, letter; invented):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import mmlu
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._mmlu import entity_of
-from spine.task_types import TaskType
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import mmlu_entity
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="mmlu", track=2)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for item in mmlu.auxiliary(raw):
         # The order stays: choices like "both A and C" point at the others, and the letters are even as published.
         options = [" ".join(choice.split()) for choice in item.choices]
         if item.question and len(set(filter(None, options))) == len(options):
-            yield Question(entity_of(item), {"question": item.question, "options": options}, item.answer)
+            yield Question(mmlu_entity(item.question), {"question": item.question, "options": options}, item.answer)

@@ -13,17 +13,14 @@ import heapq
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from itertools import groupby
 
 from dataset_builders.held_out import held_out
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
 from dataset_builders.sources.amazon_m2 import LOCALES, Product
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import Recent, digest, one_line, placed, product_entity, words
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import Recent, digest, multiple_choice, one_line, product_entity, words
 from dataset_builders.tasks._queries import KIND_FIRST, kind_of
-from spine.task_types import TaskType
 
 _WRONG = 3
 _SHORTEST, _LONGEST = 25, 300  # characters of a description
@@ -36,7 +33,7 @@ _Recent = defaultdict[tuple[str, bool, str], Recent[Product]]
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_m2", track=4, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     recent: _Recent = defaultdict(lambda: Recent(100))  # by site, side of the split, and brand, kind or "" for any
     # Markup may still go, hence twice the limit.
     cut = (row._replace(desc=row.desc[: 2 * _LONGEST]) for row in amazon_m2.products(raw) if len(row.desc) >= _SHORTEST)
@@ -50,9 +47,8 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
             wrong = _wrong(given, right, side, recent, rng)
             # Sellers leave texts untranslated: then both are in one language.
             if len(wrong) == _WRONG and not _alike(words(given.desc), words(right.desc)):
-                options, (answer,) = placed(rng, [right.desc], [row.desc for row in wrong])
-                also = tuple(product_entity(row.id) for row in wrong)
-                yield Question(entity, {"description": given.desc, "options": options}, answer, also)
+                fields, also = {"description": given.desc}, (product_entity(row.id) for row in wrong)
+                yield multiple_choice(rng, entity, fields, right.desc, [row.desc for row in wrong], also)
         for row in sold:
             for key in _keys(row):
                 recent[row.locale, side, key].add(row)

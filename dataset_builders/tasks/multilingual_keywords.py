@@ -11,16 +11,14 @@ esci/shopping_queries_dataset_examples.parquet, texts from the products file (in
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dataset_builders.held_out import held_out
-from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, query_entity
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import Recent, multiple_choice, one_line, product_entity, query_entity
 from dataset_builders.tasks._judgements import judged_twice, may_show
-from spine.task_types import TaskType
 
 _TITLE, _TEXT = 200, 500  # characters that are shown
 _MOST, _LEAST = 4, 3  # words of a set
@@ -34,7 +32,7 @@ class _Keywords(NamedTuple):
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=4, llm="enrich")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds, of both sites, ids and queries of the products with two judgements or more (some 100,000).
     judged = {locale: judged_twice(raw, locale) for locale in esci.LOCALES if locale != "us"}
     recent = {(locale, side): Recent[_Keywords]() for locale in judged for side in (False, True)}
@@ -43,8 +41,8 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         if not labels or not product.title:
             continue
         entity = product_entity(product.id)
-        shown = [query for query in labels if may_show(entity, query_entity(query))]
-        right = _keywords([query for query in shown if labels[query] == "E"])
+        queries = [query for query in labels if may_show(entity, query_entity(query))]
+        right = _keywords([query for query in queries if labels[query] == "E"])
         if len(right.words) < _LEAST:
             continue
         others = recent[product.locale, held_out(entity)]
@@ -53,19 +51,16 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
             continue
         rng = seeded.rng(f"{product.locale}:{product.id}")
         # Words of queries that it does not quite fit are the hardest; then those of products like it.
-        nearly = _keywords([query for query in shown if labels[query] != "E"])
+        nearly = _keywords([query for query in queries if labels[query] != "E"])
         alike = sorted(others.sample(rng, _TRIED), key=lambda other: -len({*right.words} & {*other.words}))
         others.add(right)
         text = " ".join((product.title, product.bullet_point, product.description, *right.queries)).lower()
         for wrong in (nearly, *alike):
             if sets := _sets(rng, right.words, wrong.words, text):
-                options, (answer,) = placed(rng, sets[:1], sets[1:])
-                fields = {
-                    "title": one_line(product.title, _TITLE),
-                    "text": one_line(product.description or product.bullet_point, _TEXT),
-                    "options": options,
-                }
-                yield Question(entity, fields, answer, also=tuple(map(query_entity, right.queries + wrong.queries)))
+                shown = one_line(product.description or product.bullet_point, _TEXT)
+                fields = {"title": one_line(product.title, _TITLE), "text": shown}
+                also = map(query_entity, right.queries + wrong.queries)
+                yield multiple_choice(rng, entity, fields, sets[0], sets[1:], also)
                 break
 
 

@@ -9,13 +9,9 @@ amazon_m2/products_train.csv, ids that are sold in both countries (id, locale, t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import one_line, product_entity
-from spine.task_types import TaskType
 
 # locale -> (language, country)
 SITES = {
@@ -28,7 +24,7 @@ SITES = {
 
 
 @task(type=TaskType.GENERATION, source="amazon_m2", track=4, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds every British title (half a million); the other sites are then streamed past them.
     british = {row.id: one_line(row.title) for row in amazon_m2.products(raw) if row.locale == "UK"}
     for row in amazon_m2.products(raw):

@@ -10,16 +10,14 @@ amazon_m2/sessions_train.csv (prev_items, next_item, locale; what products_train
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from dataset_builders.held_out import held_out
-from dataset_builders.raw import RawData
 from dataset_builders.sources.amazon_m2 import Product
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, words
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import Recent, one_line, product_entity, retrieval, words
 from dataset_builders.tasks._queries import Queries, queries
 from dataset_builders.tasks._sessions import known, visits, wrong_choices
-from spine.task_types import TaskType
 
 _RIGHT = 3
 _WRONG = (3, 3, 1)  # queries of three other products: that some are for one product must not tell which are right
@@ -29,7 +27,7 @@ _DRAWN = 16
 
 
 @task(type=TaskType.RETRIEVAL, source="amazon_m2", track=3, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     sample = visits(raw)
     ends = {(visit.locale, visit.next) for visit in sample}
 
@@ -52,10 +50,9 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                 others = [
                     query for row, count in zip(wrong, _WRONG, strict=True) for query in rng.sample(row.texts, count)
                 ]
-                items, positions = placed(rng, rng.sample(right.texts, _RIGHT), others)
-                also = tuple(product_entity(item) for item in (visit.next, *shown, *(row.id for row in wrong)))
-                fields = {"clicks": [*shown.values()], "items": items}
-                yield Question(visit.entity, fields, [at + 1 for at in positions], also)
+                also = map(product_entity, (visit.next, *shown, *(row.id for row in wrong)))
+                fields = {"clicks": [*shown.values()]}
+                yield retrieval(rng, visit.entity, fields, rng.sample(right.texts, _RIGHT), others, also)
         recent[visit.locale, held_out(product_entity(right.id))].add(right)
 
 

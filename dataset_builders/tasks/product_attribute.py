@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line, placed, product_entity
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import multiple_choice, one_line, product_entity
 from dataset_builders.tasks._judgements import by_query, flat, stems
 from dataset_builders.tasks._lexicon import is_color
-from spine.task_types import TaskType
 
 _WRONG = 3
 _TITLE, _TEXT = 200, 300  # characters that are shown
@@ -29,7 +27,7 @@ _KEPT = 8  # values for wrong options, of one word
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=1, llm="reword")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     # What a product is, its first query tells: the join holds the ids of the American products with it, and of
     # each word in queries the last few values that products with it had.
     kinds: dict[str, str] = {}
@@ -52,7 +50,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
 
 def _question(
     product: esci.Product, values: Mapping[str, str], seen: Mapping[str, Sequence[Mapping[str, str]]], seeded: Seeded
-) -> Iterator[Question]:
+) -> Questions:
     """On one of the ``values`` that the listing names, at most; ``seen`` are those of products like it."""
     title, text = one_line(product.title, _TITLE), one_line(product.bullet_point or product.description, _TEXT)
     shown = _key(f"{title} {text}")
@@ -64,8 +62,7 @@ def _question(
             continue
         wrong = _wrong(rng, seen[name], _key(right), shown)
         if len(wrong) == _WRONG:
-            options, (answer,) = placed(rng, [right], wrong)
-            yield Question(entity, {"title": title, "text": text, "attribute": name, "options": options}, answer)
+            yield multiple_choice(rng, entity, {"title": title, "text": text, "attribute": name}, right, wrong)
             return
 
 

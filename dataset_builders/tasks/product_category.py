@@ -8,20 +8,16 @@ amazon_reviews/raw/meta_categories/meta_{Cat}.jsonl (invented, shortened):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import one_line, placed, product_entity
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import multiple_choice, one_line, product_entity
 from dataset_builders.tasks._product_types import Tree, path_of
-from spine.task_types import TaskType
 
 _WRONG = 3
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=1, llm="reword")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         # A first pass over the file; of it only the names of categories remain.
         tree = Tree(filter(None, map(path_of, amazon_reviews.products(raw, category))))
@@ -32,5 +28,4 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                 # The nearer a wrong category, the more the question asks for.
                 wrong = tree.near(rng, path, _WRONG)
                 if len(wrong) == _WRONG:
-                    options, (answer,) = placed(rng, [path[-1]], wrong)
-                    yield Question(entity, {"title": title, "options": options}, answer)
+                    yield multiple_choice(rng, entity, {"title": title}, path[-1], wrong)

@@ -8,19 +8,15 @@ amazon_m2/products_train.csv (id, locale, title, price, brand, color, size, mode
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import distinct, one_line, product_entity, spelled
-from spine.task_types import TaskType
 
 _TYPES = ("brand", "color", "material", "size")  # names of columns, and of entity types in the question
 
 
 @task(type=TaskType.NER, source="amazon_m2", track=1, llm="enrich")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in amazon_m2.products(raw):
         if not seeded.wants(product_entity(row.id), row.locale):
             continue

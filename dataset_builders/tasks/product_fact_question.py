@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 
 from dataset_builders.held_out import held_out
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._details import Fact, facts, flat
 from dataset_builders.tasks._product_types import path_of
-from spine.task_types import TaskType
 
 CANNOT = "It cannot be inferred."
 _VALUES = 3  # options besides that one
@@ -44,7 +41,7 @@ class _Known:
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=1, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     # (held out, cannot be inferred) -> questions. Most titles tell little: a quarter of the questions at most cannot
     # be answered, and no less than a sixth.
     asked: Counter[tuple[bool, bool]] = Counter()

@@ -10,20 +10,16 @@ ecinstruct/dataset.json, task Product_Matching (invented, shortened; gaps as pan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import placed
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import multiple_choice
 from dataset_builders.tasks._ecinstruct import field, title_entity, yes_or_no
-from spine.task_types import TaskType
 
 _LONGEST = 400  # characters of a description, which the authors have cut after 50 words
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=1)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Product_Matching"):
         assert isinstance(row.input, dict)
         pair = [row.input.get("product 1"), row.input.get("product 2")]
@@ -31,9 +27,9 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         right, wrong = yes_or_no(row)
         if all(titles) and right:
             first, second = map(_listing, pair)
-            options, (answer,) = placed(seeded.rng(f"{first}\n\n{second}"), [right], wrong)
-            entity, other = map(title_entity, titles)
-            yield Question(entity, {"first": first, "second": second, "options": options}, answer, (other,))
+            rng, fields = seeded.rng(f"{first}\n\n{second}"), {"first": first, "second": second}
+            entity, *other = map(title_entity, titles)
+            yield multiple_choice(rng, entity, fields, right, wrong, other)
 
 
 def _listing(product: object) -> str:

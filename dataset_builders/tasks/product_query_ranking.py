@@ -11,22 +11,20 @@ esci/shopping_queries_dataset_examples.parquet, titles from the products file (i
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from dataset_builders.held_out import held_out
-from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import product_entity, query_entity
 from dataset_builders.tasks._judgements import Site, may_show, stems
-from spine.task_types import TaskType
 
 _LISTED = 4
 _TRIED = 12  # queries of other products, to find some that have nothing to do with this one
 
 
 @task(type=TaskType.RANKING, source="esci", track=3, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds titles and labels of the American products with two judgements or more (a quarter million).
     site = Site(raw, "us")
     queries = site.queries()

@@ -9,23 +9,18 @@ ecinstruct/dataset.json, task Product_Relation_Prediction (invented, shortened; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import placed
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import multiple_choice
 from dataset_builders.tasks._ecinstruct import field, lettered, title_entity
-from spine.task_types import TaskType
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=2)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Product_Relation_Prediction"):
         first, second = field(row.input, "Product 1:"), field(row.input, "Product 2:")
         right, wrong = lettered(row)
         # Nobody can tell how a product is related to itself.
         if first and second and right and first.casefold() != second.casefold():
-            options, (answer,) = placed(seeded.rng(f"{first}\n{second}"), [right], wrong)
-            fields = {"first": first, "second": second, "options": options}
-            yield Question(title_entity(first), fields, answer, (title_entity(second),))
+            rng, fields = seeded.rng(f"{first}\n{second}"), {"first": first, "second": second}
+            yield multiple_choice(rng, title_entity(first), fields, right, wrong, [title_entity(second)])

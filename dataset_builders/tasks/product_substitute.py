@@ -8,14 +8,10 @@ ecinstruct/dataset.json, task Product_Substitue_Identification (invented, shorte
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._ecinstruct import on_query_and_title, yes_or_no
-from spine.task_types import TaskType
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=2)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     return on_query_and_title(raw, seeded, "Product_Substitue_Identification", "product", yes_or_no)

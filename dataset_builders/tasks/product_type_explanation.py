@@ -10,16 +10,14 @@ amazon_reviews/raw/meta_categories/meta_{Cat}.jsonl, definitions in descriptions
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import one_line, product_entity
 from dataset_builders.tasks._product_types import path_of
-from spine.task_types import TaskType
 
 _LONGEST = 200  # characters of an example's title
 _WORDS = range(6, 46)  # of a definition
@@ -43,7 +41,7 @@ class _Definitions(NamedTuple):
 
 
 @task(type=TaskType.GENERATION, source="amazon_reviews", track=1, llm="enrich")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     asked: set[str] = set()
     for category in amazon_reviews.categories(raw):
         for product in amazon_reviews.products(raw, category):

@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._calculations import KINDS, Calculation
-from dataset_builders.tasks._common import one_line, placed, product_entity
+from dataset_builders.tasks._common import multiple_choice, one_line, product_entity
 from dataset_builders.tasks._quantities import Quantities, read, rounded
-from spine.task_types import TaskType
 
 _WRONG = 3
 _LONGEST = 250  # characters of a title
@@ -30,7 +27,7 @@ _NOT_DIGITS = re.compile(r"[^\d.]")
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_m2", track=2, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in amazon_m2.products(raw):
         if not seeded.wants(product_entity(row.id), row.locale):
             continue
@@ -43,10 +40,8 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
             continue
         right, wrong = _choices(asked, rng)
         if len(wrong) == _WRONG and asked.proof(Fraction(_NOT_DIGITS.sub("", right))):
-            options, (answer,) = placed(rng, [right], wrong)
-            yield Question(
-                product_entity(row.id), {"title": title, **asked.fields, "options": options}, answer, key=row.locale
-            )
+            fields = {"title": title, **asked.fields}
+            yield multiple_choice(rng, product_entity(row.id), fields, right, wrong, key=row.locale)
 
 
 def _choices(asked: Calculation, rng: random.Random) -> tuple[str, list[str]]:

@@ -15,13 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from sys import intern
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import distinct, one_line, query_entity
 from dataset_builders.tasks._judgements import by_query, flat
 from dataset_builders.tasks._lexicon import COLOR_RUN, COLORS, MATERIAL, NO_TYPE, TREATMENTS, is_color
-from spine.task_types import TaskType
 
 _LOCALES = ("us", "es")  # Japanese writes its words together
 _LONGEST = 80  # characters of a query
@@ -43,7 +41,7 @@ class _Query:
 
 
 @task(type=TaskType.NER, source="esci", track=1, llm="enrich")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for locale in _LOCALES:
         # The join holds title, brand and colour of one site's products; after it, that site's queries alone.
         queries = list(_queries(raw, locale))

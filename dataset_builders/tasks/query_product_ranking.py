@@ -10,15 +10,13 @@ esci/shopping_queries_dataset_examples.parquet, titles from the products file (i
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import one_line, product_entity, query_entity
 from dataset_builders.tasks._judgements import by_query, may_show
-from spine.task_types import TaskType
 
 _LISTED = 5
 _LONGEST = 250  # characters of a title
@@ -31,7 +29,7 @@ class _Judged(NamedTuple):
 
 
 @task(type=TaskType.RANKING, source="esci", track=3)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds the American titles (1.2 million).
     titles = {product: one_line(title, _LONGEST) for product, title in esci.titles(raw, "us") if title}
     for query, judged in by_query(raw, "us"):

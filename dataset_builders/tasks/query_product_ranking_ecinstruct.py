@@ -9,22 +9,20 @@ ecinstruct/dataset.json, task Query_Product_Ranking (invented, shortened; the ou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from dataset_builders.pools.fitness import MOST_RANKED
-from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import distinct, one_line, query_entity
 from dataset_builders.tasks._ecinstruct import field, title_entity
-from spine.task_types import TaskType
 
 # By place. Labels are not published; no two products of a list have the same one, hence ShopBench's own steps.
 _WEIGHTS = (1.0, 0.1, 0.01, 0.001, 0.0)
 
 
 @task(type=TaskType.RANKING, source="ecinstruct", track=3)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Query_Product_Ranking"):
         query, ranked = field(row.input, "query"), _ranked(row)
         if query and 2 <= len(ranked) <= MOST_RANKED:

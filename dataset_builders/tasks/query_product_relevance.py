@@ -10,14 +10,10 @@ ecinstruct/dataset.json, task Multiclass_Product_Classification (invented, short
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._ecinstruct import lettered, on_query_and_title
-from spine.task_types import TaskType
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     return on_query_and_title(raw, seeded, "Multiclass_Product_Classification", "product title", lettered)

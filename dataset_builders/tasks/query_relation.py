@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from itertools import combinations, islice
 
 from dataset_builders.held_out import held_out
-from dataset_builders.raw import RawData
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import placed, query_entity
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import multiple_choice, query_entity
 from dataset_builders.tasks._judgements import Site, may_show, stems
-from spine.task_types import TaskType
 
 _RELATIONS = ("irrelevant", "substitute", "complement", "narrowing")
 _TRIED = 8  # second queries for an irrelevant one
@@ -29,7 +27,7 @@ _Pair = tuple[str, str]
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds titles and labels of the American products with two judgements or more (a quarter million),
     # and a number for each two queries that share one of these.
     site = Site(raw, "us")
@@ -52,9 +50,8 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
     for relation, found in balanced.items():
         others = [other for other in _RELATIONS if other != relation]
         for first, second in found:
-            options, (answer,) = placed(seeded.rng(f"{first}\0{second}"), [relation], others)
-            fields = {"first": first, "second": second, "options": options}
-            yield Question(query_entity(first), fields, answer, also=(query_entity(second),))
+            rng, fields = seeded.rng(f"{first}\0{second}"), {"first": first, "second": second}
+            yield multiple_choice(rng, query_entity(first), fields, relation, others, [query_entity(second)])
 
 
 def _relation(first: str, second: str, said: int) -> str | None:

@@ -9,22 +9,20 @@ amazon_reviews/raw/review_categories/{Cat}.jsonl, product types from meta_catego
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._aspects import Phrase, kin, phrases
 from dataset_builders.tasks._common import one_line, product_entity
 from dataset_builders.tasks._product_types import types_of
-from spine.task_types import TaskType
 
 _SHORTEST, _LONGEST = 40, 800  # characters of a review
 _WORDS = range(1, 9)  # of a phrase
 
 
 @task(type=TaskType.GENERATION, source="amazon_reviews", track=1, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         types = types_of(raw, category)
         for review in amazon_reviews.reviews(raw, category):

@@ -10,15 +10,13 @@ amazon_reviews/raw/review_categories/{Cat}.jsonl, product types from meta_catego
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._aspects import Phrase, aspects, kin, phrases
-from dataset_builders.tasks._common import Recent, distinct, one_line, placed, product_entity
+from dataset_builders.tasks._common import Recent, distinct, one_line, product_entity, retrieval
 from dataset_builders.tasks._product_types import types_of
-from spine.task_types import TaskType
 
 _RIGHT, _WRONG = 3, 7
 _NEAR = 4  # of the wrong ones come from other reviews of the category
@@ -27,7 +25,7 @@ _SHORT = 6  # words of a clause
 
 
 @task(type=TaskType.RETRIEVAL, source="amazon_reviews", track=1, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         types = types_of(raw, category)
         recent: Recent[str] = Recent()
@@ -46,9 +44,8 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                 rng = seeded.rng(f"{product}:{key}")
                 wrong = _uncovered(rng, {aspect for phrase in found for aspect in phrase.touched}, recent)
                 if len(wrong) == _WRONG:
-                    items, places = placed(rng, rng.sample(covered, _RIGHT), wrong)
-                    fields = {"product_type": types[product], "review": text, "items": items}
-                    yield Question(product_entity(product), fields, [place + 1 for place in places], key=key)
+                    fields, right = {"product_type": types[product], "review": text}, rng.sample(covered, _RIGHT)
+                    yield retrieval(rng, product_entity(product), fields, right, wrong, key=key)
             for aspect in covered if remembered else ():
                 recent.add(aspect)
 

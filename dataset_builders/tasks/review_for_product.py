@@ -9,16 +9,13 @@ amazon_reviews/raw/review_categories/{Cat}.jsonl, titles from meta_categories (i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from dataset_builders.held_out import held_out
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, words
-from spine.task_types import TaskType
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import Recent, multiple_choice, one_line, product_entity, words
 
 _WRONG = 3
 _SHORTEST, _LONGEST = 40, 500  # characters of a review
@@ -33,7 +30,7 @@ class _Other(NamedTuple):
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=3)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         # The join holds the titles of one category (4 million in the largest). Wrong reviews come from the
         # same category, so that they cannot be told apart by the department, and from the question's own side.
@@ -59,7 +56,6 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                 }
                 wrong = list(drawn)[:_WRONG]
                 if len(wrong) == _WRONG:
-                    options, (answer,) = placed(rng, [text], wrong)
-                    fields = {"title": titles[product], "options": options}
-                    yield Question(entity, fields, answer, tuple(drawn[other] for other in wrong), key=key)
+                    fields, also = {"title": titles[product]}, [drawn[other] for other in wrong]
+                    yield multiple_choice(rng, entity, fields, text, wrong, also, key)
             recent.add(_Other(entity, text, told))

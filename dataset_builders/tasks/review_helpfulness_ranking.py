@@ -9,13 +9,10 @@ amazon_reviews/raw/review_categories/{Cat}.jsonl (invented, shortened):
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import one_line, product_entity
-from spine.task_types import TaskType
 
 _LISTED = 5
 _SHORTEST, _LONGEST = 20, 500  # characters of a review
@@ -23,7 +20,7 @@ _WAITING = 50_000  # products whose reviews are gathered at a time; the one that
 
 
 @task(type=TaskType.RANKING, source="amazon_reviews", track=3)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         # Product -> votes -> review. One review a number of votes: there is one right order to learn.
         waiting: dict[str, dict[int, str]] = {}

@@ -8,19 +8,15 @@ amazon_reviews/raw/review_categories/{Cat}.jsonl (invented, shortened):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import one_line, product_entity
-from spine.task_types import TaskType
 
 _LONGEST = 1500  # characters
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=3)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         for review in amazon_reviews.reviews(raw, category):
             entity, key = product_entity(review.parent_asin), review.key

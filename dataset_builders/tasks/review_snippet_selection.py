@@ -12,18 +12,16 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
 from dataset_builders.held_out import held_out
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._aspects import kin, phrases
 from dataset_builders.tasks._common import Recent, one_line, placed, product_entity
 from dataset_builders.tasks._product_types import types_of
-from spine.task_types import TaskType
 
 _RIGHT, _WRONG = 3, 12
 _OPPOSITE = 3  # wrong ones at most that say the opposite on the same aspect
@@ -45,7 +43,7 @@ _Pool = defaultdict[tuple[str, int], Recent[_Snippet]]  # by aspect and verdict
 
 
 @task(type=TaskType.RETRIEVAL, source="amazon_reviews", track=1, llm="construct")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         types = types_of(raw, category)
         # By type and side of the split: what a question shows is of the type and side that it is about.
@@ -61,7 +59,7 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
                     pool[snippet.aspect, snippet.verdict].add(snippet)
 
 
-def _question(rng: random.Random, key: str, type: str, asked: _Snippet, pool: _Pool) -> Iterator[Question]:
+def _question(rng: random.Random, key: str, type: str, asked: _Snippet, pool: _Pool) -> Questions:
     """The question on ``asked``, where the pool holds enough for it."""
     right, wrong = _right(rng, asked, pool), _wrong(rng, asked, pool)
     if len(right) == _RIGHT and len(wrong) == _WRONG:

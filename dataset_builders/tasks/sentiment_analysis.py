@@ -9,25 +9,20 @@ ecinstruct/dataset.json, task Sentiment_Analysis (invented, shortened):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import digest, one_line, placed
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import digest, multiple_choice, one_line
 from dataset_builders.tasks._ecinstruct import lettered
-from spine.task_types import TaskType
 
 _LONGEST = 1500  # characters of a review
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Sentiment_Analysis"):
         review = one_line(str(row.input), _LONGEST)
         # As published, most reviews are "A".
         right, wrong = lettered(row)
         if review and right:
             entity = f"ecinstruct:{digest(review)}"
-            options, (answer,) = placed(seeded.rng(entity), [right], wrong)
-            yield Question(entity, {"review": review, "options": options}, answer)
+            yield multiple_choice(seeded.rng(entity), entity, {"review": review}, right, wrong)

@@ -13,12 +13,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from dataset_builders.held_out import held_out
-from dataset_builders.raw import RawData
 from dataset_builders.sources import ecinstruct
-from dataset_builders.task import Question, Seeded, task
-from dataset_builders.tasks._common import placed
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import multiple_choice
 from dataset_builders.tasks._ecinstruct import lettered, title_entity, unmarked
-from spine.task_types import TaskType
 
 _PURCHASES = 4  # the latest ones; up to 49 are published
 _OPTIONS = 8  # of 20: an answer is one digit, and each option a long line
@@ -26,7 +24,7 @@ _Product = tuple[str, str]  # its entity, and the line that describes it
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3)
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Sequential_Recommendation"):
         right, others = lettered(row)
         if not right:
@@ -38,9 +36,8 @@ def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
         wrong = list(islice(_usable(others, entity), _OPTIONS - 1))
         history = list(islice(_usable(map(unmarked, reversed(bought)), entity), _PURCHASES))[::-1]
         if history and wrong:
-            options, (answer,) = placed(rng, [right], [line for _, line in wrong])
-            fields = {"history": [line for _, line in history], "options": options}
-            yield Question(entity, fields, answer, tuple(other for other, _ in [*history, *wrong]))
+            fields, also = {"history": [line for _, line in history]}, (other for other, _ in [*history, *wrong])
+            yield multiple_choice(rng, entity, fields, right, [line for _, line in wrong], also)
 
 
 def _usable(lines: Iterable[str], entity: str) -> Iterator[_Product]:

@@ -9,20 +9,16 @@ esci/shopping_queries_dataset_products.parquet (invented):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.task import Question, Seeded, task
+from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import one_line, product_entity, words
-from spine.task_types import TaskType
 
 _SHORTEST, _LONGEST = 80, 1500  # characters of a description
 _TITLE = range(10, 200)  # characters: shorter ones say nothing, longer ones are lists of search terms
 
 
 @task(type=TaskType.GENERATION, source="esci", track=1, llm="reword")
-def build(raw: RawData, seeded: Seeded) -> Iterator[Question]:
+def build(raw: RawData, seeded: Seeded) -> Questions:
     for product in esci.products(raw, "us"):
         entity = product_entity(product.id)
         if not product.description or not seeded.wants(entity):

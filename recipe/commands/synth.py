@@ -21,7 +21,7 @@ from inference.answering.engines.cluster import RAY
 from recipe.commands.options import examples, raw_option, resolve_run, run_options, spread_options
 from recipe.commands.synth_demo import demo
 from recipe.steps.synth import Asked, asked_for, judging, plan_of, run_it
-from spine.errors import RecipeError, did_you_mean
+from spine.errors import RecipeError
 from spine.paths import SYNTHESIS, shown
 from spine.progress import timed
 from spine.terminal import console, say, table
@@ -197,14 +197,14 @@ def export(model: str | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def prune(tasks: tuple[str, ...], model: str | None, stale: bool, yes: bool) -> None:
     """Remove answers from the store for good, and their questions from what `recipe data` uses."""
-    _check(tasks)
+    datasets = {load_synthesis(name).name for name in tasks}
     if not (tasks or model or stale):
         raise RecipeError("this would remove every answer", way_out="say which: --stale, --model NAME, --task DATASET")
     with opened() as store:
         heads = [
             head
             for head in (_stale(store) if stale else store.heads())
-            if (not tasks or head.dataset in tasks) and model in (None, head.model)
+            if (not datasets or head.dataset in datasets) and model in (None, head.model)
         ]
         total = _answers(store, heads)
         if total and not yes:
@@ -225,9 +225,9 @@ def prune(tasks: tuple[str, ...], model: str | None, stale: bool, yes: bool) -> 
 @click.option("-n", "number", default=3, show_default=True, type=click.IntRange(min=1), help="Of each dataset.")
 def show_samples(tasks: tuple[str, ...], only: str | None, number: int) -> None:
     """Show seed rows, the answers to them, and the questions they became or why they did not."""
-    _check(tasks)
+    known = [load_synthesis(name).name for name in tasks or synthesis_names()]
     with opened() as store:
-        for name in tasks or synthesis_names():
+        for name in known:
             for count, (head, record, questions) in enumerate(samples(store, name, _STATES.get(only or ""))):
                 if count == number:
                     break
@@ -253,12 +253,6 @@ def opened() -> Store:
     if not store_path().exists():
         raise RecipeError("no answers yet", where=shown(store_path()), way_out="recipe synth run v8 --endpoint URL")
     return Store(store_path())
-
-
-def _check(tasks: Sequence[str]) -> None:
-    for name in tasks:
-        if name not in synthesis_names():
-            raise RecipeError(f"no synthesis makes '{name}'", way_out=did_you_mean(name, synthesis_names()))
 
 
 def _answers(store: Store, heads: Sequence[Head]) -> int:

@@ -6,11 +6,12 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.synthesis.declare import Seed
-from dataset_builders.task import Question, Seeded, Task, load_task
-from dataset_builders.tasks._common import one_line, placed, product_entity
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Unfit
+from dataset_builders.synthesis.rules import within
+from dataset_builders.task import Question, RawData, Seeded
+from dataset_builders.tasks import _common
+from dataset_builders.tasks._common import distinct, one_line, product_entity
 from dataset_builders.tasks._product_types import Path, Tree, path_of, types_of
 
 TITLE, TEXT, REVIEW = 300, 800, 800  # characters that the model is given
@@ -29,14 +30,12 @@ def ask(seed: Seed, fields: dict[str, Any], truth: Any, also: Sequence[str] = ()
 
 def multiple_choice(seed: Seed, fields: dict[str, Any], right: str, wrong: Sequence[str]) -> Question:
     """With the options in any order."""
-    options, (answer,) = placed(rng_of(seed), [right], wrong)
-    return ask(seed, {**fields, "options": options}, answer)
+    return _common.multiple_choice(rng_of(seed), seed.entity, fields, right, wrong, seed.also, seed.key)
 
 
 def retrieval(seed: Seed, fields: dict[str, Any], right: Sequence[str], wrong: Sequence[str]) -> Question:
     """With the items in any order; positions count from 1."""
-    items, places = placed(rng_of(seed), right, wrong)
-    return ask(seed, {**fields, "items": items}, [place + 1 for place in places])
+    return _common.retrieval(rng_of(seed), seed.entity, fields, right, wrong, seed.also, seed.key)
 
 
 def wanted_products(raw: RawData, seeded: Seeded) -> Iterator[tuple[str, amazon_reviews.Product, Path]]:
@@ -60,7 +59,7 @@ def wanted_among_neighbours(
                 yield entity, product, path, tree.near(seeded.rng(entity), path, count, among=among)
 
 
-def wanted_reviews(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def wanted_reviews(raw: RawData, seeded: Seeded) -> Seeds:
     """Reviews long enough to say something, with the type of their product."""
     for category in amazon_reviews.categories(raw):
         types = types_of(raw, category)
@@ -78,6 +77,18 @@ def listing(product: amazon_reviews.Product) -> str:
     return one_line(" ".join((*product.features, *product.description)), TEXT)
 
 
-def builder_of(module: str) -> Task:
-    """The builder of the same dataset."""
-    return load_task(module.rpartition(".")[2])
+def found_entities(answer: Answer, text: str, what: str) -> dict[str, list[str]]:
+    """Entity type -> phrases as ``text`` spells them, where there are any. Every phrase stands in the text, and none
+    belongs to two types.
+
+    Raises:
+        Unfit: one does not, or does.
+    """
+    found: dict[str, list[str]] = {}
+    taken: dict[str, str] = {}
+    for field, phrases in answer.model_dump().items():
+        for phrase in distinct(within(phrase, text, what) for phrase in phrases):
+            if taken.setdefault(phrase.lower(), field) != field:
+                raise Unfit("two types at once", f"{phrase!r} is given as {taken[phrase.lower()]} and as {field}")
+            found.setdefault(field.replace("_", " "), []).append(phrase)
+    return found

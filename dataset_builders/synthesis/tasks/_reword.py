@@ -7,13 +7,12 @@ neither change nor invent any of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from dataset_builders.raw import RawData
-from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Text, Unfit
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Synthesis, Text, Unfit
 from dataset_builders.synthesis.rules import counted, in_language
-from dataset_builders.task import Question, Seeded, load_task
+from dataset_builders.task import Question, Questions, RawData, Seeded, load_task
 from dataset_builders.wording import BLANK, INSTRUCTION, blank
 from spine.prompts import user_prompt, wordings
 
@@ -31,14 +30,13 @@ class Reworded(Answer):
     instruction: Text
 
 
-def reword(module: str) -> Synthesis:
-    """The synthesis of a dataset whose instruction is put in other words, in the file ``module``."""
-    name = module.rpartition(".")[2]
-    return Synthesis(module, Reworded, _seeds(name), _questions, tokens=250, instructs=True)
+def reword(name: str) -> Synthesis:
+    """The synthesis of a dataset whose instruction is put in other words."""
+    return Synthesis(__name__, Reworded, _seeds(name), _questions, tokens=250, instructs=True, name=name)
 
 
-def _seeds(name: str) -> Callable[[RawData, Seeded], Iterator[Seed]]:
-    def seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(name: str) -> Callable[[RawData, Seeded], Seeds]:
+    def seeds(raw: RawData, seeded: Seeded) -> Seeds:
         for question in load_task(name).build(raw, seeded):
             number = seeded.digest(f"tone {question.entity} {question.key}")
             known = wordings(name)
@@ -63,7 +61,7 @@ def _listed(name: str, value: Any) -> Any:
     return [blank(name)] if isinstance(value, list) else value
 
 
-def _questions(seed: Seed, answer: Reworded) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Reworded) -> Questions:
     given, made = _tidy(seed.fields[INSTRUCTION]), _tidy(answer.instruction)
     wanted, found = sorted(BLANK.findall(given)), sorted(BLANK.findall(made))
     if wanted != found:

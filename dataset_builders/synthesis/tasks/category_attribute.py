@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit
 from dataset_builders.synthesis.rules import counted, related
 from dataset_builders.synthesis.tasks._common import TITLE, listing, multiple_choice, wanted_among_neighbours
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line
 
 _WRONG, _AMONG = 3, 12
@@ -18,7 +15,7 @@ class Attribute(Answer):
     attribute: Short
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for entity, product, path, others in wanted_among_neighbours(raw, seeded, _WRONG, among=_AMONG):
         if len(others) == _WRONG:
             fields = {"category": path[-1], "other_categories": others}
@@ -26,7 +23,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
             yield Seed(entity, fields, "")
 
 
-def _questions(seed: Seed, answer: Attribute) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Attribute) -> Questions:
     attribute = counted(one_line(answer.attribute), 1, 4, "attribute")
     if any(related(attribute, name) for name in (seed.fields["category"], *seed.fields["other_categories"])):
         raise Unfit("names a category", f"{attribute!r} holds a word of a category's name, which gives it away")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import mmlu
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit, exactly
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit, exactly
 from dataset_builders.synthesis.rules import counted, different, in_language
 from dataset_builders.synthesis.tasks._common import multiple_choice
-from dataset_builders.task import Question, Seeded
-from dataset_builders.tasks._common import one_line
-from dataset_builders.tasks._mmlu import entity_of
+from dataset_builders.task import Questions, RawData, Seeded
+from dataset_builders.tasks._common import mmlu_entity, one_line
 
 _LONGEST = 240  # characters of a question; the rest are passages
 
@@ -24,14 +21,15 @@ class Events(Answer):
     wrong: Annotated[list[Short], exactly(3)]
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for item in mmlu.auxiliary(raw):
-        if len(item.question) <= _LONGEST and seeded.wants(entity_of(item)):
+        entity = mmlu_entity(item.question)
+        if len(item.question) <= _LONGEST and seeded.wants(entity):
             fields = {"question": one_line(item.question), "answer": one_line(item.choices[item.answer], 200)}
-            yield Seed(entity_of(item), fields, "")
+            yield Seed(entity, fields, "")
 
 
-def _questions(seed: Seed, answer: Events) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Events) -> Questions:
     different([answer.event, answer.right, *answer.wrong])
     for event in (answer.event, answer.right, *answer.wrong):
         if in_language(counted(event, 1, 20, "event"), "English").endswith("?"):

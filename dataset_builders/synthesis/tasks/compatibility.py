@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Annotated
 
-from dataset_builders.raw import RawData
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Text, exactly
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Text, exactly
 from dataset_builders.synthesis.rules import absent, counted, different, within
 from dataset_builders.synthesis.tasks._common import TITLE, listing, multiple_choice, wanted_products
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line
 
 _MAY_FIT = re.compile(
@@ -24,14 +22,14 @@ class Fit(Answer):
     does_not_fit: Annotated[list[Short], exactly(3)]
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for entity, product, _ in wanted_products(raw, seeded):
         title, text = one_line(product.title, TITLE), listing(product)
         if _MAY_FIT.search(f"{title} {text}"):
             yield Seed(entity, {"title": title, "listing": text}, "")
 
 
-def _questions(seed: Seed, answer: Fit) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Fit) -> Questions:
     title, text = seed.fields["title"], f"{seed.fields['title']} \n {seed.fields['listing']}"
     statement = within(answer.statement.rstrip("."), text, "listing")
     counted(statement, 2, 40, "statement")

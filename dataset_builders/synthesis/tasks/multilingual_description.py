@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 
 from dataset_builders.held_out import held_out
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
-from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Text, Unfit
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Synthesis, Text, Unfit
 from dataset_builders.synthesis.rules import in_language, same_numbers
 from dataset_builders.synthesis.tasks._common import multiple_choice
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._common import Recent, one_line, product_entity
 from dataset_builders.tasks.multilingual_title import SITES
 
@@ -24,7 +22,7 @@ class Description(Answer):
     description: Text
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     recent: defaultdict[str, Recent[tuple[str, str]]] = defaultdict(lambda: Recent(100))
     for row in amazon_m2.products(raw):
         text, entity = one_line(row.desc, _LONGEST), product_entity(row.id)
@@ -42,7 +40,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
         recent[row.locale].add((entity, text))
 
 
-def _questions(seed: Seed, answer: Description) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Description) -> Questions:
     given, language, made = seed.fields["description"], seed.fields["language"], one_line(answer.description)
     in_language(made, language)
     same_numbers(given, made)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit, exactly
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit, exactly
 from dataset_builders.synthesis.rules import counted, different, in_language
 from dataset_builders.synthesis.tasks._common import TITLE, multiple_choice
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line, product_entity, spelled
 from dataset_builders.tasks.multilingual_title import SITES
 
@@ -23,7 +21,7 @@ class Keywords(Answer):
     wrong: Annotated[list[_WORDS], exactly(3)]
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for row in amazon_m2.products(raw):
         if row.locale in SITES and row.title and seeded.wants(product_entity(row.id), row.locale):
             fields = {"title": one_line(row.title, TITLE), "text": one_line(row.desc, _TEXT)}
@@ -31,7 +29,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
             yield Seed(product_entity(row.id), fields, "", key=row.locale)
 
 
-def _questions(seed: Seed, answer: Keywords) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Keywords) -> Questions:
     sets = [answer.right, *answer.wrong]
     for keywords in sets:
         different(keywords)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
-from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Text, Unfit
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Synthesis, Text, Unfit
 from dataset_builders.synthesis.rules import different, in_language, same_numbers
 from dataset_builders.synthesis.tasks._common import TITLE, ask
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line, product_entity, spelled
 from dataset_builders.tasks.multilingual_title import SITES
 
@@ -18,7 +15,7 @@ class Title(Answer):
     title: Text
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for row in amazon_m2.products(raw):
         if row.locale == "UK" and seeded.wants(product_entity(row.id)) and (title := one_line(row.title, TITLE)):
             language, country = SITES[sorted(SITES)[seeded.digest(f"site {row.id}") % len(SITES)]]
@@ -28,7 +25,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
             )
 
 
-def _questions(seed: Seed, answer: Title) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Title) -> Questions:
     given, made, language = seed.fields["title"], one_line(answer.title), seed.fields["language"]
     different([given, made])
     in_language(made, language)

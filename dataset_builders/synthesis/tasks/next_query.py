@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
-from dataset_builders.raw import RawData
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit, exactly
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit, exactly
 from dataset_builders.synthesis.rules import counted, different, related
 from dataset_builders.synthesis.tasks._common import retrieval
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line, product_entity
 from dataset_builders.tasks._sessions import known, visits
 
@@ -22,7 +20,7 @@ class Queries(Answer):
     unlikely: Annotated[list[Short], exactly(7)]
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     sample = [visit for visit in visits(raw) if visit.locale in _LOCALES and seeded.wants(visit.entity)]
     titles = known(raw, sample, lambda product: one_line(product.title, _TITLE))
     for visit in sample:
@@ -34,7 +32,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
             yield Seed(visit.entity, fields | {"next_product": following}, "", also)
 
 
-def _questions(seed: Seed, answer: Queries) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Queries) -> Questions:
     clicks, following = seed.fields["clicks"], seed.fields["next_product"]
     different([*answer.next, *answer.unlikely])
     for query in (*answer.next, *answer.unlikely):

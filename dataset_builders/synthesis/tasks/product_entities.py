@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit
-from dataset_builders.synthesis.tasks._common import TITLE
-from dataset_builders.synthesis.tasks._entities import found_entities
-from dataset_builders.task import Question, Seeded
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit
+from dataset_builders.synthesis.tasks._common import TITLE, found_entities
+from dataset_builders.task import Question, Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line, product_entity, spelled
 
 _TYPES = ("brand", "color", "material", "size")
@@ -22,14 +18,14 @@ class Entities(Answer):
     size: list[Short]
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for row in amazon_m2.products(raw):
         if seeded.wants(product_entity(row.id), row.locale) and (title := one_line(row.title, TITLE)):
             known = {name: value for name in _TYPES if (value := one_line(getattr(row, name), 80))}
             yield Seed(product_entity(row.id), {"title": title, "known": known}, "", key=row.locale)
 
 
-def _questions(seed: Seed, answer: Entities) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Entities) -> Questions:
     title, known = seed.fields["title"], seed.fields["known"]
     for name, phrases in found_entities(answer, title, "title").items():
         value = spelled(known.get(name, "") or "\0", title)

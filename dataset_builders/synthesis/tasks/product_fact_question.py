@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
-from dataset_builders.raw import RawData
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, exactly
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, exactly
 from dataset_builders.synthesis.rules import absent, counted, different, within
 from dataset_builders.synthesis.tasks._common import TITLE, ask, rng_of, wanted_products
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line, placed
 from dataset_builders.tasks._details import facts
 from dataset_builders.tasks.product_fact_question import CANNOT
@@ -23,7 +21,7 @@ class Fact(Answer):
     values: Annotated[list[Short], exactly(3)]
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for entity, product, _ in wanted_products(raw, seeded):
         known = {fact.name: fact.value for fact, _ in zip(facts(product), range(_FACTS), strict=False)}
         told = "no" if seeded.digest(f"told {entity}") % _CANNOT_SHARE == 0 else "yes"
@@ -31,7 +29,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
         yield Seed(entity, fields, "")
 
 
-def _questions(seed: Seed, answer: Fact) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Fact) -> Questions:
     title, told = seed.fields["title"], seed.fields["title_tells_it"] == "yes"
     attribute = counted(one_line(answer.attribute), 1, 4, "attribute").lower()
     different([*answer.values, CANNOT])

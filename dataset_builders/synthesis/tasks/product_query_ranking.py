@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit
 from dataset_builders.synthesis.rules import counted, different, in_language, related
 from dataset_builders.synthesis.tasks._common import TITLE, ask, rng_of
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line, product_entity
 
 
@@ -20,13 +17,13 @@ class Queries(Answer):
     irrelevant: Short
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for product in esci.products(raw, "us"):
         if product.title and seeded.wants(product_entity(product.id)):
             yield Seed(product_entity(product.id), {"title": one_line(product.title, TITLE)}, "")
 
 
-def _questions(seed: Seed, answer: Queries) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Queries) -> Questions:
     title = seed.fields["title"]
     queries = [answer.exact, answer.substitute, answer.complement, answer.irrelevant]
     different(queries)

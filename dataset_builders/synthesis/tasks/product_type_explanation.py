@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 
-from dataset_builders.raw import RawData
-from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Text, Unfit
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Synthesis, Text, Unfit
 from dataset_builders.synthesis.rules import counted, in_language
 from dataset_builders.synthesis.tasks._common import TITLE, ask, wanted_products
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line, words
 
 _OF_ONE_TYPE = 12  # products that one type is explained beside
@@ -21,7 +19,7 @@ class Explanation(Answer):
     explanation: Text
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     told: Counter[str] = Counter()
     for entity, product, path in wanted_products(raw, seeded):
         told[path[-1]] += 1
@@ -31,7 +29,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
             yield Seed(entity, fields, "")
 
 
-def _questions(seed: Seed, answer: Explanation) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Explanation) -> Questions:
     text = in_language(counted(one_line(answer.explanation), 6, 45, "explanation"), "English")
     if not text.endswith(".") or ". " in text.rstrip("."):
         raise Unfit("not one sentence", "the explanation must be one sentence that ends with a full stop")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Annotated
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_m2
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Text, Unfit, exactly
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Text, Unfit, exactly
 from dataset_builders.synthesis.rules import computed, counted, in_language, numbers
 from dataset_builders.synthesis.tasks._common import multiple_choice
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line, product_entity
 from dataset_builders.tasks._quantities import rounded
 
@@ -31,7 +29,7 @@ class Calculation(Answer):
     wrong_answers: Annotated[list[float], exactly(3)]
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for row in amazon_m2.products(raw):
         if seeded.wants(product_entity(row.id), row.locale):
             title = one_line(row.title, _LONGEST)
@@ -39,7 +37,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
                 yield Seed(product_entity(row.id), {"title": title}, "", key=row.locale)
 
 
-def _questions(seed: Seed, answer: Calculation) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Calculation) -> Questions:
     title, question = seed.fields["title"], one_line(answer.question)
     in_language(counted(question, 6, 60, "question"), "English")
     used = numbers(answer.calculation)

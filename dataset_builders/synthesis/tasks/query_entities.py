@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dataset_builders.raw import RawData
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis
-from dataset_builders.synthesis.tasks._entities import found_entities
-from dataset_builders.task import Question, Seeded
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis
+from dataset_builders.synthesis.tasks._common import found_entities
+from dataset_builders.task import Question, Questions, RawData, Seeded
 from dataset_builders.tasks._common import query_entity
 from dataset_builders.tasks._judgements import by_query
 
@@ -21,14 +18,14 @@ class Entities(Answer):
     product_type: list[Short]
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for locale in ("us", "es"):
         for query, _ in by_query(raw, locale):
             if "," not in query and len(query) <= _LONGEST and seeded.wants(query_entity(query)):
                 yield Seed(query_entity(query), {"query": query}, "")
 
 
-def _questions(seed: Seed, answer: Entities) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Entities) -> Questions:
     query = seed.fields["query"]
     for name, phrases in found_entities(answer, query, "query").items():
         if phrases != [query]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-from dataset_builders.raw import RawData
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit
 from dataset_builders.synthesis.rules import counted, different, in_language
 from dataset_builders.synthesis.tasks._common import multiple_choice
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Question, Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line, query_entity
 from dataset_builders.tasks._judgements import by_query, stems
 
@@ -21,7 +19,7 @@ class Query(Answer):
     query: Short
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for first, _ in by_query(raw, "us"):
         entity = query_entity(first)
         if seeded.wants(entity):
@@ -29,7 +27,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
             yield Seed(entity, {"query": first, "relation": relation}, "")
 
 
-def _questions(seed: Seed, answer: Query) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Query) -> Questions:
     first, relation, second = seed.fields["query"], seed.fields["relation"], one_line(answer.query).lower()
     different([first, second])
     if not _WORD.search(second):

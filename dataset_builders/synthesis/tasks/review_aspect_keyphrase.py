@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit
 from dataset_builders.synthesis.rules import counted, within
 from dataset_builders.synthesis.tasks._common import ask, wanted_reviews
-from dataset_builders.task import Question
+from dataset_builders.task import Questions
 from dataset_builders.tasks._aspects import aspects, kin, phrases
 
 
@@ -16,7 +14,7 @@ class Keyphrase(Answer):
     keyphrase: Short
 
 
-def _questions(seed: Seed, answer: Keyphrase) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Keyphrase) -> Questions:
     phrase = within(answer.keyphrase, seed.fields["review"], "review")
     counted(phrase, 1, 9, "keyphrase")
     aspect = counted(answer.aspect, 1, 3, "aspect").lower()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit, exactly
 from dataset_builders.synthesis.rules import absent, counted, different, within
 from dataset_builders.synthesis.tasks._common import retrieval, wanted_reviews
-from dataset_builders.task import Question
+from dataset_builders.task import Questions
 from dataset_builders.tasks._aspects import aspects, kin, phrases
 
 
@@ -22,7 +21,7 @@ class Aspects(Answer):
     not_covered: Annotated[list[Short], exactly(7)]
 
 
-def _questions(seed: Seed, answer: Aspects) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Aspects) -> Questions:
     review, right = seed.fields["review"], [one.aspect.lower() for one in answer.covered]
     wrong = [aspect.lower() for aspect in answer.not_covered]
     different([*right, *wrong])

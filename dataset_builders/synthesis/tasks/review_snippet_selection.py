@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
-from dataset_builders.raw import RawData
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit, exactly
+from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit, exactly
 from dataset_builders.synthesis.rules import counted, different, in_language
 from dataset_builders.synthesis.tasks._common import REVIEW, retrieval
-from dataset_builders.task import Question, Seeded
+from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._aspects import kin, phrases
 from dataset_builders.tasks._common import one_line, product_entity
 from dataset_builders.tasks._product_types import types_of
@@ -24,7 +22,7 @@ class Snippets(Answer):
     other_aspects: Annotated[list[Short], exactly(9)]
 
 
-def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
+def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
     for category in amazon_reviews.categories(raw):
         types = types_of(raw, category)
         for review in amazon_reviews.reviews(raw, category):
@@ -41,7 +39,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Iterator[Seed]:
                     break
 
 
-def _questions(seed: Seed, answer: Snippets) -> Iterator[Question]:
+def _questions(seed: Seed, answer: Snippets) -> Questions:
     right = [seed.fields["snippet"], *answer.same]
     wrong = [*answer.opposite, *answer.other_aspects]
     different([*right, *wrong])

@@ -118,6 +118,8 @@ GOOD: dict[str, Make] = {
 def test_every_dataset_that_is_marked_has_one() -> None:
     assert [name for name in task_names() if load_task(name).llm] == list(synthesis_names())
     assert set(GOOD) == set(synthesis_names())
+    rewords = {name for name in synthesis_names() if load_task(name).llm == "reword"}
+    assert rewords == {name for name in synthesis_names() if load_synthesis(name).module.endswith("._reword")}
 
 
 def test_template_digests_differ() -> None:
