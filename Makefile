@@ -236,14 +236,17 @@ $(SERVE): | $(CORE)
 .PHONY: test test-fast lint bench lock locks rendered axolotl-schema clean clean-envs
 test: lint locks $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about half an hour once installed
 	@$(RECIPE) model
-	@$(VENVS)/core/bin/python -m pytest
-	@$(VENVS)/train/bin/python -m pytest tests/train_env
-	@$(VENVS)/serve/bin/python -m pytest tests/serve_env
-	@$(VENVS)/quantize/bin/python -m pytest tests/quantize_env
-	@! test -e $(AUTOAWQ) || $(VENVS)/autoawq/bin/python -m pytest tests/quantize_env
+	@$(VENVS)/core/bin/python -m pytest -n 2 --dist loadfile
+	@+$(MAKE) --no-print-directory -j 2 --output-sync=target $(TESTS_IN)
+
+# The tests that import an environment's own packages, two environments at a time.
+TESTS_IN := $(addprefix tests-in-,train serve quantize $(if $(wildcard $(AUTOAWQ)),autoawq))
+.PHONY: $(TESTS_IN)
+$(TESTS_IN): tests-in-%:
+	@$(VENVS)/$*/bin/python -m pytest tests/$(subst autoawq,quantize,$*)_env
 
 test-fast: $(CORE)  ## under a minute, without the training environment
-	@$(VENVS)/core/bin/python -m pytest -m "not slow" -q
+	@$(VENVS)/core/bin/python -m pytest -m "not slow" -q -n auto --dist loadfile
 
 lint: $(CORE)  ## ruff and mypy --strict
 	@$(VENVS)/core/bin/ruff check .

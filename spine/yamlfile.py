@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,19 @@ def read_yaml(path: Path) -> YamlFile:
         RecipeError: missing, not UTF-8, not YAML (duplicate keys included), or not a mapping.
     """
     try:
-        root = parse(path.read_text(encoding="utf-8"), path)
+        root, lines = _located(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError as error:
         raise RecipeError("no such file", where=shown(path)) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"not UTF-8 text: {error.reason}", where=shown(path)) from error
-    return YamlFile(path, plain(root), dict(_lines(root, ())))
+    return YamlFile(path, plain(root), lines)
+
+
+@lru_cache(maxsize=64)
+def _located(text: str, path: Path) -> tuple[CommentedMap, Mapping[Address, int]]:
+    """A file's content with its lines; kept, for it takes 10 ms a page and a walk reads each file many times."""
+    root = parse(text, path)
+    return root, dict(_lines(root, ()))
 
 
 def parse_scalar(text: str) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 os.environ["RECIPE_SYNTHESIS"] = str(Path(tempfile.gettempdir()) / f"recipe-tests-{os.getpid()}" / "synthesis")
 
 import pytest
+from hypothesis import settings as properties
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -21,6 +22,9 @@ from axolotl_configs import render, schema
 from inference.answering.engines import settings
 from spine import runs
 from spine.paths import CONFIGS, SYNTHESIS
+
+properties.register_profile("here", deadline=None)  # the machine may be busy
+properties.load_profile("here")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -159,8 +159,11 @@ def test_what_a_machine_lacks_is_one_message_with_the_way_out(here: Machine, pro
 
 
 def test_fewer_gpus_than_the_profiles_are_enough() -> None:
-    require_gpus(machine(1, "A100-80GB"), "8xa100", load_profile("8xa100")[0].hardware)
+    needed = load_profile("8xa100")[0].hardware
+    require_gpus(machine(1, "A100-80GB"), "8xa100", needed)
     require_gpus(NONE, "cpu", Hardware(gpus=0))
+    with pytest.raises(RecipeError, match="trains on 8 GPU"):
+        require_gpus(NONE, "8xa100", needed)
 
 
 def test_the_drivers_library_decides_where_it_says_what_it_runs() -> None:
@@ -206,3 +209,5 @@ def test_machines_that_would_never_meet_are_refused(nodes: str) -> None:
 )
 def test_one_machine_needs_no_meeting(arguments: str) -> None:
     require_meeting(arguments.split())
+    with pytest.raises(RecipeError, match="wait for each other in vain"):
+        require_meeting([*arguments.split(), "--nnodes=2", ENDPOINT])

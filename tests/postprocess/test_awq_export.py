@@ -52,6 +52,7 @@ def job(model: Path, out: Path, group: int = 64, backend: str = "gptqmodel", for
 def test_a_model_that_can_be_exported_is_let_through(tmp_path: Path, venvs: Path) -> None:
     for group in (64, 32):
         check(job(model_folder(tmp_path / f"m{group}"), tmp_path / "out", group))
+    assert not (tmp_path / "out").exists()  # looking writes nothing
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,9 @@ def test_the_72b_model_is_quantised_before_it_is_padded(tmp_path: Path, venvs: P
     sizes = {"hidden_size": 8192, "intermediate_size": 29568, "num_attention_heads": 64, "num_key_value_heads": 8}
     model = model_folder(tmp_path / "model", architectures=["Qwen2ForCausalLM"], **sizes)
     check(job(model, tmp_path / "out", 128))
+    quarter = model_folder(tmp_path / "quarter", **{**sizes, "intermediate_size": 29568 // 4})
+    with pytest.raises(RecipeError, match="groups of 128 do not divide intermediate_size 7392"):
+        check(job(quarter, tmp_path / "out", 128))
 
 
 def test_folders_that_are_in_use_are_refused(tmp_path: Path, venvs: Path) -> None:

@@ -15,13 +15,13 @@ from recipe.report.subject import of_recipe
 from recipe.walk.stages import Stages
 from recipe.walk.wanted import Wanted
 from spine import runs
-from tests.browser import CHROMIUM, Browser
+from tests.browser import SKIPPED, Browser
 from tests.recipe import made_up
 from tests.recipe.made_up import World
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM, reason="needs chromium: apt-get install chromium"),
+    pytest.mark.skipif(SKIPPED, reason="needs chromium: apt-get install chromium"),
 ]
 NASTY = "</script><script>window.broken = 1</script><img src=https://example.com/x.png onerror='window.broken = 2'>"
 
