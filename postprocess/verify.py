@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xxhash
 
 from postprocess.merge.pad import FILLED_WITH_ONE, MLP_MODULE, intermediate_size
-from postprocess.merge.plan import CHECKSUMS
 from postprocess.merge.sums import Files, by_rows
+from spine import pieces
 from spine.checkpoint import Checkpoint, Tensor, open_checkpoint, read_json
 from spine.child_job import OnProgress, serve
 
@@ -32,24 +29,8 @@ _TOKENS = 64
 
 def checksums(folder: Path, on_progress: OnProgress) -> list[str]:
     """What differs from the checksums that the merge wrote; each as ``file, bytes from-to``."""
-    known = read_json(folder / CHECKSUMS)
-    pieces = [(name, *seal) for name, seals in known.items() for seal in seals]
-    total = sum(size for _, _, size, _ in pieces)
-
-    def differs(piece: tuple[str, int, int, str]) -> str | None:
-        name, begin, size, digest = piece
-        with (folder / name).open("rb") as handle:
-            handle.seek(begin)
-            good = xxhash.xxh3_64_hexdigest(handle.read(size)) == digest
-        return None if good else f"{name}, bytes {begin:,} to {begin + size:,}"
-
-    found, done = list[str](), 0
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
-        for piece, bad in zip(pieces, executor.map(differs, pieces), strict=True):
-            found += [bad] if bad else []
-            done += piece[2]
-            on_progress("checksums", done // 10**6, total // 10**6)
-    return found
+    found = pieces.broken(folder, lambda done, total: on_progress("checksums", done // 10**6, total // 10**6))
+    return [f"{file}, bytes {begin:,} to {begin + size:,}" for file, begin, size in found]
 
 
 def padding(padded: Checkpoint, plain: Checkpoint, on_progress: OnProgress) -> dict[str, Any]:
@@ -141,7 +122,7 @@ def _in_parts(linear: torch.nn.Linear, step: int, x: torch.Tensor, *, along_inpu
 def _work(asked: Mapping[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     folder = Path(asked["model"])
     result: dict[str, Any] = {}
-    if (folder / CHECKSUMS).exists():
+    if (folder / pieces.SUMS).exists():
         result["damaged"] = checksums(folder, on_progress)
     if asked["against"]:
         plain = Path(asked["against"])

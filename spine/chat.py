@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Template
@@ -19,6 +20,19 @@ from spine.models import model_files
 
 Message = dict[str, str]
 _FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+
+
+def tokenizer_digest(base_model: str) -> str:
+    """``ChatTokenizer.digest`` of a model, without loading it.
+
+    Raises:
+        RecipeError: it cannot be had.
+    """
+    return _digest(model_files(base_model, _FILES[:2], optional=_FILES[2:]))
+
+
+def _digest(files: Mapping[str, Path]) -> str:
+    return digest({name: file_digest(path) for name, path in files.items()})
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ class ChatTokenizer:
             special,
             _control_tokens(tokenizer),
             _parting(tokenizer),
-            digest({name: file_digest(path) for name, path in files.items()}),
+            _digest(files),
         )
 
     def defuse(self, text: str) -> str:

@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from spine.paths import ROOT
+from spine.atomic import write_text
+from spine.paths import CACHE, ROOT
 
 # Where results lie, how progress and errors are told, whether something is up to date: no byte of a result is theirs,
 # and a reworded message is no reason to train again. tests/spine/test_code.py holds them to it.
-_ASIDE = "atomic code errors lock manifest paths progress stamp step terminal tracebacks"
+_ASIDE = "atomic code errors lock manifest paths pieces progress stamp step terminal tracebacks"
 ASIDE = frozenset(f"spine.{name}" for name in _ASIDE.split())
 _PLACES = (ROOT, ROOT / "prompts", ROOT / "axolotl_configs")
 _FILE = re.compile(r"[\w./-]{1,200}\.\w{1,8}")
+_NAME = re.compile(r"[\w./:-]{1,200}")  # of a file or a module, and an attribute of that
+_KEPT = CACHE / "mentions.json"
+_MOST = 5000
 _LENGTH = 12  # hex digits of a digest that is told
 
 
@@ -36,12 +42,16 @@ def code_of(*starts: str | Path) -> dict[str, str]:
         ValueError: there is no such module or file here.
     """
     found: set[Path] = set()
+    known = len(_kept())
     waiting = [path for start in starts for path in (_started(start) if isinstance(start, str) else [start.resolve()])]
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
             waiting += reads(path)
+    if len(_kept()) > known:
+        with suppress(OSError):
+            write_text(_KEPT, json.dumps(_kept()))
     return {str(path.relative_to(ROOT)): _digest(path) for path in sorted(found)}
 
 
@@ -53,8 +63,30 @@ def reads(path: Path) -> tuple[Path, ...]:
 @cache
 def _reads(path: Path, changed: int) -> tuple[Path, ...]:
     """``changed``: when; a walk takes hours, and a file may be edited meanwhile."""
-    found = {".py": _imported, ".j2": _included}.get(path.suffix)
-    return tuple(dict.fromkeys(found(path))) if found else ()
+    if path.suffix == ".j2":
+        return tuple(dict.fromkeys(_included(path)))
+    if path.suffix != ".py":
+        return ()
+    return tuple(dict.fromkeys(file for name in _mentions(path) for file in _meant(name, path.parent)))
+
+
+def _mentions(path: Path) -> list[str]:
+    """What a module imports and the strings in it that may name a module or a file. Kept by its content: to parse the
+    house takes over a second."""
+    key, known = _digest(path), _kept()
+    if key not in known:
+        known[key] = sorted(set(_spoken(ast.parse(path.read_bytes(), str(path)))))
+    return known[key]
+
+
+@cache
+def _kept() -> dict[str, list[str]]:
+    """All of it; anew where it is broken, or holds many versions of the house."""
+    try:
+        found = json.loads(_KEPT.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) and len(found) < _MOST else {}
+    except (OSError, ValueError):
+        return {}
 
 
 def module_file(name: str) -> Path | None:
@@ -77,33 +109,37 @@ def _packages() -> frozenset[str]:
 
 
 def _digest(path: Path) -> str:
+    return _digested(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _digested(path: Path, changed: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:_LENGTH]
 
 
-def _imported(path: Path) -> Iterator[Path]:
-    waiting: list[ast.AST] = [ast.parse(path.read_bytes(), str(path))]
+def _spoken(tree: ast.AST) -> Iterator[str]:
+    waiting = [tree]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             waiting += node.orelse
             continue
-        yield from _named(node, path.parent)
-        named = isinstance(node, ast.BinOp) and _tail(node)  # all of it, so that "c" of `a / "b" / "c"` is no file
-        waiting += [node.left] if named and isinstance(node, ast.BinOp) else ast.iter_child_nodes(node)
+        text = ""
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant | ast.BinOp) and (text := _tail(node)) and _NAME.fullmatch(text):
+            yield text
+        # All of a path counts, so that "c" of `a / "b" / "c"` is no file.
+        waiting += [node.left] if text and isinstance(node, ast.BinOp) else ast.iter_child_nodes(node)
 
 
-def _named(node: ast.AST, folder: Path) -> Iterator[Path]:
-    """What one node names: modules, or files."""
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            yield from _modules(alias.name)
-    elif isinstance(node, ast.ImportFrom) and node.module:
-        for alias in node.names:
-            yield from _modules(f"{node.module}.{alias.name}")
-    elif isinstance(node, ast.Constant | ast.BinOp) and (text := _tail(node)):
-        yield from _modules(text.partition(":")[0])
-        if _FILE.fullmatch(text):
-            yield from (file for place in (folder, *_PLACES) if (file := place / text).is_file())
+def _meant(name: str, folder: Path) -> Iterator[Path]:
+    """The modules or files that a name in a module of ``folder`` stands for."""
+    yield from _modules(name.partition(":")[0])
+    if _FILE.fullmatch(name):
+        yield from (file for place in (folder, *_PLACES) if (file := place / name).is_file())
 
 
 def _tail(node: ast.expr) -> str:

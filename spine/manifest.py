@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import resource
 import subprocess
+import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from spine import pieces
 from spine.atomic import write_text
-from spine.paths import ROOT
+from spine.paths import ROOT, shown
 
 NAME = "manifest.json"
+NEVER = "never run"
+_NAMED = 2  # reasons that are told of many
 _PACKAGES = ("axolotl", "torch", "transformers", "peft", "tokenizers", "pyarrow", "jinja2")
 
 
@@ -52,12 +58,22 @@ class Step:
 
     def is_done(self) -> bool:
         """Whether the folder holds this very result, every byte of it."""
-        found = read(self.folder)
-        return (
-            found is not None
-            and found.get("key") == self.key
-            and all(intact(self.folder / name, known) for name, known in found.get("outputs", {}).items())
-        )
+        return not self.why()
+
+    def why(self) -> str:
+        """Why there is something to do, for a person: what is damaged, or the inputs that are not those of the result
+        in the folder; "" if there is nothing. Files that were touched since are read, once.
+        """
+        known = read(self.folder)
+        if known is None:
+            return NEVER
+        if bad := damaged(self.folder):
+            return f"damaged or gone: {_listed(bad)}"
+        if known.get("key") == self.key:
+            return ""
+        then, now = dict(_leaves(known.get("inputs"))), dict(_leaves(json.loads(_json(self.inputs))))
+        changed = [path for path in then | now if then.get(path) != now.get(path)]
+        return f"changed: {_grouped(changed)}" if changed else "another step left it"
 
     def finish(
         self, outputs: list[str], *, written_in: Path | None = None, sealed: Collection[str] = (), **facts: Any
@@ -67,8 +83,7 @@ class Step:
         Args:
             outputs: the files, relative to the folder, that later steps rely on.
             written_in: where they lie now, if the whole folder is about to be renamed to its place.
-            sealed: those of them whose content another output vouches for (a model's shards, by checksums.json):
-                only their sizes are looked at to see whether the step is done, which takes no minutes then.
+            sealed: those of them whose content another output vouches for (a model's shards, by ``spine.pieces``).
             facts: whatever else is worth knowing, as JSON values.
         """
         folder = written_in or self.folder
@@ -83,13 +98,14 @@ class Step:
                 | ({} if name in sealed else {"sha256": file_digest(folder / name)})
                 for name in outputs
             },
+            "mtimes": {name: (folder / name).stat().st_mtime_ns for name in outputs},
             "wall_seconds": round(time.monotonic() - self._began, 2),
             "peak_memory_mib": max(own.ru_maxrss, children.ru_maxrss) // 1024,
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "git_commit": _git_commit(),
             "versions": {"python": platform.python_version(), **_versions()},
         }
-        write_text(folder / NAME, json.dumps(manifest, indent=2, default=str) + "\n")
+        write_text(folder / NAME, _json(manifest, indent=2) + "\n")
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -102,16 +118,72 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 
 def damaged(folder: Path) -> list[str]:
-    """Files of a finished step that are not as it left them; none where there is no manifest."""
-    outputs = (read(folder) or {}).get("outputs", {})
-    return [name for name, known in outputs.items() if not intact(folder / name, known)]
+    """Files of a finished step that are not as it left them; none where there is no manifest.
+
+    What has the size and the time that it was left with is taken to be whole. All else is read, and where its content
+    proves to be the same, the manifest is told its new time.
+    """
+    known = read(folder) or {}
+    outputs, mtimes = known.get("outputs", {}), known.get("mtimes", {})
+    stats = {name: _stat(folder / name) for name in outputs}
+    whole = {name: stat for name, stat in stats.items() if stat and stat.st_size == outputs[name]["bytes"]}
+    bad = [name for name in outputs if name not in whole]
+    touched = [name for name, stat in whole.items() if stat.st_mtime_ns != mtimes.get(name)]
+    if not touched:
+        return bad
+    print(f"reading {_listed(touched)} of {shown(folder)}, touched since", file=sys.stderr, flush=True)
+    bad += _not_as_written(folder, touched, outputs)
+    now = {name: stat.st_mtime_ns for name, stat in whole.items() if name not in bad}
+    with suppress(OSError):  # a folder that is not ours to write in
+        write_text(folder / NAME, _json({**known, "mtimes": now}, indent=2) + "\n")
+    return bad
 
 
-def intact(path: Path, known: Mapping[str, Any]) -> bool:
-    """Whether a file is as ``outputs`` of its folder's manifest says; of one without a hash, whether its size is."""
-    if not path.is_file() or path.stat().st_size != known["bytes"]:
-        return False
-    return "sha256" not in known or file_digest(path) == known["sha256"]
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat() if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _not_as_written(folder: Path, names: Sequence[str], outputs: Mapping[str, Any]) -> list[str]:
+    """By the hashes in the manifest; a model's shards, which have none there, by the sums of their pieces."""
+    sealed = {name for name in names if "sha256" not in outputs[name]}
+    bad = [name for name in names if name not in sealed and file_digest(folder / name) != outputs[name]["sha256"]]
+    if sealed and (folder / pieces.SUMS).exists() and pieces.SUMS not in bad:
+        from spine.progress import Meter
+
+        with Meter("reading", "MB") as meter:
+            found = pieces.broken(folder, lambda done, total: meter.update(done // 10**6, total // 10**6, folder.name))
+        bad += sorted({piece.file for piece in found} & sealed)
+    return bad
+
+
+def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """What is not a mapping, by the keys on the way to it."""
+    if not isinstance(value, Mapping):
+        yield path, value
+        return
+    for key, inner in value.items():
+        yield from _leaves(inner, (*path, str(key)))
+
+
+def _grouped(paths: Sequence[tuple[str, ...]]) -> str:
+    """``("code", "a.py")``, ``("code", "b.py")`` as ``code (a.py and 1 more)``."""
+    keys: dict[str, list[str]] = {}
+    for path in paths:
+        keys.setdefault(path[0] if path else "inputs", []).extend([" ".join(path[1:])] if path[1:] else [])
+    more = {part: f" and {len(inner) - 1} more" if len(inner) > 1 else "" for part, inner in keys.items()}
+    return _listed([f"{part} ({inner[0]}{more[part]})" if inner else part for part, inner in keys.items()])
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, default=str)
 
 
 def _git_commit() -> str | None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from recipe.commands.sweep import command as sweep
+from recipe.walk.request import WalkRequest
 from recipe.walk.stages import Stages
-from recipe.walk.wanted import Wanted
 from spine.paths import ROOT
 
 A_PAGE = 66  # lines
@@ -44,7 +44,7 @@ def planned(profile: str) -> list[tuple[str, str, tuple[str, ...]]]:
     """Name, command and needs of every stage, as they are typed with PROFILE and ALPHAS in the environment."""
     (default,) = (option.default for option in sweep.params if option.name == "alphas")
     found = []
-    for stage in Stages(Wanted(profile)).all():
+    for stage in Stages(WalkRequest(profile)).all():
         line = shlex.join(stage.command).replace(f"{ROOT}/", "").replace(f" -p {profile}", "")
         found.append((stage.name, line.replace(f" --alphas {default}", ""), stage.needs))
     return found

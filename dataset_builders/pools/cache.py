@@ -65,10 +65,10 @@ def ensure_pools(
     sized = [
         replace(pool, train=roomy(max(_FEWEST, pool.train), pool.task.room), val=roomy(pool.val)) for pool in pools
     ]
-    sources: dict[str, Path] = {pool.task.source: pool.raw for pool in pools if pool.path is None}
-    raw = {source: fingerprint(folder, source) for source, folder in sources.items()}
+    raw = _raw_files(pools)
     steps = {
-        pool.name: _step(pool, cache, {"tokenizer": tokenizer, "raw": raw.get(pool.task.source)}) for pool in sized
+        pool.name: Step.in_cache(cache / pool.name, f"pool of {pool.name}", _inputs([pool], tokenizer, raw))
+        for pool in sized
     }
     missing = [(steps[pool.name], pool) for pool in sized if not steps[pool.name].is_done()]
     missing.sort(key=lambda job: -job[1].train)  # the longest first, so that none of them is the last
@@ -102,29 +102,42 @@ def fingerprint(raw: Path, source: str) -> dict[str, Any]:
     return found
 
 
-def _step(pool: Pool, cache: Path, known: Mapping[str, Any]) -> Step:
-    asked = {
-        key: value
-        for key, value in asdict(pool).items()
-        if key not in ("raw", "base_model", "path", "evaluation", "llm_rows")
+def inputs_of(pools: Sequence[Pool], tokenizer: str) -> dict[str, Any]:
+    """All that pools depend on, as the inputs of a step, without building them.
+
+    Args:
+        tokenizer: the digest of the model's tokenizer.
+    """
+    return _inputs(pools, tokenizer, _raw_files(pools))
+
+
+def _inputs(pools: Sequence[Pool], tokenizer: str, raw: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    tasks = [pool for pool in pools if pool.path is None]
+    evaluation = dict.fromkeys(path for pool in pools for path in pool.evaluation if path.is_file())
+    return {
+        "datasets": {pool.name: _asked(pool) for pool in pools},
+        "raw files": {name: value for pool in tasks for name, value in raw[pool.task.source].items()},
+        "tokenizer": tokenizer,
+        "kept out of training": [_content(path) for path in evaluation],
+        "code": code_of(build.__module__, *(part for pool in tasks for part in task_code(pool.name))),
     }
-    inputs = {
-        **asked,
-        **known,
-        "path": _content(pool.path),
-        "evaluation": [_content(path) for path in pool.evaluation],
-        "code": _code(pool),
-        "llm_rows": _content(pool.llm_rows),
-    }
-    return Step.in_cache(cache / pool.name, f"pool of {pool.name}", inputs)
+
+
+def _raw_files(pools: Sequence[Pool]) -> dict[str, dict[str, Any]]:
+    sources = {pool.task.source: pool.raw for pool in pools if pool.path is None}
+    return {source: fingerprint(folder, source) for source, folder in sources.items()}
+
+
+def _asked(pool: Pool) -> dict[str, Any]:
+    """What is asked of a pool, with files by their content."""
+    files = {"path": pool.path, "llm_rows": pool.llm_rows}
+    elsewhere = (*files, "name", "raw", "base_model", "evaluation")
+    asked = {key: value for key, value in asdict(pool).items() if key not in elsewhere}
+    return asked | {key: _content(path) for key, path in files.items()}
 
 
 def _content(path: Path | None) -> str | None:
     return file_digest(path) if path and path.is_file() else None
-
-
-def _code(pool: Pool) -> dict[str, str]:
-    return code_of(build.__module__, *([] if pool.path else task_code(pool.name)))
 
 
 def task_code(name: str) -> list[str | Path]:

@@ -31,7 +31,7 @@ PAUSES = (1.0, 3.0, 10.0, 30.0)  # seconds before each new try; one that brought
 Report = Callable[[int, int | None, str], None]  # bytes done, of how many, of which file
 
 
-class Wanted(NamedTuple):
+class WalkRequest(NamedTuple):
     """One file to be at ``path``."""
 
     name: str  # esci/shopping_queries_dataset_examples.parquet
@@ -90,7 +90,7 @@ def fetch(
     return [outcome for outcome in there.values() if outcome]
 
 
-def choose(sources: Mapping[str, Published], out: Path, only: Collection[str]) -> list[Wanted]:
+def choose(sources: Mapping[str, Published], out: Path, only: Collection[str]) -> list[WalkRequest]:
     """The files whose path matches one of the patterns ``only``; one without a wildcard may be any part of a path.
 
     Raises:
@@ -102,7 +102,7 @@ def choose(sources: Mapping[str, Published], out: Path, only: Collection[str]) -
             stems = {Path(file.path).name.partition(".")[0].removeprefix("meta_") for _, _, file in files}
             raise RecipeError(f"--only {pattern}: no file matches", way_out=did_you_mean(pattern, stems))
     return [
-        Wanted(f"{name}/{path.relative_to(out / name)}", source, file, path)
+        WalkRequest(f"{name}/{path.relative_to(out / name)}", source, file, path)
         for name, source, file in files
         if not only or any(_matches(file.path, pattern) for pattern in only)
         for path in [_place(out / name, file)]
@@ -135,7 +135,7 @@ def _check_licences(sources: Collection[Published], accepted: bool) -> None:
         raise RecipeError.all_of(faults)
 
 
-def _check_by_hand(missing: Sequence[Wanted]) -> None:
+def _check_by_hand(missing: Sequence[WalkRequest]) -> None:
     absent = [one for one in missing if one.file.url is None]
     if absent:
         raise RecipeError(
@@ -145,7 +145,7 @@ def _check_by_hand(missing: Sequence[Wanted]) -> None:
         )
 
 
-def _there(one: Wanted, entry: Mapping[str, Any], remote: Remote | None, progress: _Progress) -> Outcome | None:
+def _there(one: WalkRequest, entry: Mapping[str, Any], remote: Remote | None, progress: _Progress) -> Outcome | None:
     """The file that lies there, verified; None when there is none, or when only the server can tell what it should be.
 
     Raises:
@@ -171,7 +171,7 @@ def _there(one: Wanted, entry: Mapping[str, Any], remote: Remote | None, progres
     return Outcome(one.name, size, found.hexdigest(), "there already")
 
 
-def _ask_all(client: httpx.Client, missing: Sequence[Wanted], progress: _Progress) -> dict[str, Remote]:
+def _ask_all(client: httpx.Client, missing: Sequence[WalkRequest], progress: _Progress) -> dict[str, Remote]:
     """What the servers say of the files; a source that is refused is asked once, and all refusals are told at once."""
     remotes: dict[str, Remote] = {}
     faults: dict[str, RecipeError] = {}
@@ -193,7 +193,7 @@ def _ask_all(client: httpx.Client, missing: Sequence[Wanted], progress: _Progres
     return remotes
 
 
-def _check_space(out: Path, missing: Sequence[tuple[Wanted, Remote]]) -> None:
+def _check_space(out: Path, missing: Sequence[tuple[WalkRequest, Remote]]) -> None:
     needed = 0
     for one, remote in missing:
         part = one.path.with_name(f"{one.path.name}.part")
@@ -207,7 +207,7 @@ def _check_space(out: Path, missing: Sequence[tuple[Wanted, Remote]]) -> None:
         )
 
 
-def _download(client: httpx.Client, one: Wanted, remote: Remote, record: _Record, progress: _Progress) -> Outcome:
+def _download(client: httpx.Client, one: WalkRequest, remote: Remote, record: _Record, progress: _Progress) -> Outcome:
     expected = one.file.sha256 or remote.sha256
     begun = {"url": one.file.url, "size": remote.size, "etag": expected or remote.etag}
     same = record.entries.get(one.name) == begun  # else what lies there is part of an older file
@@ -227,7 +227,7 @@ def _download(client: httpx.Client, one: Wanted, remote: Remote, record: _Record
     return Outcome(one.name, part.size, part.sha256, how)
 
 
-def _complete(client: httpx.Client, one: Wanted, remote: Remote, part: Part, progress: _Progress) -> None:
+def _complete(client: httpx.Client, one: WalkRequest, remote: Remote, part: Part, progress: _Progress) -> None:
     """Receives until all is there, over as many connections as that takes, if only each brings some more."""
     assert one.file.url is not None
     failures = 0
@@ -264,7 +264,7 @@ class _Record:
             self.entries[name] = entry
             write_text(self.path, json.dumps(self.entries, indent=2, sort_keys=True) + "\n")
 
-    def finish(self, one: Wanted, outcome: Outcome) -> None:
+    def finish(self, one: WalkRequest, outcome: Outcome) -> None:
         if self.entries.get(one.name, {}).get("sha256") != outcome.sha256:
             entry = {"url": one.file.url, "size": outcome.size, "sha256": outcome.sha256}
             self.note(one.name, entry | {"day": date.today().isoformat()})
@@ -273,15 +273,15 @@ class _Record:
 class _Progress:
     """Bytes over all files: a file's share grows while it is read, learnt of, or received."""
 
-    def __init__(self, wanted: Sequence[Wanted], report: Report) -> None:
+    def __init__(self, wanted: Sequence[WalkRequest], report: Report) -> None:
         self.report = report
         self.sizes: dict[str, int | None] = {one.name: one.file.size for one in wanted}
         self.done = dict.fromkeys(self.sizes, 0)
 
-    def learn(self, one: Wanted, size: int | None) -> None:
+    def learn(self, one: WalkRequest, size: int | None) -> None:
         self.sizes[one.name] = size or self.sizes[one.name]
 
-    def at(self, one: Wanted, size: int, news: str = "") -> None:
+    def at(self, one: WalkRequest, size: int, news: str = "") -> None:
         """``one`` has come to ``size`` bytes."""
         self.done[one.name] = size
         total = None if None in self.sizes.values() else sum(size or 0 for size in self.sizes.values())

@@ -21,13 +21,13 @@ from spine.code import code_of
 from spine.errors import RecipeError
 from spine.manifest import Step
 from spine.paths import shown
+from spine.pieces import SUMS
 from spine.stamp import stamp
 
 STEP = "merge"  # of padding too: it is done in the same pass
-CHECKSUMS = "checksums.json"
 # Everything of a model's folder that is no weight: tokenizer, chat template, generation config, cards and licences.
 _CARRIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.md", "LICENSE*", "NOTICE*", "tokenizer*")
-_NOT_CARRIED = {INDEX, "config.json", "manifest.json", CHECKSUMS, CONFIG, "trainer_state.json", "quality.json"}
+_NOT_CARRIED = {INDEX, "config.json", "manifest.json", SUMS, CONFIG, "trainer_state.json", "quality.json"}
 TOKENIZER = (
     "tokenizer*",
     "special_tokens_map.json",

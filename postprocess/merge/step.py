@@ -73,7 +73,7 @@ def produce(job: MergeJob, on_progress: OnProgress) -> Produced:
     Raises:
         RecipeError: see ``checked_plan``; NaN in an input, a full disk, a child process that failed.
     """
-    steps = [step_of(job, number) for number in range(len(job.outs))]
+    steps = merge_steps(job)
     missing = [number for number, step in enumerate(steps) if not step.is_done()]
     if not missing:
         return Produced(make_plan(job), ())
@@ -95,6 +95,11 @@ def _environment(made: MergePlan) -> str:
     operations = (operation for shard in made.shards for operation, _ in shard.operations)
     stored = any(operation.quantised or operation.round_trip for operation in operations)
     return "train" if stored or made.job.device != "cpu" else "core"
+
+
+def merge_steps(job: MergeJob) -> list[Step]:
+    """The step that writes each of the job's results."""
+    return [step_of(job, number) for number in range(len(job.outs))]
 
 
 def _finish(step: Step, made: MergePlan, result: dict[str, Any]) -> None:

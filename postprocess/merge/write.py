@@ -23,13 +23,14 @@ import xxhash
 
 from postprocess.merge.operation import LowRank, Operation
 from postprocess.merge.outfile import WriteBehind, open_sized, write_at
-from postprocess.merge.plan import CHECKSUMS, MergeJob, MergePlan, Shard, make_plan, partial, step_of
+from postprocess.merge.plan import MergeJob, MergePlan, Shard, make_plan, partial, step_of
 from postprocess.merge.sums import Arithmetic, Cpu, Device, Files, as_bytes, by_rows, finite
 from spine.atomic import disk_full_explained
 from spine.checkpoint import INDEX, ITEM
 from spine.child_job import OnProgress, serve
 from spine.errors import RecipeError
 from spine.paths import shown
+from spine.pieces import SUMS
 
 _PIECE = 32 * 2**20  # bytes of a result that one thread writes at a time, with a checksum of their own
 _TOLD_EVERY_SECONDS = 0.2
@@ -208,7 +209,7 @@ def _complete(folder: Path, plan: MergePlan) -> None:
     if index := plan.index():
         (folder / INDEX).write_text(index, encoding="utf-8")
     seals = {shard.name: json.loads(_journal(folder, shard).read_text()) for shard in plan.shards}
-    (folder / CHECKSUMS).write_text(json.dumps(seals), encoding="utf-8")
+    (folder / SUMS).write_text(json.dumps(seals), encoding="utf-8")
     for shard in plan.shards:
         _journal(folder, shard).unlink()
     (folder / "plan.key").unlink()

@@ -13,17 +13,15 @@ from axolotl_configs.render import Resolved
 from axolotl_configs.schema import Quantize
 from postprocess.awq import export, gate
 from postprocess.awq.export import ExportJob
-from postprocess.merge.plan import MergeJob
 from recipe.commands.options import examples, profile_option, resolve_run, set_option
-from recipe.steps.merge import FOLDER, alpha_option, alphas_of, ensure_produced, profile_padding, run_job
-from spine import manifest
+from recipe.steps.export import FIRST, LAST, export_jobs, texts_of
+from recipe.steps.merge import FOLDER, alpha_option, alphas_of, ensure_produced
 from spine.errors import RecipeError
 from spine.lock import locked
 from spine.paths import shown
 from spine.progress import Meter, clock
 from spine.terminal import console, say, table
 
-LAST, FIRST = "awq-then-pad", "pad-then-awq"
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -73,7 +71,7 @@ def command(
     if form == "gptq" and order == LAST and resolved and not model and chosen.tensor_parallel > 1:
         raise RecipeError("packed GPTQ weights are not padded here", way_out=f"--order {FIRST}")
     place = (out or Path()).absolute()
-    texts = _texts(calibration, resolved)
+    texts = {**({"pairs": calibration} if calibration else {}), **(texts_of(resolved) if resolved else {})}
     wanted = ExportJob(place, place, backend or chosen.backend, form, int(group or chosen.group), texts, max_tokens)
     with locked(resolved.run.folder if resolved else place.parent):
         if model:
@@ -85,17 +83,13 @@ def command(
 
 
 def _exported_run(resolved: Resolved, alpha: float, wanted: ExportJob, order: str) -> None:
-    """Merged, then quantised and padded in the order asked for; a folder's name tells the order."""
-    padding = replace(profile_padding(resolved), group=wanted.group)
-    merged = run_job(resolved, [alpha], padding if order == FIRST else None)
+    """Merged, then quantised and padded in the order asked for."""
+    merged, job, widened = export_jobs(resolved, alpha, wanted, order)
     ensure_produced(merged)
-    folder = resolved.run.folder
-    out = folder / (f"padded-awq-{alpha:g}" if order == FIRST else f"awq-{alpha:g}")
-    _exported(replace(wanted, model=Path(merged.outs[0]), out=out))
-    if order == LAST and padding.tp > 1:
-        widened = MergeJob(str(out), [str(folder / f"awq-padded-{alpha:g}")], padding=padding)
+    _exported(job)
+    if widened and widened.padding:
         ensure_produced(widened)
-        click.echo(f"padded    {shown(Path(widened.outs[0]))}  (for {padding.tp} GPUs)")
+        click.echo(f"padded    {shown(Path(widened.outs[0]))}  (for {widened.padding.tp} GPUs)")
 
 
 def _exported(job: ExportJob) -> None:
@@ -108,18 +102,6 @@ def _exported(job: ExportJob) -> None:
             report = export.export(job, meters)
     _show(report)
     click.echo(f"export    {shown(job.out)}  ({job.format}, groups of {job.group}, {report['backend']})")
-
-
-def _texts(calibration: Path | None, resolved: Resolved | None) -> dict[str, Path]:
-    """The files that texts are chosen from."""
-    texts = {"pairs": calibration} if calibration else {}
-    if resolved:
-        data = resolved.run.data
-        if manifest.read(data) is None:
-            way_out = f"make data-{resolved.blend.name}"
-            raise RecipeError("the blend's rows are not built yet", where=shown(data), way_out=way_out)
-        texts |= {"validation": data / "val.parquet", "training": data / "train.parquet"}
-    return texts
 
 
 def _show(report: dict[str, Any]) -> None:

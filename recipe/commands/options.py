@@ -14,6 +14,7 @@ from spine.terminal import say
 
 if TYPE_CHECKING:
     from axolotl_configs.render import Resolved
+    from recipe.walk.request import WalkRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,6 +116,48 @@ def _say_how_many(resolved: Resolved, there: int, asked: int | None) -> None:
             way_out=f'start {resolved.processes} of them, or SET="gradient_accumulation_steps=..."',
         )
     say(f"trains on {resolved.processes} of the {there} GPUs: {there} do not divide the {rows} rows of a step")
+
+
+def walk_options(function: F) -> F:
+    """--profile, --set, --data, --decontaminate, --questions and --fast: what ``walk_request`` takes."""
+    questions = click.option(
+        "--questions", envvar="QUESTIONS", type=click.Path(path_type=Path, exists=True), metavar="FILE",
+        help="Compare the models on these, instead of on held-out questions.  [env: QUESTIONS]",
+    )  # fmt: skip
+    fast = click.option(
+        "--fast", is_flag=True, help="On the profile's variant for CI (cpu-fast): every step, too little of each."
+    )
+    return profile_option(set_option(data_options(questions(fast(function)))))
+
+
+def walk_request(
+    profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...], questions: Path | None,
+    fast: bool,
+) -> WalkRequest:  # fmt: skip
+    """What was asked for; says which profile it is, and why.
+
+    Raises:
+        RecipeError: there is no fast variant of the profile.
+    """
+    from recipe.walk.request import WalkRequest  # see ``resolve_run``
+
+    data, questions = (path and path.absolute() for path in (data, questions))
+    evaluation = tuple(path.absolute() for path in decontaminate)
+    return WalkRequest(_profile(profile or None, fast), overrides, data, evaluation, questions)
+
+
+def _profile(asked: str | None, fast: bool) -> str:
+    from axolotl_configs.schema import names
+    from axolotl_configs.select import choose
+
+    name, reason = choose(this_machine(), asked)
+    if fast and not name.endswith("-fast"):
+        name, reason = f"{name}-fast", f"the variant of {name} for CI"
+        if name not in names("profiles"):
+            way_out = f"axolotl_configs/profiles/{name}.yaml, which begins with `include: {name[:-5]}`"
+            raise RecipeError(f"there is no profile {name}", where="FAST", way_out=way_out)
+    say(f"profile {name} ({reason})")
+    return name
 
 
 def examples(*lines: str) -> str:

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recipe.commands.options import examples, resolve_run
-from recipe.walk.request import wanted, wanted_options
+from recipe.commands.options import examples, resolve_run, walk_options, walk_request
 from spine.lock import locked
-from spine.manifest import Step
 from spine.paths import shown
 from spine.progress import clock
 from spine.terminal import say
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("blend", required=False)
-@wanted_options
+@walk_options
 def command(
     blend: str | None, profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...],
     questions: Path | None, fast: bool,
@@ -48,7 +46,7 @@ def command(
     else:
         from recipe.report.subject import of_recipe
 
-        subject = of_recipe(wanted(profile, overrides, data, decontaminate, questions, fast))
+        subject = of_recipe(walk_request(profile, overrides, data, decontaminate, questions, fast))
     with locked(subject.folder):
         _write(subject)
     click.echo(f"time      {clock(time.monotonic() - began)}")
@@ -65,10 +63,10 @@ def _of_run(blend: str, profile: str | None, overrides: str, questions: Path | N
 
 
 def _write(subject: Subject) -> None:
-    from recipe.report.collect import collect, inputs
+    from recipe.report.collect import collect, report_step
     from recipe.report.page import PAGE, write
 
-    step = Step(subject.folder, "report", inputs(subject))
+    step = report_step(subject)
     if step.is_done():
         say("report: is up to date, nothing to do")
     else:

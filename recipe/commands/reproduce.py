@@ -7,12 +7,10 @@ from pathlib import Path
 
 import click
 
-from recipe.commands.options import examples
-from recipe.walk.graph import RECORD, Record, Stage, plan, walk
-from recipe.walk.request import wanted as asked
-from recipe.walk.request import wanted_options
+from recipe.commands.options import examples, walk_options, walk_request
+from recipe.walk.graph import Stage, plan, walk
+from recipe.walk.request import WalkRequest
 from recipe.walk.stages import Stages
-from recipe.walk.wanted import Wanted
 from spine.lock import locked
 from spine.paths import shown
 from spine.progress import clock
@@ -28,7 +26,7 @@ from spine.terminal import console, say
         "recipe reproduce --fast --set rows=45",
     ),
 )
-@wanted_options
+@walk_options
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would run and why, with time, disk and memory.")
 def command(
     profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...], questions: Path | None,
@@ -40,7 +38,7 @@ def command(
     time, the same command goes on. Each step is a command of its own, printed before it runs.
     """
     began = time.monotonic()
-    wanted = asked(profile, overrides, data, decontaminate, questions, fast)
+    wanted = walk_request(profile, overrides, data, decontaminate, questions, fast)
     if dry_run:
         _show_plan(wanted)
         return
@@ -49,26 +47,26 @@ def command(
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")
         raise
-    from recipe.walk.results import story_table
+    from recipe.walk.show import story_table
 
     console().print(story_table(stages))
     done = f"{count} steps ran" if count else "everything is up to date, nothing to do"
-    click.echo(f"done      {done}  ({len(stages.all())} steps: {shown(wanted.folder)}/{RECORD})")
+    click.echo(f"done      {done}")
     click.echo(f"report    {shown(wanted.report_folder)}/report.html")
     click.echo(f"time      {clock(time.monotonic() - began)}")
 
 
-def _walk(wanted: Wanted) -> tuple[Stages, int]:
+def _walk(wanted: WalkRequest) -> tuple[Stages, int]:
     """Runs what is stale; the stages as they are in the end, and how many ran."""
-    stages = Stages(wanted)
+    from recipe.report.collect import whole_walk
+
+    stages, checked = Stages(wanted), False
     with locked(wanted.folder) as lock:
-        record = Record(wanted.folder / RECORD)
-        checked = False
 
         def make() -> list[Stage]:
             nonlocal stages
             stages = Stages(wanted)
-            return stages.all()
+            return whole_walk(stages)
 
         def run(stage: Stage, title: str) -> None:
             nonlocal checked
@@ -77,15 +75,15 @@ def _walk(wanted: Wanted) -> tuple[Stages, int]:
             if not checked:
                 preflight(stages)
                 checked = True
-            run_stage(stage, title, stages, record, lock)
+            run_stage(stage, title, stages, lock)
 
-        count = walk(make, record, run, say)
+        count = walk(make, run, say)
     return stages, count
 
 
-def _show_plan(wanted: Wanted) -> None:
+def _show_plan(wanted: WalkRequest) -> None:
+    from recipe.report.collect import whole_walk
     from recipe.walk.show import show_plan
 
-    stages, record = Stages(wanted), Record(wanted.folder / RECORD, keep=False)
-    graph = stages.all()
-    show_plan(stages, graph, plan(graph, record, say), record)
+    stages = Stages(wanted)
+    show_plan(stages, plan(whole_walk(stages)))

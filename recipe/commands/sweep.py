@@ -19,12 +19,11 @@ from inference.scoring.sweep import best_weights, draw
 from inference.scoring.tables import notes, read_scores, tracks_table
 from recipe.commands.asking import engine_options, questions_options
 from recipe.commands.options import examples, resolve_run, run_options
-from recipe.steps.eval import How, evaluation_of, held_out, run_in_serve, run_target
+from recipe.steps.eval import How, held_out, run_in_serve, sweep_of
 from recipe.steps.merge import parse_alphas
-from recipe.steps.result_names import BEST, SWEEP, results_folder
+from recipe.steps.result_names import BEST
 from spine import manifest
 from spine.atomic import whole_file, write_text
-from spine.code import code_of
 from spine.environments import python
 from spine.lock import locked
 from spine.manifest import Step
@@ -61,10 +60,7 @@ def command(
     file = questions or held_out(resolved)
     weights = parse_alphas(alphas, beyond_one=beyond_one)
     count = len(weights) * len(read_questions(file, limit=limit))
-    evaluations = {
-        alpha: evaluation_of(run_target(resolved, alpha), file, resolved, How(**how), count=count, limit=limit)
-        for alpha in weights
-    }
+    evaluations, step = sweep_of(resolved, weights, file, How(**how), count=count, limit=limit)
     with ExitStack() as stack:
         for alpha, evaluation in evaluations.items():
             stack.enter_context(locked(Path(evaluation.folder)))
@@ -74,14 +70,8 @@ def command(
             say("sweep: every weight is scored already")
         else:
             run_in_serve(list(evaluations.values()))
-    inputs = {
-        "evaluations": {f"{alpha:g}": evaluation.step.key for alpha, evaluation in evaluations.items()},
-        "code": code_of("inference.scoring.sweep"),
-    }
-    mode = next(iter(evaluations.values())).mode
-    folder = results_folder(resolved.run.folder, SWEEP, file, mode=mode, limit=limit)
     scores = {alpha: read_scores(Path(evaluation.folder)) for alpha, evaluation in evaluations.items()}
-    _show(scores, Step(folder, SWEEP, inputs))
+    _show(scores, step)
     click.echo(f"time      {clock(time.monotonic() - began)}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from axolotl_configs.costs.known_figures import published_scores
@@ -13,27 +12,37 @@ from recipe.report.examples import examples
 from recipe.report.facts import DONE, NOT_RUN, OUTDATED, Facts, StepFact
 from recipe.report.results import Reader, blend_fact, curves, exports, losses
 from recipe.report.scores import Evaluations, remarks_of, sentence, table
-from recipe.report.subject import Subject
+from recipe.report.subject import NAME, Subject, of_recipe
+from recipe.walk.graph import Stage
+from recipe.walk.stages import Stages
 from spine import manifest
+from spine.code import code_of
 from spine.errors import RecipeError
 from spine.hardware import this_machine
-from spine.manifest import digest, file_digest
+from spine.manifest import Step, digest
 from spine.paths import shown
 
-_HERE = Path(__file__).parent
 
-
-def inputs(subject: Subject) -> dict[str, Any]:
-    """What the page depends on, as JSON values."""
+def report_step(subject: Subject) -> Step:
+    """The step that writes the page."""
     folders = [folder for stage in subject.stages for folder in stage.outputs]
-    return {
-        "steps": [vars(step) for step in subject.steps()],
-        "results": {shown(folder): digest(manifest.read(folder)) for folder in folders},
+    inputs = {
+        "stages": {step.name: vars(step) for step in subject.steps},
+        "results": {shown(folder): digest((manifest.read(folder) or {}).get("outputs")) for folder in folders},
         "blends": {name: resolved.yaml for name, resolved in subject.blends.items()},
         "chosen": {str(track): weights for track, weights in subject.chosen.items()},
         "published": published_scores(),
-        "code": {path.name: file_digest(path) for path in sorted(_HERE.iterdir()) if path.is_file()},
+        "code": code_of(__name__, "recipe.report.page"),
     }
+    return Step(subject.folder, NAME, inputs)
+
+
+def whole_walk(stages: Stages) -> list[Stage]:
+    """All the recipe's stages, and behind them the report."""
+    graph, wanted = stages.all(), stages.wanted
+    command = ("recipe", NAME, *stages.own_options)
+    needs = tuple(stage.name for stage in graph)
+    return [*graph, Stage(NAME, command, (wanted.report_folder,), needs, lambda: [report_step(of_recipe(wanted))])]
 
 
 def collect(subject: Subject) -> Facts:
@@ -42,7 +51,7 @@ def collect(subject: Subject) -> Facts:
     Raises:
         RecipeError: nothing of it has been run.
     """
-    steps = subject.steps()
+    steps = subject.steps
     if all(step.state == NOT_RUN for step in steps):
         raise RecipeError(
             "nothing of it has been run yet", where=shown(subject.folder.parent), way_out=shlex.join(subject.again)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,10 @@ from inference.scoring.scores import SCORES
 from inference.scoring.tables import read_scores
 from recipe.report.facts import DONE, NOT_RUN, OUTDATED, StepFact
 from recipe.steps.result_names import SWEEP, adapter_name, results_name
-from recipe.walk import rows as story
-from recipe.walk.graph import RECORD, Record, Stage
-from recipe.walk.rows import ALL_AROUND, UNBOUND, Model
+from recipe.walk.graph import Stage, plan
+from recipe.walk.request import WalkRequest
+from recipe.walk.rows import ALL_AROUND, UNBOUND, Model, Row, chosen
 from recipe.walk.stages import Stages
-from recipe.walk.wanted import Wanted
 from spine import manifest
 from spine.manifest import file_digest
 from spine.paths import shown
@@ -52,7 +52,6 @@ class Subject:
         questions: what all of them were asked: a file or folder.
         again, again_report: the commands that go on from what there is, and that make the page.
         data: where the rows come from, in words.
-        record: what `recipe reproduce` has kept; None for a run of one blend.
     """
 
     title: str
@@ -67,45 +66,37 @@ class Subject:
     again: Sequence[str]
     again_report: Sequence[str]
     data: str
-    record: Record | None = None
 
     def outputs(self, kind: str) -> Iterator[tuple[Stage, Path]]:
         """The stages of a kind, with the first folder that each one leaves."""
         return ((stage, stage.outputs[0]) for stage in self.stages if stage.kind == kind)
 
+    @cached_property
     def steps(self) -> list[StepFact]:
-        """Every stage with its state and its time."""
-        graph = {stage.name: stage for stage in self.stages}
-        reasons: dict[str, str] = {}
-        for stage in self.stages:
-            waiting = [need for need in stage.needs if reasons.get(need)]
-            if self.record and self._kept(stage) is not None:  # what was made by hand is taken as it is
-                verdict = self.record.judge(stage, graph, lambda line: None)
-                reasons[stage.name] = f"after {waiting[-1]}" if waiting else verdict.reason
-        return [self._step(stage, reasons.get(stage.name, "")) for stage in self.stages]
-
-    def _step(self, stage: Stage, reason: str) -> StepFact:
-        known = [manifest.read(folder) for folder in stage.outputs]
-        taken = self._kept(stage) or sum(found["wall_seconds"] for found in known if found)
-        state = (OUTDATED if reason else DONE) if all(known) else NOT_RUN
-        return StepFact(
-            stage.name, stage.kind, stage.about, shlex.join(stage.command), stage.needs, state,
-            reason if state == OUTDATED else "", taken if state != NOT_RUN else None,
-        )  # fmt: skip
-
-    def _kept(self, stage: Stage) -> float | None:
-        return self.record.seconds(stage) if self.record else None
+        """Every stage with its state and its time. What was not run puts nothing behind it out of date."""
+        there = [stage for stage in self.stages if all(manifest.read(folder) for folder in stage.outputs)]
+        reasons = {stage.name: reason for stage, reason in plan(there)}
+        return [_step(stage, reasons.get(stage.name)) for stage in self.stages]
 
 
-def of_recipe(wanted: Wanted) -> Subject:
+def _step(stage: Stage, reason: str | None) -> StepFact:
+    """``reason``: why it would run again; None: it was not run."""
+    state = NOT_RUN if reason is None else OUTDATED if reason else DONE
+    known = [] if reason is None else [manifest.read(folder) or {} for folder in stage.outputs]
+    return StepFact(
+        stage.name, stage.kind, stage.about, shlex.join(stage.command), stage.needs, state, reason or "",
+        sum(one["wall_seconds"] for one in known) if known else None,
+    )  # fmt: skip
+
+
+def of_recipe(wanted: WalkRequest) -> Subject:
     """All that ``recipe reproduce`` does.
 
     Raises:
         RecipeError: a mistake in tracks.yaml, a blend or the profile.
     """
     stages = Stages(wanted)
-    rounds = [story.chosen(choices) for choices in (stages.tracks.round1, stages.tracks.round2)]
-    *before, report = stages.all()
+    rounds = [chosen(choices) for choices in (stages.tracks.round1, stages.tracks.round2)]
     plain = [row.name for row in stages.rows if "swept" not in row.name and not row.unbound]
     unbound = [row.name for row in stages.rows if row.unbound]
     return Subject(
@@ -113,7 +104,7 @@ def of_recipe(wanted: Wanted) -> Subject:
         folder=wanted.report_folder,
         profile=wanted.profile,
         blends=_children_last(stages.blends),
-        stages=before,
+        stages=stages.all(),
         lines=[_line(row, stages) for row in stages.rows],
         pairs=[*pairwise(plain), *pairwise(unbound)],
         chosen={
@@ -121,14 +112,13 @@ def of_recipe(wanted: Wanted) -> Subject:
             for track in range(1, ALL_AROUND + 1)
         },
         questions=stages.test,
-        again=("recipe", "reproduce", *report.command[2:]),
-        again_report=report.command,
+        again=("recipe", "reproduce", *stages.own_options),
+        again_report=("recipe", NAME, *stages.own_options),
         data=str(wanted.data or "the invented sample shop"),
-        record=Record(wanted.folder / RECORD, keep=False),
     )  # fmt: skip
 
 
-def _line(row: story.Row, stages: Stages) -> Line:
+def _line(row: Row, stages: Stages) -> Line:
     models = {track: model for track, model in row.models.items() if track in stages.there or track == ALL_AROUND}
     folders = {track: stages.evaluation(model) for track, model in models.items()}
     base = stages.profile.base_model.rpartition("/")[2]

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from recipe.walk.child import RECIPE, environment_of
+from recipe.walk.run import RECIPE, environment_of
 from spine.children import end_of_log, running, what_it_said
 from spine.errors import RecipeError
 from spine.paths import ROOT

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from axolotl_configs import embedded
@@ -20,10 +20,10 @@ from dataset_builders.blend.stats import summary
 from dataset_builders.held_out import rows_to_hold_out
 from dataset_builders.llm_rows import path_of
 from dataset_builders.pools.build import Pool, Report
-from dataset_builders.pools.cache import ensure_pools
+from dataset_builders.pools.cache import ensure_pools, inputs_of
 from spine import child_job, manifest
 from spine.atomic import whole_folder, write_text
-from spine.chat import ChatTokenizer
+from spine.chat import ChatTokenizer, tokenizer_digest
 from spine.code import code_of
 from spine.errors import RecipeError
 from spine.lock import locked
@@ -66,12 +66,22 @@ def ensure_raw(data: Path | None) -> Path:
     return SAMPLE
 
 
+def raw_folder(data: Path | None) -> Path:
+    """Where raw files lie, or will: the user's, or else the sample shop."""
+    return SAMPLE if data is None else data
+
+
+def sample_step(folder: Path = SAMPLE, scale: float = SCALE, seed: int = SEED) -> Step:
+    """The step that writes the sample shop."""
+    inputs = {"scale": scale, "seed": seed, "code": code_of("dataset_builders.sample_shop")}
+    return Step(folder, "sample-data", inputs)
+
+
 def write_sample(folder: Path, *, scale: float = SCALE, seed: int = SEED) -> None:
     """The sample shop at ``folder``, unless these very files are there."""
     from dataset_builders import sample_shop
 
-    inputs = {"scale": scale, "seed": seed, "code": code_of("dataset_builders.sample_shop")}
-    step = Step(folder, "sample-data", inputs)
+    step = sample_step(folder, scale, seed)
     if step.is_done():
         return
     if folder.exists() and any(folder.iterdir()) and manifest.read(folder) is None:
@@ -93,29 +103,37 @@ def write_sample(folder: Path, *, scale: float = SCALE, seed: int = SEED) -> Non
         step.finish(files, written_in=temporary, rows=rows)
 
 
+def data_step(resolved: Resolved, data: DataFrom) -> Step:
+    """The step that fills the run's data folder: every input of its pools and of how they are mixed.
+
+    Raises:
+        RecipeError: the tokenizer of the base model cannot be had.
+    """
+    pools, limits = _pools(resolved, raw_folder(data.folder), _wanted(resolved), data), _limits(resolved)
+    inputs = {
+        **inputs_of(pools, tokenizer_digest(resolved.profile.base_model)),
+        "seed": resolved.seed,
+        "limits": asdict(limits),
+    }
+    inputs["code"] |= code_of("dataset_builders.blend.mix", "dataset_builders.blend.card")
+    return Step(resolved.run.data, "data", inputs)
+
+
 def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
     """The run's data folder: rows, ``stats.json``, card, picture, what was left out. The caller holds the lock."""
     raw = ensure_raw(data.folder)
     if resolved.profile.embedded:  # other models are the user's or the hub's
         ensure_model(ROOT / resolved.profile.base_model)
-    tokenizer = ChatTokenizer.load(resolved.profile.base_model)
-    wanted = _wanted(resolved)
-    pools = _pools(resolved, raw, wanted, data)
+    step = data_step(resolved, data)
     write_text(resolved.run.folder / "resolved.yaml", resolved.yaml)
-    limits = Limits(resolved.axolotl["sequence_len"], resolved.profile.max_dropped)
+    if step.is_done():
+        say(f"data: {shown(step.folder)} is up to date")
+        return step.folder
+    tokenizer = ChatTokenizer.load(resolved.profile.base_model)
+    wanted, limits = _wanted(resolved), _limits(resolved)
+    pools = _pools(resolved, raw, wanted, data)
     with locked(CACHE, wait=True):  # two runs may want the same pools
         folders, chosen = _chosen(pools, wanted, limits, tokenizer)
-        inputs = {
-            "pools": {name: folder.name for name, folder in folders.items()},
-            "wanted": wanted,
-            "seed": resolved.seed,
-            "limits": [limits.sequence_len, limits.max_dropped],
-            "code": code_of("dataset_builders.blend.mix", "dataset_builders.blend.card"),
-        }
-        step = Step(resolved.run.data, "data", inputs)
-        if step.is_done():
-            say(f"data: {shown(step.folder)} is up to date")
-            return step.folder
         with timed("mixing"), whole_folder(step.folder) as temporary, ThreadPoolExecutor(1) as beside:
             reports = {name: Report.read(folder / "report.json") for name, folder in folders.items()}
             described = beside.submit(
@@ -129,6 +147,32 @@ def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
     return step.folder
 
 
+def _limits(resolved: Resolved) -> Limits:
+    return Limits(resolved.axolotl["sequence_len"], resolved.profile.max_dropped)
+
+
+def questions_step(blends: Sequence[Resolved], data: DataFrom) -> Step:
+    """The step that fills the folder of questions that the blends of a profile are judged by.
+
+    Raises:
+        RecipeError: two blends call different files by the same name.
+    """
+    first = blends[0]
+    pools = _asked(blends, raw_folder(data.folder), data)
+    inputs = {
+        **inputs_of(list(pools.values()), tokenizer_digest(first.profile.base_model)),
+        "wanted": first.profile.questions.model_dump(),
+        "sequence_len": _shortest(blends),
+    }
+    # Which are held out is no matter of a blend's rows and seed.
+    inputs["datasets"] = {
+        name: {key: asked[key] for key in ("path", "llm_rows", "max_rejected")}
+        for name, asked in inputs["datasets"].items()
+    }
+    inputs["code"] |= code_of("dataset_builders.blend.mix")
+    return Step(Run(first.run.profile, "questions", first.run.overrides).folder, "questions", inputs)
+
+
 def ensure_questions(blends: Sequence[Resolved], data: DataFrom) -> Path:
     """The folder of questions that the blends of a profile are judged by, see ``dataset_builders.held_out``.
 
@@ -139,26 +183,24 @@ def ensure_questions(blends: Sequence[Resolved], data: DataFrom) -> Path:
     raw = ensure_raw(data.folder)
     if first.profile.embedded:
         ensure_model(ROOT / first.profile.base_model)
+    step = questions_step(blends, data)
+    if step.is_done():
+        say(f"questions: {shown(step.folder)} is up to date")
+        return step.folder
     tokenizer = ChatTokenizer.load(first.profile.base_model)
-    limits = Limits(min(resolved.axolotl["sequence_len"] for resolved in blends), first.profile.max_dropped)
+    limits = Limits(_shortest(blends), first.profile.max_dropped)
     pools, counts = _asked(blends, raw, data), first.profile.questions.model_dump()
     with locked(CACHE, wait=True):
         folders = _built(list(pools.values()), tokenizer)
-        inputs = {
-            "pools": {name: folder.name for name, folder in folders.items()},
-            "wanted": counts,
-            "sequence_len": limits.sequence_len,
-            "code": code_of("dataset_builders.blend.mix"),
-        }
-        step = Step(Run(first.run.profile, "questions", first.run.overrides).folder, "questions", inputs)
-        if step.is_done():
-            say(f"questions: {shown(step.folder)} is up to date")
-            return step.folder
         with whole_folder(step.folder) as temporary:
             found = write_questions(folders, counts, limits, temporary)
             tracks = {name: pool.task.track for name, pool in pools.items()}
             step.finish([f"{side}.parquet" for side in found], written_in=temporary, datasets=found, tracks=tracks)
     return step.folder
+
+
+def _shortest(blends: Sequence[Resolved]) -> int:
+    return min(int(resolved.axolotl["sequence_len"]) for resolved in blends)
 
 
 def _asked(blends: Sequence[Resolved], raw: Path, data: DataFrom) -> dict[str, Pool]:

@@ -23,14 +23,14 @@ from inference.evaluate import Evaluation
 from postprocess.awq.unpack import unpack_model
 from postprocess.merge.plan import MergeJob
 from recipe.steps.merge import base_folder, default_alphas, ensure_produced
-from recipe.steps.result_names import adapter_name, model_name, results_folder
+from recipe.steps.result_names import SWEEP, adapter_name, model_name, results_folder
 from spine import child_job, manifest
 from spine.children import CPU_MEMORY
 from spine.code import code_of
 from spine.errors import RecipeError
 from spine.hardware import idle_cores, this_machine
 from spine.lock import locked
-from spine.manifest import file_digest
+from spine.manifest import Step, file_digest
 from spine.models import local_folder
 from spine.paths import shown
 from spine.progress import timed
@@ -190,6 +190,29 @@ def evaluation_of(
         engine=engine, mode=mode, max_length=length, dtype=how.dtype, gpus=gpus,
         workers=(how.workers or 0) if how.on_ray else None, limit=limit, tasks=tasks, tracks=tracks, contest=contest,
     )  # fmt: skip
+
+
+def sweep_of(
+    resolved: Resolved, weights: Sequence[float], questions: Path, how: How, *, count: int, limit: int | None = None
+) -> tuple[dict[float, Evaluation], Step]:
+    """The run's evaluation at each wise-ft weight, and the step that lays them side by side.
+
+    Args:
+        count: of the questions times that of the weights.
+
+    Raises:
+        RecipeError: as ``run_target`` and ``evaluation_of``.
+    """
+    found = {
+        alpha: evaluation_of(run_target(resolved, alpha), questions, resolved, how, count=count, limit=limit)
+        for alpha in weights
+    }
+    inputs = {
+        "evaluations": {f"{alpha:g}": evaluation.step.key for alpha, evaluation in found.items()},
+        "code": code_of("inference.scoring.sweep"),
+    }
+    mode = str(how.settings(resolved).mode)
+    return found, Step(results_folder(resolved.run.folder, SWEEP, questions, mode=mode, limit=limit), SWEEP, inputs)
 
 
 def _needs_vllm(target: Target, count: int, mergeable: bool) -> bool:

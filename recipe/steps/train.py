@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from axolotl_configs import launch
@@ -17,11 +16,12 @@ from spine import child_job, manifest
 from spine.adapter import CONFIG
 from spine.atomic import require_free
 from spine.checkpoint import read_json
+from spine.code import code_of
 from spine.environments import python
 from spine.errors import RecipeError
 from spine.hardware import Machine, this_machine
 from spine.lock import locked
-from spine.manifest import Step
+from spine.manifest import Step, file_digest
 from spine.models import is_local
 from spine.paths import ROOT, shown
 from spine.progress import Meter
@@ -36,8 +36,8 @@ def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str
     require_gpus(machine, resolved.run.profile, resolved.profile.hardware)
     require_meeting(launch_args)
     with locked(resolved.run.folder) as lock:
-        folder = ensure_data(resolved, data)
-        step = Step(resolved.run.train, "train", _train_inputs(resolved, folder))
+        ensure_data(resolved, data)
+        step = train_step(resolved)
         if step.is_done():
             say(f"train: {shown(step.folder)} is done and up to date, nothing to do")
             return launch.read_result(step.folder)
@@ -53,24 +53,39 @@ def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str
             return launch.train(step, job, progress.on_event, lock)
 
 
-def _train_inputs(resolved: Resolved, data: Path) -> dict[str, Any]:
-    known = manifest.read(data)
-    assert known is not None
-    base = ROOT / resolved.profile.base_model
-    parent = resolved.parent
+def train_step(resolved: Resolved) -> Step:
+    """The step that trains the run's adapter.
+
+    Raises:
+        RecipeError: its rows are not there; it is a second round, and the first is not trained.
+    """
+    rows, parent = manifest.read(resolved.run.data), resolved.parent
+    if rows is None:
+        way_out = f"make data-{resolved.blend.name}"
+        raise RecipeError("the blend's rows are not built yet", where=shown(resolved.run.data), way_out=way_out)
     if parent and manifest.read(parent.train) is None:
         raise RecipeError(
             f"{resolved.blend.name} is a second round: it trains the adapter of {parent.blend} on, which is not there",
             where=shown(parent.train),
             way_out=" ".join([f"make train-{parent.blend}", *_set(parent)]),
         )
-    return {
+    deepspeed = resolved.lasting.get("deepspeed")
+    inputs = {
         "axolotl": resolved.lasting,
-        "data": {name: known["outputs"][name]["sha256"] for name in ("train.parquet", "val.parquet")},
-        "base": stamp(base) if base.is_dir() else resolved.profile.base_model,
+        "data": {name: rows["outputs"][name]["sha256"] for name in ("train.parquet", "val.parquet")},
+        "base": base_stamp(resolved),
         "parent": stamp(parent.train) if parent else None,
-        "environment": manifest.file_digest(ROOT / "requirements" / "train.txt"),
+        "deepspeed": stamp(ROOT / deepspeed) if deepspeed else None,
+        "environment": file_digest(ROOT / "requirements" / "train.txt"),
+        "code": code_of("axolotl_configs.plugin"),
     }
+    return Step(resolved.run.train, "train", inputs)
+
+
+def base_stamp(resolved: Resolved) -> str:
+    """Of the base model: its content, or its name on the hub."""
+    base = resolved.profile.base_model
+    return stamp(ROOT / base) if is_local(base) else base
 
 
 def _set(run: Run) -> list[str]:

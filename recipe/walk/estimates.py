@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from axolotl_configs.costs.planning import Plan, make_plan
 from axolotl_configs.render import Resolved
 from recipe.steps.plan import plan_request
-from recipe.walk.graph import Record, Stage
+from recipe.walk.graph import Stage
 from spine import manifest
 from spine.errors import RecipeError
 
@@ -34,7 +34,7 @@ class Estimate:
 
 
 def estimates(
-    graph: Sequence[Stage], blends: Mapping[str, Resolved], usual: Mapping[str, float], record: Record
+    graph: Sequence[Stage], blends: Mapping[str, Resolved], usual: Mapping[str, float]
 ) -> dict[str, Estimate]:
     """Of every stage, by its name.
 
@@ -42,7 +42,7 @@ def estimates(
         usual: seconds by kind of stage, of the profile.
     """
     plans = {name: _planned(resolved) for name, resolved in blends.items()}
-    measured = {stage.name: _measured(stage, record) for stage in graph}
+    measured = {stage.name: _measured(stage) for stage in graph}
     found = {}
     for stage in graph:
         alike = [(other.work, measured[other.name]) for other in graph if other.kind == stage.kind]
@@ -72,15 +72,14 @@ def total(found: Iterable[Estimate]) -> Estimate:
     )
 
 
-def _measured(stage: Stage, record: Record) -> Estimate:
-    """From its last run, as far as its results are still there."""
+def _measured(stage: Stage) -> Estimate:
+    """From its last run, if its results are still there."""
     known = [found for folder in stage.outputs if (found := manifest.read(folder))]
     if len(known) < len(stage.outputs):
-        return Estimate(record.seconds(stage))
+        return Estimate()
     sizes = (output["bytes"] for found in known for output in found["outputs"].values())
     memory = max(found["peak_memory_mib"] for found in known) * 2**20
-    seconds = max(record.seconds(stage) or 0, sum(found["wall_seconds"] for found in known))
-    return Estimate(seconds, sum(sizes), memory)
+    return Estimate(sum(found["wall_seconds"] for found in known), sum(sizes), memory)
 
 
 def _scaled(work: float, alike: Sequence[tuple[float, Estimate]]) -> Estimate:

@@ -1,56 +1,82 @@
-"""What `reproduce` and `report` are asked: the same options, so that one tells what the other has done."""
+"""What `reproduce` and `report` are asked for, and the blends that follow from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-import click
-
-from axolotl_configs.schema import names
-from axolotl_configs.select import choose
-from recipe.commands.options import data_options, profile_option, set_option
-from recipe.walk.wanted import Wanted
+from axolotl_configs.render import Resolved, parse_set, resolve
+from axolotl_configs.schema import Tracks
+from dataset_builders.task import task_names
+from recipe.walk.rows import chosen
 from spine.errors import RecipeError
-from spine.hardware import this_machine
-from spine.terminal import say
-
-F = TypeVar("F", bound=Callable[..., Any])
+from spine.runs import Run
 
 
-def wanted_options(function: F) -> F:
-    """--profile, --set, --data, --decontaminate, --questions and --fast: what ``wanted`` takes."""
-    questions = click.option(
-        "--questions", envvar="QUESTIONS", type=click.Path(path_type=Path, exists=True), metavar="FILE",
-        help="Compare the models on these, instead of on held-out questions.  [env: QUESTIONS]",
-    )  # fmt: skip
-    fast = click.option(
-        "--fast", is_flag=True, help="On the profile's variant for CI (cpu-fast): every step, too little of each."
-    )
-    return profile_option(set_option(data_options(questions(fast(function)))))
+@dataclass(frozen=True)
+class WalkRequest:
+    """What was asked for.
+
+    Attributes:
+        overrides: of SET, as typed.
+        data: the folder of raw files; None: the sample shop.
+        evaluation: files whose questions may not be trained on.
+        questions: a file or folder of questions to compare the models on, instead of held-out ones.
+    """
+
+    profile: str
+    overrides: str = ""
+    data: Path | None = None
+    evaluation: tuple[Path, ...] = ()
+    questions: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the walk keeps its record."""
+        return self._run("reproduce").folder
+
+    @property
+    def questions_folder(self) -> Path:
+        return self._run("questions").folder
+
+    @property
+    def report_folder(self) -> Path:
+        return self._run(f"report@{self.questions.stem}" if self.questions else "report").folder
+
+    def _run(self, name: str) -> Run:
+        return Run.of(self.profile, name, parse_set(self.overrides))
 
 
-def wanted(
-    profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...], questions: Path | None,
-    fast: bool,
-) -> Wanted:  # fmt: skip
-    """What was asked for; says which profile it is, and why.
+def settings_of(overrides: str, parent: str | None) -> str:
+    """A second round with changed settings goes on from a first round with the same."""
+    return f"{overrides} parent=same" if overrides and parent else overrides
+
+
+def blends_of(wanted: WalkRequest, tracks: Tracks) -> dict[str, Resolved]:
+    """The blends that are trained, each behind its parent.
 
     Raises:
-        RecipeError: there is no fast variant of the profile.
+        RecipeError: what ``resolve`` refuses; parents in a circle.
     """
-    data, questions = (path and path.absolute() for path in (data, questions))
-    evaluation = tuple(path.absolute() for path in decontaminate)
-    return Wanted(_profile(profile or None, fast), overrides, data, evaluation, questions)
+    found: dict[str, Resolved] = {}
+
+    def add(name: str, children: tuple[str, ...] = ()) -> None:
+        if name in children:
+            raise RecipeError(f"circular parents: {' -> '.join([*children, name])}", where=f"blend {name}")
+        if name in found:
+            return
+        resolved = _resolved(wanted, name)
+        if resolved.blend.parent:
+            add(resolved.blend.parent, (*children, name))
+        found[name] = resolved
+
+    for choices in (tracks.round1, tracks.round2):
+        for choice in chosen(choices).values():
+            add(choice.blend)
+    return found
 
 
-def _profile(asked: str | None, fast: bool) -> str:
-    name, reason = choose(this_machine(), asked)
-    if fast and not name.endswith("-fast"):
-        name, reason = f"{name}-fast", f"the variant of {name} for CI"
-        if name not in names("profiles"):
-            way_out = f"axolotl_configs/profiles/{name}.yaml, which begins with `include: {name[:-5]}`"
-            raise RecipeError(f"there is no profile {name}", where="FAST", way_out=way_out)
-    say(f"profile {name} ({reason})")
-    return name
+def _resolved(wanted: WalkRequest, name: str) -> Resolved:
+    plain = resolve(name, wanted.profile, parse_set(wanted.overrides), task_names())
+    settings = settings_of(wanted.overrides, plain.blend.parent)
+    return plain if settings == wanted.overrides else resolve(name, wanted.profile, parse_set(settings), task_names())

@@ -7,31 +7,43 @@ write a method of ``Stages`` that yields it, and name it in ``Stages.all``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
+from axolotl_configs import embedded
 from axolotl_configs.costs.estimate import steps
 from axolotl_configs.render import Resolved
 from axolotl_configs.schema import load_tracks
+from dataset_builders.task import load_task
+from inference.answering.questions import read_questions
+from postprocess.merge.step import merge_steps
+from recipe.steps.data import DataFrom, data_step, questions_step, sample_step
+from recipe.steps.eval import How, evaluation_of, model_target, run_target, sweep_of
+from recipe.steps.export import export_steps
+from recipe.steps.merge import run_job
 from recipe.steps.result_names import BEST, SWEEP, adapter_name, model_name, results_folder
-from recipe.walk import counts, inputs
-from recipe.walk import rows as story
-from recipe.walk.counts import Counts
+from recipe.steps.train import train_step
+from recipe.walk import rows
 from recipe.walk.graph import Stage
+from recipe.walk.request import WalkRequest, blends_of, settings_of
 from recipe.walk.rows import ALL_AROUND, Model, Row
-from recipe.walk.wanted import Wanted, blends_of, settings_of
 from spine import manifest
 from spine.errors import RecipeError
+from spine.manifest import Step
 from spine.paths import EMBEDDED, ROOT, SAMPLE, shown
 
 _UNBOUND = "free"  # the mode of answers without decoding rules
 
 
+Counts = Counter[int | None]  # of questions, by track; None: of no track
+
+
 class Stages:
     """The stages as things are now: made anew whenever they are asked for again."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: WalkRequest) -> None:
         """
         Raises:
             RecipeError: a mistake in tracks.yaml, a blend or the profile.
@@ -47,11 +59,7 @@ class Stages:
                 "the wise-ft weights are chosen on questions of that name", where=shown(self.test),
                 way_out="give the file another name",
             )  # fmt: skip
-        self._code = inputs.Code()
-        self._rows = {
-            name: inputs.of_rows(resolved, self._code, wanted.data, wanted.evaluation)
-            for name, resolved in self.blends.items()
-        }
+        self._from = DataFrom(wanted.data, wanted.evaluation)
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -59,12 +67,12 @@ class Stages:
         swept = {name: self._swept(name) for name in self.blends}
         wanted = self.profile.reproduce
         unbound = wanted.without_rules and self.profile.answer.mode != _UNBOUND
-        return story.rows(self.tracks, swept, wanted.exports, unbound=unbound)
+        return rows.rows(self.tracks, swept, wanted.exports, unbound=unbound)
 
     @cached_property
     def asked(self) -> dict[Model, tuple[int, ...]]:
         """The models that answer questions, and of which tracks."""
-        return story.asked(self.rows, self.there)
+        return rows.asked(self.rows, self.there)
 
     @cached_property
     def there(self) -> frozenset[int]:
@@ -74,13 +82,12 @@ class Stages:
     @cached_property
     def _counts(self) -> Counts:
         if self.wanted.questions:
-            return counts.in_file(self.test)
-        return counts.held_out(self.wanted.questions_folder, "test", self.blends.values())
+            return _in_file(self.test)
+        return _held_out(self.wanted.questions_folder, "test", self.blends.values())
 
     def all(self) -> list[Stage]:
-        """Each stage behind those that it needs; the report last."""
-        stages = list(self._all())
-        return [*stages, self._report([stage.name for stage in stages])]
+        """Each stage behind those that it needs."""
+        return list(self._all())
 
     def _all(self) -> Iterator[Stage]:
         yield from self._ground()
@@ -91,7 +98,7 @@ class Stages:
             yield self._training(resolved)
             yield self._sweep(resolved)
             yield from (self._evaluation(model) for model in self.asked if model.blend == name and not model.export)
-        exported = story.exported(self.tracks, self.profile.reproduce.exports)
+        exported = rows.exported(self.tracks, self.profile.reproduce.exports)
         for name in dict.fromkeys(model.blend for model in exported):
             yield self._merge(self.blends[name], [model.alpha for model in exported if model.blend == name])
         for model in exported:
@@ -102,9 +109,9 @@ class Stages:
     def _ground(self) -> Iterator[Stage]:
         """What there is before any blend: the base model and the raw files, where they are made here."""
         if self._model:
-            yield Stage("model", ("recipe", "model"), (EMBEDDED,), inputs=inputs.of_model())
+            yield Stage("model", ("recipe", "model"), (EMBEDDED,), steps=lambda: [embedded.step(EMBEDDED)])
         if self._shop:
-            yield Stage("sample-data", ("recipe", "sample-data"), (SAMPLE,), inputs=inputs.of_shop())
+            yield Stage("sample-data", ("recipe", "sample-data"), (SAMPLE,), steps=lambda: [sample_step()])
 
     @property
     def _model(self) -> tuple[str, ...]:
@@ -116,15 +123,18 @@ class Stages:
         return ("sample-data",) if self.wanted.data is None else ()
 
     def _questions(self) -> Stage:
-        wanted = self.wanted
-        found = inputs.of_questions(list(self.blends.values()), self._code, wanted.data, wanted.evaluation)
         command = ("recipe", "questions", *self.blends, *self._profile(self.wanted.overrides), *self._data_options())
-        return Stage("questions", command, (self.wanted.questions_folder,), (*self._model, *self._shop), found)
+        return Stage(
+            "questions", command, (self.wanted.questions_folder,), (*self._model, *self._shop),
+            lambda: [questions_step(list(self.blends.values()), self._from)],
+        )  # fmt: skip
 
     def _data(self, resolved: Resolved) -> Stage:
         name, needs = resolved.blend.name, (*self._model, *self._shop)
         command = ("recipe", "data", name, *self._run(resolved), *self._data_options())
-        return Stage(f"data {name}", command, (resolved.run.data,), needs, self._rows[name], about=name)
+        return Stage(
+            f"data {name}", command, (resolved.run.data,), needs, lambda: [data_step(resolved, self._from)], about=name
+        )
 
     def _training(self, resolved: Resolved) -> Stage:
         name, parent = resolved.blend.name, resolved.blend.parent
@@ -132,7 +142,7 @@ class Stages:
         needs = (*self._model, f"data {name}", *([f"train {parent}"] if parent else []))
         rows, gpus = sum(part.rows for part in resolved.portions), self.profile.hardware.gpus
         return Stage(
-            f"train {name}", command, (resolved.run.train,), needs, inputs.of_training(resolved),
+            f"train {name}", command, (resolved.run.train,), needs, lambda: [train_step(resolved)],
             grows=True, about=name, work=steps(resolved.axolotl, gpus, rows),
         )  # fmt: skip
 
@@ -144,10 +154,14 @@ class Stages:
         )  # fmt: skip
         targets = [SWEEP, *map(adapter_name, weights)]
         outputs = tuple(self._results(resolved, target, self.validation) for target in targets)
-        found = inputs.of_answers(resolved, self._code, None)
-        asked = counts.held_out(self.wanted.questions_folder, "validation", self.blends.values()).total()
+        asked = _held_out(self.wanted.questions_folder, "validation", self.blends.values()).total()
+
+        def swept() -> list[Step]:
+            evaluations, step = sweep_of(resolved, weights, self.validation, How(), count=asked * len(weights))
+            return [*(evaluation.step for evaluation in evaluations.values()), step]
+
         return Stage(
-            f"{SWEEP} {name}", command, outputs, ("questions", f"train {name}"), found,
+            f"{SWEEP} {name}", command, outputs, ("questions", f"train {name}"), swept,
             grows=True, about=name, work=asked * len(weights),
         )  # fmt: skip
 
@@ -156,9 +170,10 @@ class Stages:
         name = resolved.blend.name
         command = ("recipe", "merge", name, *self._run(resolved), "--alpha", ",".join(f"{one:g}" for one in weights))
         outputs = tuple(resolved.run.merged(weight) for weight in weights)
-        found = inputs.of_merge(resolved, self._code)
-        needs = (*self._model, f"train {name}")
-        return Stage(f"merge {name}", command, outputs, needs, found, about=name, work=len(weights))
+        return Stage(
+            f"merge {name}", command, outputs, (*self._model, f"train {name}"),
+            lambda: merge_steps(run_job(resolved, weights, None)), about=name, work=len(weights),
+        )  # fmt: skip
 
     def _export(self, model: Model) -> Stage:
         resolved = self.blends[model.blend]
@@ -166,8 +181,10 @@ class Stages:
         names = [f"awq-{model.alpha:g}", *([self.export_name(model)] if self.padded else [])]
         outputs = tuple(resolved.run.folder / name for name in names)
         needs = (f"merge {model.blend}", f"data {model.blend}")
-        found = inputs.of_export(resolved, self._code)
-        return Stage(f"awq {model.blend} {model.alpha:g}", command, outputs, needs, found, about=model.blend)
+        return Stage(
+            f"awq {model.blend} {model.alpha:g}", command, outputs, needs,
+            lambda: export_steps(resolved, model.alpha), about=model.blend,
+        )  # fmt: skip
 
     @property
     def padded(self) -> bool:
@@ -201,18 +218,23 @@ class Stages:
         title += f" {_UNBOUND}" * model.unbound
         tracks = [word for track in self.asked[model] for word in ("--track", str(track))]
         command = ("recipe", "eval", name, *self._run(resolved), *what, "--questions", shown(self.test), *mode, *tracks)
-        own = self.wanted.questions
-        needs = needs if own else (*needs, "questions")
-        found = inputs.of_answers(resolved, self._code, own)
+        needs = needs if self.wanted.questions else (*needs, "questions")
+        count = _of(self._counts, self.asked[model])
+
         return Stage(
-            title, command, (self.evaluation(model),), needs, found,
-            grows=True, about=name, work=counts.of(self._counts, self.asked[model]),
+            title, command, (self.evaluation(model),), needs, lambda: [self._answers(model, count)],
+            grows=True, about=name, work=count,
         )  # fmt: skip
 
-    def _report(self, needs: list[str]) -> Stage:
-        questions = ("--questions", str(self.wanted.questions)) if self.wanted.questions else ()
-        command = ("recipe", "report", *self._profile(self.wanted.overrides), *self._data_options(), *questions)
-        return Stage("report", command, (self.wanted.report_folder,), tuple(needs), inputs.of_report(self._code))
+    def _answers(self, model: Model, count: int) -> Step:
+        resolved = self._resolved_of(model)
+        if model.blend and not model.export:
+            target = run_target(resolved, model.alpha)
+        else:
+            target = model_target(self.export_name(model) if model.export else "base", None, None, resolved)
+        how = How(mode=_UNBOUND if model.unbound else None)
+        asked = self.asked[model]
+        return evaluation_of(target, self.test, resolved, how, count=count, tracks=asked, mergeable=True).step
 
     def _results(
         self, resolved: Resolved, target: str, questions: Path, tracks: tuple[int, ...] = (), unbound: bool = False
@@ -234,6 +256,42 @@ class Stages:
     def _profile(self, overrides: str) -> tuple[str, ...]:
         return ("-p", self.wanted.profile, *(("--set", overrides) if overrides else ()))
 
+    @property
+    def own_options(self) -> tuple[str, ...]:
+        """All that was asked for, as it is typed behind `recipe reproduce` or `recipe report`."""
+        questions = ("--questions", str(self.wanted.questions)) if self.wanted.questions else ()
+        return (*self._profile(self.wanted.overrides), *self._data_options(), *questions)
+
     def _data_options(self) -> tuple[str, ...]:
         raw = () if self.wanted.data is None else ("--data", str(self.wanted.data))
         return (*raw, *(word for file in self.wanted.evaluation for word in ("--decontaminate", str(file))))
+
+
+def _in_file(path: Path) -> Counts:
+    """Of a user's file or folder of questions."""
+    return Counter(question.track for question in read_questions(path))
+
+
+def _held_out(folder: Path, side: str, blends: Iterable[Resolved]) -> Counts:
+    """Of what `recipe questions` writes to ``folder`` for ``blends``."""
+    found = Counts()
+    if known := manifest.read(folder):
+        for name, count in known["datasets"][side].items():
+            found[known["tracks"][name]] += count
+        return found
+    wanted = 0
+    own: dict[str, bool] = {}
+    for resolved in blends:
+        wanted = resolved.profile.questions.model_dump()[side]
+        own |= {part.name: part.path is not None for part in resolved.portions}
+    for name, is_own in own.items():
+        track = None if is_own else load_task(name).track
+        if is_own or track:
+            found[track] += wanted
+    return found
+
+
+def _of(counts: Counts, tracks: Iterable[int]) -> int:
+    """Of these tracks; of none: all there are."""
+    chosen = list(tracks)
+    return sum(counts[track] for track in chosen) if chosen else counts.total()

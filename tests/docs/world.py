@@ -12,8 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from recipe.walk.request import WalkRequest
 from recipe.walk.stages import Stages
-from recipe.walk.wanted import Wanted
 from spine.manifest import Step
 from spine.paths import ROOT
 from tests.conftest import edit
@@ -79,7 +79,7 @@ def type_in(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
 def _lived_in(folder: Path) -> None:
     """Adapters, and answers to each run's held-out rows and to one file for all. ``folder`` is this process's own."""
     _questions_to_the_shop(folder)
-    world = World(Stages(Wanted("cpu", "")))
+    world = World(Stages(WalkRequest("cpu", "")))
     world.do("train")
     for name in ("step-150", "step-192"):
         write_adapter(folder / name)

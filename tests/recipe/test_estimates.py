@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import pytest
 
-from recipe.walk.child import environment_of
+from recipe.commands import root
 from recipe.walk.estimates import Estimate, estimates, total
-from recipe.walk.graph import Record, Stage
-from recipe.walk.run import _require_room
+from recipe.walk.graph import Stage
+from recipe.walk.request import WalkRequest
+from recipe.walk.run import _require_room, environment_of
 from recipe.walk.stages import Stages
-from recipe.walk.wanted import Wanted
 from spine.errors import RecipeError
 from spine.manifest import NAME, Step
 
@@ -35,20 +36,16 @@ def test_measured_wins_then_others_of_the_kind_then_the_profile(tmp_path: Path) 
         Stage("merge one", (), (tmp_path / "d",)),
         Stage("pack one", (), (tmp_path / "e",)),
     ]
-    record = Record(tmp_path / "graph.json")
-    found = estimates(graph, {}, {"merge": 3.0, "eval": 99.0}, record)
+    found = estimates(graph, {}, {"merge": 3.0, "eval": 99.0})
     assert found["eval one"] == Estimate(40, 150, 9 * 2**20)
     assert found["eval two"] == Estimate(10, 37.5, 9 * 2**20)
     assert found["merge one"] == Estimate(3.0, None, None) and found["pack one"] == Estimate()
     assert total(found.values()) == Estimate(53, 187.5, 9 * 2**20)
-    record.add(graph[0], {}, seconds=44)  # the whole command, its start-up included
-    record.add(graph[0], {}, seconds=1)  # it had nothing to do
-    assert estimates(graph, {}, {}, record)["eval one"].seconds == 44
 
 
 def test_the_72b_is_worked_out(runs_folder: Path) -> None:
-    stages = Stages(Wanted("8xa100"))
-    found = estimates(stages.all(), stages.blends, {}, Record(runs_folder / "graph.json"))
+    stages = Stages(WalkRequest("8xa100"))
+    found = estimates(stages.all(), stages.blends, {})
     hours = (found["train v8"].seconds or 0) / 3600
     assert hours == pytest.approx(24, rel=0.05)  # the winners' own figure
     assert (found["merge v9b"].disk or 0) == pytest.approx(2 * 145e9, rel=0.01)  # two weights of 145 GB
@@ -70,5 +67,6 @@ def test_a_stage_without_room_is_refused_before_it_starts(tmp_path: Path) -> Non
 def test_a_stage_is_told_what_is_printed_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LIMIT", "MODE", "ALPHA", "PROFILE", "SET", "QUESTIONS", "HF_HOME"):
         monkeypatch.setenv(name, "x")
-    assert not {"LIMIT", "MODE", "ALPHA", "PROFILE", "SET", "QUESTIONS"} & environment_of("eval").keys()
-    assert "HF_HOME" in environment_of("eval") and "CALIBRATION" not in environment_of("awq")
+    with click.Context(root):
+        assert not {"LIMIT", "MODE", "ALPHA", "PROFILE", "SET", "QUESTIONS"} & environment_of("eval").keys()
+        assert "HF_HOME" in environment_of("eval") and "CALIBRATION" not in environment_of("awq")

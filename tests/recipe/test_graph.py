@@ -16,14 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postprocess.merge.plan import MergeJob
-from postprocess.merge.step import produce
-from recipe.walk.graph import Record, Stage, plan, walk
+from postprocess.merge.step import merge_steps, produce
+from recipe.walk.graph import Stage, plan, walk
 from spine import manifest
 from spine.errors import RecipeError
 from spine.paths import ROOT
 from tests.postprocess.checkpoints import write_adapter, write_model
 from tests.recipe import tiny_walk
-from tests.recipe.tiny_walk import RECORD
 
 DIAMOND = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"], "e": []}
 
@@ -36,7 +35,7 @@ def walked(folder: Path, also: Callable[[Stage], None] = lambda stage: None, say
         also(stage)
 
     told = [] if say is None else say
-    walk(lambda: tiny_walk.stages(folder), Record(folder / RECORD), run, told.append)
+    walk(lambda: tiny_walk.stages(folder), run, told.append)
     return log(folder)
 
 
@@ -116,8 +115,7 @@ def test_whatever_happens_what_is_stale_is_made_and_nothing_else(
 def test_the_plan_says_why(world: Path) -> None:
     edit(world, "b", "b 1")
     flip(world / "out" / "e" / "a.txt")
-    record = Record(world / RECORD, keep=False)
-    reasons = {stage.name: verdict.reason for stage, verdict in plan(tiny_walk.stages(world), record, print)}
+    reasons = {stage.name: reason for stage, reason in plan(tiny_walk.stages(world))}
     assert reasons["a"] == reasons["c"] == ""
     assert reasons["b"] == "changed: source of b" and reasons["d"] == "after b"
     assert reasons["e"] == "damaged or gone: a.txt"
@@ -136,20 +134,22 @@ def test_what_is_damaged_is_named_and_a_grown_folder_keeps_it(world: Path) -> No
     assert (world / "out" / "b" / "checkpoint").exists() and (world / "out" / "b" / "a.txt.damaged").exists()
 
 
-def test_a_touched_file_is_read_once(world: Path) -> None:
+def test_a_touched_file_is_read_once(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.utime(world / "out" / "a" / "a.txt", ns=(1, 1))
-    told: list[str] = []
-    assert walked(world, say=told) == [] and any("reading a.txt" in line for line in told)
-    told.clear()
-    assert walked(world, say=told) == [] and told == []
+    capsys.readouterr()
+    assert walked(world) == [] and "reading a.txt" in capsys.readouterr().err
+    assert walked(world) == [] and capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"stages": {"a": {}}}', '{"stages": 3}'])
-def test_a_broken_record_costs_start_ups_and_nothing_more(world: Path, text: str) -> None:
-    (world / RECORD).write_text(text)
-    assert walked(world) == []
+def test_a_broken_manifest_is_none(world: Path) -> None:
     (world / "out" / "d" / manifest.NAME).write_text("{")
     assert walked(world) == ["d"]
+
+
+def test_what_was_made_by_hand_is_known(world: Path) -> None:
+    edit(world, "c", "c 1")
+    tiny_walk.make(world, "c")
+    assert log(world) == ["c"] and walked(world) == ["d"]
 
 
 def test_another_graph_forgets_nothing(world: Path) -> None:
@@ -171,7 +171,7 @@ def test_an_edit_in_the_middle_is_seen_and_told(world: Path) -> None:
             edit(world, "a", "a 1")
 
     assert walked(world, meddle, told) == ["b", "d", "a", "b", "c", "d"] and right(world)
-    assert any(line.startswith("b once more: changed: a while") for line in told)
+    assert any(line.startswith("b once more: changed: read (a) while") for line in told)
 
 
 def test_an_edit_while_a_stage_runs_is_not_lost(world: Path) -> None:
@@ -199,14 +199,14 @@ def test_stages_that_undo_each_others_work_are_stopped(world: Path) -> None:
 def test_a_command_that_finishes_nothing_is_an_error(world: Path) -> None:
     edit(world, "e", "e 1")
     shutil.rmtree(world / "out" / "e")
-    with pytest.raises(RecipeError, match="e ended well, but it did not finish this folder"):
-        walk(lambda: tiny_walk.stages(world), Record(world / RECORD), lambda stage, title: None, print)
+    with pytest.raises(RecipeError, match="e has run, and is not up to date: never run"):
+        walk(lambda: tiny_walk.stages(world), lambda stage, title: None, print)
 
 
 def test_a_models_shard_is_known_by_the_sums_of_its_pieces(tmp_path: Path) -> None:
     base, adapter = write_model(tmp_path / "base", 2), write_adapter(tmp_path / "adapter")
     job = MergeJob(str(base), [str(tmp_path / "merged")], [str(adapter)], [[0.5]], device="cpu")
-    stage = Stage("merge", ("merge",), (tmp_path / "merged",))
+    stage = Stage("merge", ("merge",), (tmp_path / "merged",), steps=lambda: merge_steps(job))
     runs = []
 
     def run(stage: Stage, title: str) -> None:
@@ -214,7 +214,7 @@ def test_a_models_shard_is_known_by_the_sums_of_its_pieces(tmp_path: Path) -> No
         produce(job, lambda *told: None)
 
     def again() -> int:
-        return walk(lambda: [stage], Record(tmp_path / RECORD), run, print)
+        return walk(lambda: [stage], run, print)
 
     assert again() == 1 and again() == 0
     shard = tmp_path / "merged" / "model-00001-of-00002.safetensors"
@@ -222,7 +222,6 @@ def test_a_models_shard_is_known_by_the_sums_of_its_pieces(tmp_path: Path) -> No
     os.utime(shard, ns=(1, 1))
     assert again() == 0
     flip(shard)
-    assert produce(job, lambda *told: None).fresh == ()  # by its size alone the merge itself takes it for done
     assert again() == 1 and shard.read_bytes() == good
     assert "damaged or gone: model-00001-of-00002.safetensors" in runs[-1]
 

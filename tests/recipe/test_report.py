@@ -22,21 +22,21 @@ from inference.scoring.compare import compare, matched
 from inference.scoring.predictions import read_predictions
 from recipe.commands.report import command
 from recipe.report import look
-from recipe.report.collect import collect, inputs
+from recipe.report.collect import collect, report_step
 from recipe.report.examples import shortened
 from recipe.report.facts import DONE, NOT_RUN, OUTDATED, Answer, Example, Facts
 from recipe.report.page import page, table
 from recipe.report.scores import interval
 from recipe.report.subject import Subject, of_recipe, of_run
+from recipe.walk.request import WalkRequest
 from recipe.walk.stages import Stages
-from recipe.walk.wanted import Wanted
 from spine import runs
 from spine.errors import RecipeError
 from spine.paths import ROOT
 from tests.conftest import copied_configs, edit
-from tests.recipe.made_up import LARGE_KL, SMALL_KL, TASKS, World, rows
+from tests.recipe.made_up import LARGE_KL, SMALL_KL, TASKS, World, rows, taken_as_done
 
-WANTED = Wanted("cpu-fast", "rows=60")
+WANTED = WalkRequest("cpu-fast", "rows=60")
 TRACKS = """# recipe reproduce
 round1: {track1: {blend: v8, alpha: 0.56}, track2: {blend: v7, alpha: 1.0}, track5: {blend: v8, alpha: 0.56}}
 round2: {track1: {blend: v9b, alpha: 0.75}, track3: {blend: v9b, alpha: 0.25}, track5: {blend: v9b, alpha: 0.25}}
@@ -50,6 +50,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "RUNS", folder / "runs")
+        taken_as_done(patch)
         configs = copied_configs(folder, patch)
         (configs / "tracks.yaml").write_text(TRACKS)
         edit(configs / "profiles" / "cpu-fast.yaml", "weights: [0, 1]", "weights: [0, 0.5, 1]")
@@ -59,8 +60,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
 
 
 @pytest.fixture
-def small(configs: Path, runs_folder: Path) -> Path:
+def small(configs: Path, runs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No runs yet, and one blend that answers everything."""
+    taken_as_done(monkeypatch)
     (configs / "tracks.yaml").write_text("# recipe list\nround1: {track5: {blend: v8, alpha: 0.5}}\nround2: {}\n")
     return runs_folder
 
@@ -211,7 +213,7 @@ def test_a_pictures_colours_are_the_pages(facts: Facts) -> None:
 
 
 def test_there_is_a_page_from_the_first_step_on(small: Path) -> None:
-    wanted = Wanted("cpu-fast", "base_model=nobody/nothing", data=small.parent)
+    wanted = WalkRequest("cpu-fast", "base_model=nobody/nothing", data=small.parent)
     with pytest.raises(RecipeError, match="nothing of it has been run yet"):
         collect(of_recipe(wanted))
     world = World(Stages(wanted), of_each=4)
@@ -225,31 +227,33 @@ def test_there_is_a_page_from_the_first_step_on(small: Path) -> None:
 
 def test_tracks_without_a_model_for_everything(configs: Path, runs_folder: Path) -> None:
     (configs / "tracks.yaml").write_text("# recipe list\nround1: {track2: {blend: v8, alpha: 1.0}}\nround2: {}\n")
-    World(Stages(Wanted("cpu-fast")), of_each=8).do("questions", "data", "train", "eval")
-    found = collect(of_recipe(Wanted("cpu-fast")))
+    World(Stages(WalkRequest("cpu-fast")), of_each=8).do("questions", "data", "train", "eval")
+    found = collect(of_recipe(WalkRequest("cpu-fast")))
     assert [row.name for row in found.gains[0].types] == ["retrieval"] and found.gains[0].model_b == "v8, 1"
     assert found.rows[1].cells["2"].beside_base == replace(found.gains[0].types[0], name="track 2")
 
 
-def test_what_changed_since_is_out_of_date_and_what_is_damaged_left_out(configs: Path, small: Path) -> None:
-    wanted = Wanted("cpu-fast")
+def test_what_changed_since_is_out_of_date_and_what_is_damaged_left_out(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = WalkRequest("cpu-fast")
     World(Stages(wanted), of_each=4).do("questions", "data", "train", "eval")
-    before = inputs(of_recipe(wanted))
-    edit(configs / "profiles" / "cpu.yaml", "learning_rate: 0.001", "learning_rate: 0.002")
+    before = report_step(of_recipe(wanted)).key
+    taken_as_done(monkeypatch, train_v8="changed: axolotl (learning_rate)")
     subject = of_recipe(wanted)
-    assert inputs(subject) != before
-    states = {step.name: step.state for step in subject.steps()}
+    assert report_step(subject).key != before
+    states = {step.name: step.state for step in subject.steps}
     assert states["train v8"] == states["eval v8 0.5"] == OUTDATED and states["data v8"] == states["eval base"] == DONE
     predictions = folder(subject, "base", 5) / "predictions.jsonl"
     predictions.write_text(predictions.read_text().replace('"score": 1.0', '"score": 0.0', 1))
-    found = collect(subject)
+    found = collect(of_recipe(wanted))
     assert any("predictions.jsonl is left out: it is not as it was written" in note for note in found.notes)
     assert "out of date (the flow tells why): eval base, train v8, eval v8 0.5" in found.notes
     assert not found.gains and "5" in found.rows[0].cells  # its scores are whole
 
 
 def test_one_blend_alone(small: Path) -> None:
-    stages = Stages(Wanted("cpu-fast"))
+    stages = Stages(WalkRequest("cpu-fast"))
     world, run = World(stages, of_each=4), small / "cpu-fast" / "v8"
     world.do("questions", "data", "train")
     world.answer(run / "eval" / "adapter-0.5@test", "v8, 0.5", stages.test, "v8", 0.5)
@@ -267,7 +271,7 @@ def test_one_blend_alone(small: Path) -> None:
 
 
 def test_a_page_that_is_up_to_date_is_not_made_again(small: Path) -> None:
-    World(Stages(Wanted("cpu-fast"))).do("data")
+    World(Stages(WalkRequest("cpu-fast"))).do("data")
     arguments = ["-p", "cpu-fast"]
     first = CliRunner().invoke(command, arguments)
     assert first.exit_code == 0 and "steps are done; there is nothing to compare yet" in first.output

@@ -12,8 +12,8 @@ import pytest
 from recipe.report.collect import collect
 from recipe.report.page import write
 from recipe.report.subject import of_recipe
+from recipe.walk.request import WalkRequest
 from recipe.walk.stages import Stages
-from recipe.walk.wanted import Wanted
 from spine import runs
 from tests.browser import SKIPPED, Browser
 from tests.recipe import made_up
@@ -30,10 +30,11 @@ NASTY = "</script><script>window.broken = 1</script><img src=https://example.com
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole report, whose wrong answers try to break out of it."""
     folder = tmp_path_factory.mktemp("report")
-    wanted = Wanted("cpu-fast")
+    wanted = WalkRequest("cpu-fast")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "RUNS", folder / "runs")
         patch.setattr(made_up, "WRONG", NASTY)
+        made_up.taken_as_done(patch)
         World(Stages(wanted)).do("questions", "data", "train", "sweep", "merge", "awq", "eval")
         write(collect(of_recipe(wanted)), folder)
     return folder

@@ -16,22 +16,24 @@ from hypothesis import strategies as st
 
 from axolotl_configs.schema import TrackChoice, Tracks
 from recipe.commands import root
-from recipe.walk import rows as story
-from recipe.walk.graph import Stage
+from recipe.report.collect import whole_walk
+from recipe.steps import data, train
+from recipe.walk import rows
+from recipe.walk.graph import Stage, why
+from recipe.walk.request import WalkRequest
 from recipe.walk.rows import ALL_AROUND, BASE, Model
 from recipe.walk.stages import Stages
-from recipe.walk.wanted import Wanted
 from spine.errors import RecipeError
-from spine.manifest import Step
+from spine.manifest import NAME, Step
 from spine.paths import ROOT
 from tests.conftest import edit
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "reproduce"
-HEAVY = {"torch", "transformers", "axolotl", "pyarrow", "matplotlib", "datasets", "numpy", "postprocess"}
+HEAVY = {"torch", "transformers", "axolotl", "matplotlib", "datasets", "peft"}
 
 
 def graph(profile: str = "cpu", overrides: str = "", **more: Path) -> dict[str, Stage]:
-    return {stage.name: stage for stage in Stages(Wanted(profile, overrides, **more)).all()}  # type: ignore[arg-type]
+    return {stage.name: stage for stage in whole_walk(Stages(WalkRequest(profile, overrides, **more)))}  # type: ignore[arg-type]
 
 
 def swept(runs: Path, blend: str, best: dict[str, float]) -> None:
@@ -68,16 +70,60 @@ def test_each_stage_stands_behind_what_it_needs_and_no_folder_belongs_to_two(pro
     assert len(set(folders)) == len(folders)
 
 
-def test_a_touched_blend_changes_the_inputs_of_what_depends_on_it(configs: Path, runs_folder: Path) -> None:
-    before = {name: dict(stage.inputs) for name, stage in graph().items()}
+def finished(folder: Path, *names: str) -> None:
+    """A folder that some step has left."""
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_text(f"{folder} {name}")
+    Step(folder, "a step", {}).finish(list(names))
+
+
+@pytest.fixture
+def with_rows(runs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every blend has rows, every first round an adapter; the shop is a folder of the test's own."""
+    for stage in graph().values():
+        if stage.kind == "data":
+            finished(stage.outputs[0], "train.parquet", "val.parquet")
+        if stage.kind == "train":
+            finished(stage.outputs[0], "adapter_model.safetensors")
+    finished(tmp_path / "shop", "shop.txt")
+    monkeypatch.setattr(data, "SAMPLE", tmp_path / "shop")
+    monkeypatch.setattr(data, "tokenizer_digest", lambda model: "a tokenizer")
+    monkeypatch.setattr(train, "base_stamp", lambda resolved: "a base")
+    return runs_folder
+
+
+def keys(**asked: Path) -> dict[str, list[str]]:
+    """What the stages before any answer depend on, as it is now."""
+    kinds = ("sample-data", "questions", "data", "train")
+    return {name: [step.key for step in s.steps()] for name, s in graph(**asked).items() if s.kind in kinds}
+
+
+def test_a_touched_blend_changes_what_depends_on_it(configs: Path, with_rows: Path) -> None:
+    before = keys()
+    assert all(before.values()) and len(before) == 10
     edit(configs / "blends" / "v9b.yaml", "parent: v8", "parent: v8   # a comment")
-    assert before == {name: dict(stage.inputs) for name, stage in graph().items()}
-    edit(configs / "blends" / "v9b.yaml", "query_entities: {rows: 26000}", "query_entities: {rows: 27000}")
-    after = {name: dict(stage.inputs) for name, stage in graph().items()}
+    assert before == keys()
+    edit(configs / "blends" / "v9b.yaml", "query_entities: {rows: 26000}", "query_entities: {rows: 52000}")
+    after = keys()
     assert {name for name in before if before[name] != after[name]} == {"data v9b"}
     edit(configs / "profiles" / "cpu.yaml", "learning_rate: 0.001", "learning_rate: 0.002")
-    changed = {name for name, stage in graph().items() if after[name] != dict(stage.inputs)}
+    changed = {name for name, key in keys().items() if after[name] != key}
     assert changed == {"train v7", "train v8", "train v7b", "train v9b"}
+
+
+def test_a_stage_says_what_has_changed_since_its_command_ran(configs: Path, with_rows: Path) -> None:
+    stage = graph()["train v8"]
+    finished_step = next(iter(stage.steps()))
+    (finished_step.folder / "adapter_model.safetensors").write_text("trained")
+    finished_step.finish(["adapter_model.safetensors"])
+    assert why(graph()["train v8"]) == ""
+    edit(configs / "profiles" / "cpu.yaml", "learning_rate: 0.001", "learning_rate: 0.002")
+    assert why(graph()["train v8"]) == "changed: axolotl (learning_rate)"
+    (with_rows / "cpu" / "v8" / "data" / "train.parquet").write_text("other rows")
+    finished(with_rows / "cpu" / "again", "train.parquet", "val.parquet")
+    (with_rows / "cpu" / "v8" / "data" / NAME).write_text((with_rows / "cpu" / "again" / NAME).read_text())
+    assert "axolotl (learning_rate), data (train.parquet and 1 more)" in why(graph()["train v8"])
 
 
 def test_another_tracks_file_is_another_graph(configs: Path, runs_folder: Path) -> None:
@@ -105,7 +151,7 @@ def test_settings_hold_for_both_rounds(runs_folder: Path) -> None:
     found = graph(overrides="rows=44")
     assert found["train v8"].outputs[0].parent.name == "v8+rows=44"
     assert found["train v9b"].outputs[0].parent.name == "v9b+parent=same,rows=44"
-    settings = found["train v9b"].inputs["settings of v9b"]
+    settings = Stages(WalkRequest("cpu", "rows=44")).blends["v9b"].axolotl
     assert str(settings["lora_model_dir"]).endswith("v8+rows=44/train")
     assert found["questions"].outputs[0].name == "questions+rows=44"
     assert "parent=same" not in " ".join(found["questions"].command)
@@ -114,7 +160,7 @@ def test_settings_hold_for_both_rounds(runs_folder: Path) -> None:
 def test_swept_weights_have_rows_of_their_own_and_nothing_is_asked_twice(runs_folder: Path) -> None:
     swept(runs_folder, "v8", {"1": 0.5, "2": 0.5, "3": 0.56, "overall": 0.0})
     swept(runs_folder, "v9b", {"1": 0.75, "3": 1.0, "overall": 0.25})
-    stages = Stages(Wanted("cpu"))
+    stages = Stages(WalkRequest("cpu"))
     rows = {row.name: row.models for row in stages.rows}
     assert rows["round 1, swept weights"] == {
         1: Model("v8", 0.5), 2: Model("v7", 1.0), 3: Model("v8", 0.56), 4: Model("v7", 1.0), 5: BASE
@@ -124,7 +170,7 @@ def test_swept_weights_have_rows_of_their_own_and_nothing_is_asked_twice(runs_fo
     assert found["eval v8 0.5"].command[-2:] == ("--track", "1")
     assert found["eval v9b 1"].command[-2:] == ("--track", "3") and "eval v8 0" not in found
     swept(runs_folder, "v7", {"2": 1.0, "4": 1.0})
-    assert "round 1, swept weights" in {row.name for row in Stages(Wanted("cpu")).rows}
+    assert "round 1, swept weights" in {row.name for row in Stages(WalkRequest("cpu")).rows}
 
 
 def test_a_users_questions_decide_which_tracks_there_are(runs_folder: Path, tmp_path: Path) -> None:
@@ -137,9 +183,6 @@ def test_a_users_questions_decide_which_tracks_there_are(runs_folder: Path, tmp_
     assert found["eval v9b 0.75"].command[-2:] == ("--track", "1")
     assert str(file) in found["eval v8 0.56"].command and "--track" not in found["eval v8 0.56"].command
     assert "questions" not in found["eval base"].needs and "questions" in found["sweep v8"].needs
-    edited = dict(found["eval base"].inputs)
-    file.write_text(file.read_text().replace("a\\n", "c\\n"))
-    assert dict(graph(questions=file)["eval base"].inputs) != edited
     shown = CliRunner().invoke(root, ["reproduce", "--dry-run", "-p", "cpu", "--questions", str(file)])
     assert shown.exit_code == 0 and f"no questions of track 2, 4 in {file}" in shown.output
 
@@ -163,9 +206,9 @@ def test_every_row_has_all_its_answers(
     unbound: bool,
 ) -> None:
     tracks = Tracks(round1=first, round2=second)
-    rows = story.rows(tracks, best, exports, unbound=unbound)
-    asked = story.asked(rows, there)
-    for row in rows:
+    made = rows.rows(tracks, best, exports, unbound=unbound)
+    asked = rows.asked(made, there)
+    for row in made:
         for track, model in row.models.items():
             if track == ALL_AROUND:
                 assert asked[model] == ()
@@ -174,8 +217,8 @@ def test_every_row_has_all_its_answers(
     assert all(set(of) <= there for of in asked.values())
     assert all(model.export or model.alpha or not model.blend for model in asked)  # the base goes by one name
     assert any(model.unbound for model in asked) == unbound
-    assert {model for row in rows for model in row.models.values() if model.export} == set(
-        story.exported(tracks, exports)
+    assert {model for row in made for model in row.models.values() if model.export} == set(
+        rows.exported(tracks, exports)
     )
 
 
@@ -188,7 +231,7 @@ def test_a_track_that_there_is_not_is_refused(configs: Path) -> None:
 def test_questions_must_not_be_called_like_those_that_weights_are_chosen_on(tmp_path: Path) -> None:
     (tmp_path / "validation.json").write_text("{}")
     with pytest.raises(RecipeError, match=r"validation\.json: the wise-ft weights"):
-        Stages(Wanted("cpu", questions=tmp_path / "validation.json"))
+        Stages(WalkRequest("cpu", questions=tmp_path / "validation.json"))
 
 
 def test_the_dry_run_of_the_72b_needs_no_file_and_no_gpu(runs_folder: Path) -> None:
@@ -212,8 +255,8 @@ def test_working_out_what_is_stale_imports_nothing_heavy(tmp_path: Path) -> None
     step.finish([], datasets={"validation": {"next_query": 1}, "test": {"next_query": 1}}, tracks={"next_query": 3})
     code = (
         "import sys; from recipe.commands import reproduce\n"
-        "from recipe.walk.stages import Stages; from recipe.walk.wanted import Wanted\n"
-        "assert 'eval base' in [stage.name for stage in Stages(Wanted('cpu')).all()]\n"
+        "from recipe.walk.stages import Stages; from recipe.walk.request import WalkRequest\n"
+        "assert 'eval base' in [stage.name for stage in Stages(WalkRequest('cpu')).all()]\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     environment = {**os.environ, "RECIPE_RUNS": str(tmp_path)}

@@ -13,13 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-from recipe.walk.child import run_command
-from recipe.walk.graph import Record, Stage, walk
+from recipe.walk.graph import Stage, walk
+from recipe.walk.run import run_command
 from spine.errors import RecipeError
 from spine.lock import locked
 from spine.manifest import Step
-
-RECORD = "graph.json"
 
 
 def build(folder: Path, needs: dict[str, list[str]], grows: tuple[str, ...] = ()) -> None:
@@ -41,7 +39,7 @@ def stages(folder: Path) -> list[Stage]:
     return [
         Stage(
             name, (sys.executable, "-m", "tests.recipe.tiny_walk", str(folder), name), (folder / "out" / name,),
-            tuple(needs), {f"source of {name}": source(folder, name)}, grows=name in world["grows"],
+            tuple(needs), lambda name=name: [step_of(folder, name)], grows=name in world["grows"],
         )
         for name, needs in world["needs"].items()
     ]  # fmt: skip
@@ -54,14 +52,19 @@ def content(folder: Path, name: str) -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
+def step_of(folder: Path, name: str) -> Step:
+    """What the stage depends on now; those it needs are done."""
+    needs = json.loads((folder / "world.json").read_text())["needs"][name]
+    read = {need: (folder / "out" / need / "a.txt").read_text() for need in needs}
+    return Step(folder / "out" / name, name, {f"source of {name}": source(folder, name), "read": read})
+
+
 def make(folder: Path, name: str) -> None:
     """The command of a stage. What stands in its source behind a "!" is done first: sleep, fail."""
-    needs = json.loads((folder / "world.json").read_text())["needs"][name]
-    read = [(folder / "out" / need / "a.txt").read_text() for need in needs]
-    told = "\n".join([source(folder, name), *read])
-    step = Step(folder / "out" / name, name, {"told": told})
+    step = step_of(folder, name)
     if step.is_done():
         return
+    told = "\n".join([step.inputs[f"source of {name}"], *step.inputs["read"].values()])
     log(folder, f"begin {name}")
     try:
         _misbehave(source(folder, name))
@@ -91,11 +94,8 @@ def log(folder: Path, line: str) -> None:
 def walk_here(folder: Path) -> int:
     """In this process, each stage in one of its own."""
     with locked(folder) as lock:
-        record = Record(folder / RECORD)
         environment = dict(os.environ)
-        return walk(
-            lambda: stages(folder), record, lambda stage, title: run_command(stage.command, lock, environment), print
-        )
+        return walk(lambda: stages(folder), lambda stage, title: run_command(stage.command, lock, environment), print)
 
 
 if __name__ == "__main__":
