@@ -53,14 +53,12 @@ def _write_all(part: Path, shop: Shop, progress: Progress | None) -> dict[str, i
     counts = {}
     for source in (amazon_m2, reviews, ecinstruct, esci, exam, alpaca):
         for table in source.tables(shop):
-            path = part / table.name
-            path.parent.mkdir(parents=True, exist_ok=True)
 
             def report(done: int, name: str = table.name, total: int = table.total) -> None:
                 if progress is not None:
                     progress(name, done, total)
 
-            counts[table.name] = table.write(path, table.rows, report)
+            counts[table.name] = table.write(part, report)
     return counts
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from dataset_builders.sample_shop.draws import Draw
 from dataset_builders.sample_shop.exam import knowledge, person, sentence
-from dataset_builders.sample_shop.tables import Shop, Table, write_json_array
+from dataset_builders.sample_shop.tables import Shop, Table, json_array
 
 Row = tuple[str, str, str]  # instruction, input, output
 _NUMBERS = {2: "two", 3: "three", 4: "four"}
@@ -123,4 +123,4 @@ def _rows(shop: Shop, total: int) -> Iterator[dict[str, str]]:
 
 def tables(shop: Shop) -> list[Table]:
     total = shop.count(400, least=len(_MAKERS))
-    return [Table("alpaca/alpaca_data_cleaned.json", total, _rows(shop, total), write_json_array)]
+    return [Table("alpaca/alpaca_data_cleaned.json", total, _rows(shop, total), json_array)]

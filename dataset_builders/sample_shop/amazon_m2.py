@@ -7,11 +7,12 @@ collects things that go together and goes on with one more of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import combinations
 
 from dataset_builders.sample_shop.catalogue import DE, EN, ES, FR, IT, JA
 from dataset_builders.sample_shop.draws import Draw
-from dataset_builders.sample_shop.tables import Shop, Table, write_csv
+from dataset_builders.sample_shop.tables import Shop, Table, csv_file
 from dataset_builders.sample_shop.words import asin, description, stock, title
 
 # In the order of the published file; below their share of the sessions in percent, the last three are small.
@@ -23,6 +24,7 @@ _RATE = {"DE": 1.1, "JP": 160.0, "UK": 1.0, "ES": 1.12, "FR": 1.13, "IT": 1.11}
 _MARKETS = tuple(frozenset(some) for size in range(2, 7) for some in combinations(LOCALES, size))
 _MASK = (1 << 64) - 1
 _PRODUCT = ("id", "locale", "title", "price", "brand", "color", "size", "model", "material", "author", "desc")
+_SESSION = ("prev_items", "next_item", "locale")
 _PER_LINE = 5  # ids of 10 characters that numpy prints on a line of 75
 
 
@@ -108,12 +110,8 @@ def _session_rows(shop: Shop) -> Iterator[tuple[str, str, str]]:
 
 
 def tables(shop: Shop) -> list[Table]:
+    products, sessions = partial(csv_file, header=_PRODUCT), partial(csv_file, header=_SESSION)
     return [
-        Table("amazon_m2/products_train.csv", _total(shop), _product_rows(shop), write_csv(_PRODUCT)),
-        Table(
-            "amazon_m2/sessions_train.csv",
-            shop.count(1_500),
-            _session_rows(shop),
-            write_csv(("prev_items", "next_item", "locale")),
-        ),
+        Table("amazon_m2/products_train.csv", _total(shop), _product_rows(shop), products),
+        Table("amazon_m2/sessions_train.csv", shop.count(1_500), _session_rows(shop), sessions),
     ]

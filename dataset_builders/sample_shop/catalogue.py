@@ -1,4 +1,4 @@
-"""The shop's vocabulary as typed, ready-made strings; loaded once from ``catalogue.yaml``."""
+"""The shop's vocabulary as typed, ready-made strings; loaded once from the YAML files beside this one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).with_name("catalogue.yaml")
 LANGUAGES = ("en", "de", "es", "fr", "it", "ja")
 Word = tuple[str, ...]  # one string for each of LANGUAGES
 EN, DE, ES, FR, IT, JA = range(6)
@@ -65,7 +64,6 @@ class Catalogue:
     titles: Mapping[str, str]  # category -> how it is written for customers
     headlines: tuple[tuple[str, ...], ...]  # [stars - 1]
     facts: tuple[str, ...]
-    units: Mapping[str, Word]
 
     def types_of(self, category: str) -> list[ProductType]:
         return [kind for kind in self.types if kind.category == category]
@@ -90,11 +88,27 @@ def _strangers(shop: Catalogue, kind: ProductType) -> tuple[ProductType, ...]:
 def _size(entry: str, raw: Mapping[str, Any]) -> Word:
     """A size group's entry in all languages: "medium", "=M" (takes the prefix) or "9.2 oz"."""
     if entry in raw["size_words"]:
-        return tuple(raw["size_words"][entry])
+        words: Word = raw["size_words"][entry]
+        return words
     if entry.startswith("="):
         return tuple(f"{prefix} {entry[1:]}" for prefix in raw["size_prefix"])
     number, unit = entry.split(" ")
     return tuple(f"{number} {word}" for word in raw["units"][unit])
+
+
+@cache
+def read(name: str) -> dict[str, Any]:
+    """A YAML file of this folder, with tuples for its lists; read on the first call (the catalogue: 0.3 s)."""
+    from ruamel.yaml import YAML
+
+    found: dict[str, Any] = _frozen(YAML(typ="safe").load(Path(__file__).with_name(name).read_text(encoding="utf-8")))
+    return found
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _frozen(inner) for key, inner in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _product_type(index: int, key: str, raw: Mapping[str, Any], order: Sequence[str]) -> ProductType:
@@ -102,31 +116,26 @@ def _product_type(index: int, key: str, raw: Mapping[str, Any], order: Sequence[
     category = raw["categories"][entry["category"]]
     book = "topics" in entry
     plain = book or entry.get("plain", False)
+    one = entry.get("one", _lower(entry["names"][EN]))
     return ProductType(
         index=index,
         key=key,
         category=entry["category"],
         path=(category["title"], *entry["path"]),
-        names=tuple(entry["names"]),
-        one=entry.get("one", _lower(entry["names"][EN])),
+        names=entry["names"],
+        one=one,
         about=entry["about"],
-        materials=tuple(tuple(raw["materials"][material]) for material in entry.get("materials", ())),
-        colors=() if plain else tuple(tuple(word) for word in raw["colors"].values()),
+        materials=tuple(raw["materials"][material] for material in entry.get("materials", ())),
+        colors=() if plain else tuple(raw["colors"].values()),
         sizes=tuple(_size(size, raw) for size in raw["sizes"][entry["sizes"]]) if "sizes" in entry else (),
-        topics=tuple(tuple(topic) for topic in entry.get("topics", ())),
-        features=tuple(tuple(feature) for feature in category["features"]),
-        uses=tuple(tuple(use) for use in category["uses"]),
+        topics=entry.get("topics", ()),
+        features=category["features"],
+        uses=category["uses"],
         packs=entry.get("packs", False),
         attributes={what: _values(values, raw["devices"]) for what, values in entry["attributes"].items()},
         goes_with=tuple(order.index(other) for other in entry["goes_with"]),
-        aspects=tuple(
-            Aspect(aspect["name"], tuple(aspect["good"]), tuple(aspect["bad"]))
-            for aspect in (raw["aspects"][name] for name in entry["aspects"])
-        ),
-        openers=tuple(
-            tuple(text.format(type=entry.get("one", _lower(entry["names"][EN]))) for text in raw["openers"][stars])
-            for stars in (1, 2, 3, 4, 5)
-        ),
+        aspects=tuple(Aspect(**raw["aspects"][name]) for name in entry["aspects"]),
+        openers=tuple(tuple(text.format(type=one) for text in texts) for texts in raw["openers"].values()),
     )
 
 
@@ -142,22 +151,15 @@ def _lower(name: str) -> str:
 
 @cache
 def catalogue() -> Catalogue:
-    """The vocabulary; the YAML is read on the first call (0.3 s)."""
-    from ruamel.yaml import YAML
-
-    raw: dict[str, Any] = YAML(typ="safe").load(FILE.read_text(encoding="utf-8"))
-    assert tuple(raw["languages"]) == LANGUAGES
+    """The vocabulary."""
+    raw = read("catalogue.yaml")
+    assert raw["languages"] == LANGUAGES
     order = list(raw["types"])
     return Catalogue(
-        brands=tuple(raw["brands"]),
-        authors=tuple(raw["authors"]),
-        bindings=tuple(tuple(word) for word in raw["bindings"].values()),
-        pack=tuple(raw["pack"]),
-        phrases={name: tuple(texts) for name, texts in raw["phrases"].items()},
+        **{name: raw[name] for name in ("brands", "authors", "pack", "phrases", "facts")},
+        bindings=tuple(raw["bindings"].values()),
         types=tuple(_product_type(index, key, raw, order) for index, key in enumerate(order)),
         categories=tuple(raw["categories"]),
         titles={name: category["title"] for name, category in raw["categories"].items()},
-        headlines=tuple(tuple(raw["headlines"][stars]) for stars in (1, 2, 3, 4, 5)),
-        facts=tuple(raw["facts"]),
-        units={name: tuple(words) for name, words in raw["units"].items()},
+        headlines=tuple(raw["headlines"].values()),
     )

@@ -8,15 +8,13 @@ the options of Sequential_Recommendation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from dataset_builders.sample_shop.catalogue import EN
+from dataset_builders.sample_shop.catalogue import EN, read
 from dataset_builders.sample_shop.draws import Draw
 from dataset_builders.sample_shop.esci import SHELF, draw_query, judged, stack
 from dataset_builders.sample_shop.reviews import review_text
-from dataset_builders.sample_shop.tables import Shop, Table, encode, write_json_array
+from dataset_builders.sample_shop.tables import Shop, Table, encode, json_array
 from dataset_builders.sample_shop.words import Product, description, details, draw_product, price_text, title
 
 T = TypeVar("T")
@@ -32,11 +30,10 @@ _OTHERS = (
     ("OOD_Diverse_Instruction_1-shot", True),
 )
 _SPLITS = ("train",) * 8 + ("val", "test")
-_FILE = Path(__file__).with_name("ecinstruct.yaml")
 _WORDS = 25  # of a title in a session, cut as the authors cut it
 
 
-class Made(NamedTuple):
+class Parts(NamedTuple):
     """A row's own part; ``options`` None where the task has none."""
 
     input: str
@@ -57,15 +54,15 @@ def _title(shop: Shop, item: Product) -> str:
     return title(shop.catalogue, item, EN)
 
 
-def answer_generation(shop: Shop, draw: Draw) -> Made:
+def answer_generation(shop: Shop, draw: Draw) -> Parts:
     question, document, answer = _asked(shop, draw, answerable=True)
-    return Made(encode({"question": question, "document": document}), None, answer)
+    return Parts(encode({"question": question, "document": document}), None, answer)
 
 
-def answerability(shop: Shop, draw: Draw) -> Made:
+def answerability(shop: Shop, draw: Draw) -> Parts:
     answerable = draw.chance(50)
     question, document, _ = _asked(shop, draw, answerable)
-    return Made(encode({"question": question, "document": document}), None, "yes" if answerable else "no")
+    return Parts(encode({"question": question, "document": document}), None, "yes" if answerable else "no")
 
 
 def _asked(shop: Shop, draw: Draw, answerable: bool) -> tuple[str, list[str], str]:
@@ -80,7 +77,7 @@ def _asked(shop: Shop, draw: Draw, answerable: bool) -> tuple[str, list[str], st
     return question, snippets, answer
 
 
-def attribute_values(shop: Shop, draw: Draw) -> Made:
+def attribute_values(shop: Shop, draw: Draw) -> Parts:
     """Two or three attributes with the field they stand in; now and then one that is nowhere: "None"."""
     item, other = _any(shop, draw), _any(shop, draw)
     has = details(item)
@@ -101,24 +98,24 @@ def attribute_values(shop: Shop, draw: Draw) -> Made:
         "target attributes": " and ".join(told),
     }
     found = [{"attribute": name.lower(), "value": value, "source": at} for name, (value, at) in told.items()]
-    return Made(encode(texts), None, encode(found))
+    return Parts(encode(texts), None, encode(found))
 
 
 def _shelf(shop: Shop, draw: Draw) -> list[Product]:
     return stack(shop, draw, [""] * SHELF)
 
 
-def product_classification(shop: Shop, draw: Draw) -> Made:
+def product_classification(shop: Shop, draw: Draw) -> Parts:
     products = _shelf(shop, draw)
     query, item, relevance = draw_query(products, draw), draw.pick(products), wordings()["relevance"]
-    return Made(
+    return Parts(
         encode({"query": query.text(EN), "product title": _title(shop, item)}),
         encode(list(relevance.values())),
         relevance[query.label(item)],
     )
 
 
-def product_matching(shop: Shop, draw: Draw) -> Made:
+def product_matching(shop: Shop, draw: Draw) -> Parts:
     """The same product in two shops' words, or one that differs in brand, colour or author."""
     item, same = _any(shop, draw), draw.chance(50)
     other = item if same else _variant(shop, item, draw)
@@ -138,7 +135,7 @@ def product_matching(shop: Shop, draw: Draw) -> Made:
         "manufacturer": other.brand.lower() if draw.chance(70) else "nan",
         "price": price_text(other.cents + draw.below(200)),
     }
-    return Made(encode({"product 1": ours, "product 2": theirs}), None, "yes" if same else "no")
+    return Parts(encode({"product 1": ours, "product 2": theirs}), None, "yes" if same else "no")
 
 
 def _variant(shop: Shop, item: Product, draw: Draw) -> Product:
@@ -154,7 +151,7 @@ def _another(known: Sequence[T], but: T, draw: Draw) -> T:
     return draw.pick([one for one in known if one != but])
 
 
-def product_relation(shop: Shop, draw: Draw) -> Made:
+def product_relation(shop: Shop, draw: Draw) -> Parts:
     """Bought together: types that go together. Viewed together: one type, two makers. Alike: one maker."""
     item, relation = _any(shop, draw), draw.below(3)
     kind = draw.pick(item.kind.goes_with) if relation == 0 else item.kind.index
@@ -165,23 +162,23 @@ def product_relation(shop: Shop, draw: Draw) -> Made:
         author = author and _another(shop.catalogue.authors, author, draw)
     if relation:
         other = other._replace(brand=brand, author=author)
-    return Made(
+    return Parts(
         encode({"Product 1:": _title(shop, item), "Product 2:": _title(shop, other)}),
         encode(wordings()["relations"]),
         "ABC"[relation],
     )
 
 
-def product_substitute(shop: Shop, draw: Draw) -> Made:
+def product_substitute(shop: Shop, draw: Draw) -> Parts:
     products = _shelf(shop, draw)
     query, wanted = draw_query(products, draw), draw.chance(50)
     fitting = [item for item in products if (query.label(item) == "S") == wanted] or products
     item = draw.pick(fitting)
     answer = "yes" if query.label(item) == "S" else "no"
-    return Made(encode({"query": query.text(EN), "product": _title(shop, item)}), None, answer)
+    return Parts(encode({"query": query.text(EN), "product": _title(shop, item)}), None, answer)
 
 
-def query_ranking(shop: Shop, draw: Draw) -> Made:
+def query_ranking(shop: Shop, draw: Draw) -> Parts:
     """Two to four products with different labels; the answer orders their letters, best first."""
     products = _shelf(shop, draw)
     query = draw_query(products, draw)
@@ -191,21 +188,21 @@ def query_ranking(shop: Shop, draw: Draw) -> Made:
     labels = draw.some(list(best), draw.between(2, 4))
     order = sorted(range(len(labels)), key=lambda place: "ESCI".index(labels[place]))
     listed = [f"{'ABCD'[place]}: {_title(shop, best[label])}" for place, label in enumerate(labels)]
-    return Made(
+    return Parts(
         encode({"query": query.text(EN), "product list": listed}),
         None,
         ",".join("ABCD"[place] for place in order),
     )
 
 
-def sentiment(shop: Shop, draw: Draw) -> Made:
+def sentiment(shop: Shop, draw: Draw) -> Parts:
     stars = draw.between(1, 5)
     text = review_text(shop, _any(shop, draw), stars, draw)[0]
     options = wordings()["sentiments"]
-    return Made(text, encode(options), options[5 - stars])
+    return Parts(text, encode(options), options[5 - stars])
 
 
-def sequential_recommendation(shop: Shop, draw: Draw) -> Made:
+def sequential_recommendation(shop: Shop, draw: Draw) -> Parts:
     """What somebody bought, oldest first, and 20 candidates; only one goes with the latest one's type, the others
     with nothing that was bought."""
     latest, types = _any(shop, draw), shop.catalogue.types
@@ -218,7 +215,7 @@ def sequential_recommendation(shop: Shop, draw: Draw) -> Made:
     options.insert(place, _like(shop, draw.pick(latest.kind.goes_with), draw))
     history = [f"{_ordinal(number)}: {_line(shop, item)}" for number, item in enumerate(bought, start=1)]
     listed = [f"{chr(65 + number)}: {_line(shop, item)}" for number, item in enumerate(options)]
-    return Made(str(history), str(listed), chr(65 + place))
+    return Parts(str(history), str(listed), chr(65 + place))
 
 
 def _line(shop: Shop, item: Product) -> str:
@@ -231,7 +228,7 @@ def _ordinal(number: int) -> str:
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
 
 
-TASKS: dict[str, Callable[[Shop, Draw], Made]] = {
+TASKS: dict[str, Callable[[Shop, Draw], Parts]] = {
     "Answer_Generation": answer_generation,
     "Answerability_Prediction": answerability,
     "Attribute_Value_Extraction": attribute_values,
@@ -245,12 +242,8 @@ TASKS: dict[str, Callable[[Shop, Draw], Made]] = {
 }
 
 
-@cache
 def wordings() -> dict[str, Any]:
-    from ruamel.yaml import YAML
-
-    loaded: dict[str, Any] = YAML(typ="safe").load(_FILE.read_text(encoding="utf-8"))
-    return loaded
+    return read("ecinstruct.yaml")
 
 
 def _setting(draw: Draw) -> tuple[str, str, bool]:
@@ -261,7 +254,7 @@ def _setting(draw: Draw) -> tuple[str, str, bool]:
 
 
 def _instruction(task: str, setting: str, draw: Draw) -> str:
-    known: list[str] = wordings()["instructions"][task]
+    known: tuple[str, ...] = wordings()["instructions"][task]
     if "Unseen" in setting:
         return known[-1]
     return known[0] if "Single" in setting else draw.pick(known[:-1])
@@ -289,4 +282,4 @@ def _rows(shop: Shop, total: int) -> Iterator[dict[str, str | None]]:
 
 def tables(shop: Shop) -> list[Table]:
     total = shop.count(2_500, least=len(TASKS))
-    return [Table("ecinstruct/dataset.json", total, _rows(shop, total), write_json_array)]
+    return [Table("ecinstruct/dataset.json", total, _rows(shop, total), json_array)]

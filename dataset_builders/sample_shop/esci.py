@@ -9,37 +9,23 @@ differs; C a type that goes with it; I anything else.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from dataset_builders.sample_shop.catalogue import EN, ES, JA, ProductType, Word
 from dataset_builders.sample_shop.draws import Draw
-from dataset_builders.sample_shop.tables import Shop, Table, write_parquet
+from dataset_builders.sample_shop.tables import Shop, Table, parquet_file
 from dataset_builders.sample_shop.words import Product, asin, bullets, description, draw_product, title
 
 LANGUAGE = {"us": EN, "es": ES, "jp": JA}
 _LOCALES = ("us",) * 6 + ("es",) * 2 + ("jp",) * 2  # shares in tenths
 FAMILY, SHELF, MOST = 4, 24, 16  # queries of a family, products on its shelf, products judged for a query
 _SAME, _PARTNERS = 12, 6  # of the shelf: the type itself, types that go with it; the rest is irrelevant
-_EXAMPLE = {
-    "example_id": "int64",
-    "query": "string",
-    "query_id": "int64",
-    "product_id": "string",
-    "product_locale": "string",
-    "esci_label": "string",
-    "small_version": "int64",
-    "large_version": "int64",
-    "split": "string",
-}
-_PRODUCT = {
-    "product_id": "string",
-    "product_title": "string",
-    "product_description": "string",
-    "product_bullet_point": "string",
-    "product_brand": "string",
-    "product_color": "string",
-    "product_locale": "string",
-}
+_EXAMPLE = ("example_id", "query", "query_id", "product_id", "product_locale", "esci_label", "small_version",
+            "large_version", "split")  # fmt: skip
+_INTEGERS = ("example_id", "query_id", "small_version", "large_version")
+_PRODUCT = ("product_id", "product_title", "product_description", "product_bullet_point", "product_brand",
+            "product_color", "product_locale")  # fmt: skip
 
 
 class Query(NamedTuple):
@@ -150,17 +136,7 @@ def _example_rows(shop: Shop) -> Iterator[tuple[int | str, ...]]:
         text, small = query.text(LANGUAGE[locale]), int(draw.chance(60))
         split = "test" if draw.chance(20) else "train"
         for place, product in enumerate(products):
-            yield (
-                number * MOST + place,
-                text,
-                number,
-                product.id,
-                locale,
-                query.label(product),
-                small,
-                1,
-                split,
-            )
+            yield number * MOST + place, text, number, product.id, locale, query.label(product), small, 1, split
 
 
 def _product_rows(shop: Shop) -> Iterator[tuple[str | None, ...]]:
@@ -181,18 +157,10 @@ def _product_rows(shop: Shop) -> Iterator[tuple[str | None, ...]]:
 
 
 def tables(shop: Shop) -> list[Table]:
-    families = _families(shop)
+    families, file = _families(shop), "esci/shopping_queries_dataset_{}.parquet"
+    examples = partial(parquet_file, columns=_EXAMPLE, integers=_INTEGERS)
+    products = partial(parquet_file, columns=_PRODUCT)
     return [
-        Table(
-            "esci/shopping_queries_dataset_examples.parquet",
-            families * FAMILY * 12,
-            _example_rows(shop),
-            write_parquet(_EXAMPLE),
-        ),
-        Table(
-            "esci/shopping_queries_dataset_products.parquet",
-            families * SHELF,
-            _product_rows(shop),
-            write_parquet(_PRODUCT),
-        ),
+        Table(file.format("examples"), families * FAMILY * 12, _example_rows(shop), examples),
+        Table(file.format("products"), families * SHELF, _product_rows(shop), products),
     ]

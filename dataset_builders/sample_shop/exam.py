@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from dataset_builders.sample_shop.catalogue import read
 from dataset_builders.sample_shop.draws import Draw
-from dataset_builders.sample_shop.tables import Shop, Table, write_csv
+from dataset_builders.sample_shop.tables import Shop, Table, csv_file
 
-_FILE = Path(__file__).with_name("knowledge.yaml")
 Asked = tuple[str, str, Sequence[str]]  # question, right answer, wrong answers (three or more)
 Maker = Callable[[Shop, Draw], Asked]
 Row = tuple[str, str, str, str, str, str]  # question, four choices, letter
 
 
-@cache
 def knowledge() -> dict[str, Any]:
-    from ruamel.yaml import YAML
-
-    loaded: dict[str, Any] = YAML(typ="safe").load(_FILE.read_text(encoding="utf-8"))
-    return loaded
+    return read("knowledge.yaml")
 
 
 def _near(right: int, draw: Draw, *slips: int) -> list[str]:
@@ -136,29 +131,12 @@ def _families(group: str) -> Sequence[Family]:
     return [family for other, families in knowledge()["events"].items() if other != group for family in families]
 
 
-# By what is asked for, the place of the answer in a family; {0} is the cause and {1} the effect.
-_FOLLOWS = (
-    "{0}. What most likely happens next?",
-    "{0}. What is most likely to happen?",
-    "What will most likely happen if {0}?",
-    "If {0}, what will happen?",
-)
-_CAUSES = (
-    "{1}. Which event most likely caused this?",
-    "What is the most likely reason that {1}?",
-    "Which of these best explains why {1}?",
-    "{1} because",
-)
-_PREVENTS = ("{0}. What would prevent that {1}?", "{0}. What could best prevent that {1}?")
-_EVENTS = ((_CAUSES, 0), (_FOLLOWS, 1), (_PREVENTS, 2))
-
-
 def event(shop: Shop, draw: Draw) -> Asked:
     """The thing is named in the question only: which answer is right, follows from what happens to things."""
     groups = knowledge()["events"]
     group = draw.pick(tuple(groups))
     family, who = draw.pick(groups[group]), person(draw)
-    stems, place = draw.pick(_EVENTS)
+    place = draw.below(3)  # of the answer in the family
     thing = draw.pick(family[3])
     cause, effect = (text.format(name=who, x=thing) for text in family[:2])
 
@@ -166,7 +144,7 @@ def event(shop: Shop, draw: Draw) -> Asked:
         return sentence(str(of[place]).replace("the {x}", "it").format(name=who, x=x))
 
     wrong = [choice(other, draw.pick(other[3])) for other in draw.some(_families(group), 3)]
-    return sentence(draw.pick(stems).format(cause, effect)), choice(family, thing), wrong
+    return sentence(draw.pick(knowledge()["stems"][place]).format(cause, effect)), choice(family, thing), wrong
 
 
 def passage(shop: Shop, draw: Draw) -> Asked:
@@ -229,9 +207,9 @@ def tables(shop: Shop) -> list[Table]:
     total = shop.count(600, least=len(_AUXILIARY))
     each = shop.count(300 // len(SUBJECTS), least=3)
     rows = _rows(shop, "auxiliary", total, _AUXILIARY)
-    auxiliary = Table("mmlu/auxiliary_train.csv", total, rows, write_csv(None))
+    auxiliary = Table("mmlu/auxiliary_train.csv", total, rows, csv_file)
     tests = [
-        Table(f"mmlu/test/{subject}_test.csv", each, _rows(shop, subject, each, makers), write_csv(None))
+        Table(f"mmlu/test/{subject}_test.csv", each, _rows(shop, subject, each, makers), csv_file)
         for subject, makers in SUBJECTS.items()
     ]
     return [auxiliary, *tests]

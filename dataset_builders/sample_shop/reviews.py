@@ -11,20 +11,15 @@ from typing import Any
 
 from dataset_builders.sample_shop.catalogue import EN, ProductType
 from dataset_builders.sample_shop.draws import Draw
-from dataset_builders.sample_shop.tables import Shop, Table, encode, write_jsonl_gz
+from dataset_builders.sample_shop.tables import Shop, Table, encode, jsonl_gz
 from dataset_builders.sample_shop.words import Product, asin, bullets, description, details, price_text, stock, title
 
 # Mirrors hold `details` as a JSON string and every price as text; the file of this category is like theirs.
 MIRROR_CATEGORY = "Pet_Supplies"
 _STARS = (1,) * 14 + (2,) * 12 + (3,) * 16 + (4,) * 22 + (5,) * 36  # in percent
 # stars -> (good, bad) sentences, one of two mixes
-_MIX = {
-    1: ((0, 2), (0, 3)),
-    2: ((1, 2), (0, 2)),
-    3: ((1, 1), (2, 2)),
-    4: ((2, 1), (3, 1)),
-    5: ((2, 0), (3, 0)),
-}
+_MIX = {1: ((0, 2), (0, 3)), 2: ((1, 2), (0, 2)), 3: ((1, 1), (2, 2)), 4: ((2, 1), (3, 1)), 5: ((2, 0), (3, 0))}
+_SIZES = ("small", "medium", "large")
 _START_MS, _SPAN_MS = 1_420_070_400_000, 270_000_000_000  # from January 2015, eight and a half years
 
 
@@ -52,13 +47,8 @@ def review_text(shop: Shop, item: Product, stars: int, draw: Draw) -> tuple[str,
 
 
 def _image(code: str) -> dict[str, str]:
-    base = f"https://images.example.org/{code}"
-    return {
-        "small_image_url": f"{base}_s.jpg",
-        "medium_image_url": f"{base}_m.jpg",
-        "large_image_url": f"{base}_l.jpg",
-        "attachment_type": "IMAGE",
-    }
+    urls = {f"{size}_image_url": f"https://images.example.org/{code}_{size[0]}.jpg" for size in _SIZES}
+    return {**urls, "attachment_type": "IMAGE"}
 
 
 def _review_rows(shop: Shop, category: str, total: int) -> Iterator[dict[str, Any]]:
@@ -141,26 +131,14 @@ def _meta_rows(shop: Shop, category: str) -> Iterator[dict[str, Any]]:
 
 def tables(shop: Shop) -> list[Table]:
     """For each category its reviews, as many as its share of the types, and its metadata."""
-    out, types = [], shop.catalogue.types
+    out, types = list[Table](), shop.catalogue.types
     for category in shop.catalogue.categories:
         share = len(shop.catalogue.types_of(category)) / len(types)
         total = max(1, round(shop.count(3_000) * share))
         meta = sum(1 for index in range(shop.products) if types[index % len(types)].category == category)
-        raw = "amazon_reviews/raw"
-        out.append(
-            Table(
-                f"{raw}/review_categories/{category}.jsonl.gz",
-                total,
-                _review_rows(shop, category, total),
-                write_jsonl_gz,
-            )
-        )
-        out.append(
-            Table(
-                f"{raw}/meta_categories/meta_{category}.jsonl.gz",
-                meta,
-                _meta_rows(shop, category),
-                write_jsonl_gz,
-            )
-        )
+        rows, products = _review_rows(shop, category, total), _meta_rows(shop, category)
+        out += [
+            Table(f"amazon_reviews/raw/review_categories/{category}.jsonl.gz", total, rows, jsonl_gz),
+            Table(f"amazon_reviews/raw/meta_categories/meta_{category}.jsonl.gz", meta, products, jsonl_gz),
+        ]
     return out

@@ -1,24 +1,25 @@
-"""One file of the shop and its writers. Rows stream through; no writer holds more than a chunk of them."""
+"""One file of the shop, and the formats. Rows stream through; no more than a chunk of them is held."""
 
 from __future__ import annotations
 
 import csv
 import gzip
-import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from dataset_builders.sample_shop.catalogue import Catalogue
 from dataset_builders.sample_shop.draws import Draw
 
 CHUNK = 10_000  # rows between two reports of progress, and rows of a parquet row group
-T = TypeVar("T")
 Report = Callable[[int], None]  # told the rows written so far
+Put = Callable[[list[Any]], object]  # writes a chunk of rows
+Open = Callable[[Path], AbstractContextManager[Put]]
 encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -49,85 +50,72 @@ class Shop:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file to write: ``name`` relative to the shop's folder, ``total`` rows, and its writer."""
+    """A file to write: ``name`` relative to the shop's folder, ``total`` rows, and how it is opened."""
 
     name: str
     total: int
     rows: Iterable[Any]
-    write: Callable[[Path, Iterable[Any], Report], int]
+    opened: Open
 
-
-def chunks(rows: Iterable[T]) -> Iterator[list[T]]:
-    stream = iter(rows)
-    while chunk := list(islice(stream, CHUNK)):
-        yield chunk
-
-
-def write_csv(header: Sequence[str] | None) -> Callable[[Path, Iterable[Sequence[Any]], Report], int]:
-    """A CSV as pandas and the MMLU authors write it: minimal quotes, ``\\n``, None is an empty field."""
-
-    def write(path: Path, rows: Iterable[Sequence[Any]], report: Report) -> int:
-        done = 0
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if header is not None:
-                writer.writerow(header)
-            for chunk in chunks(rows):
-                writer.writerows(chunk)
+    def write(self, folder: Path, report: Report) -> int:
+        """Its rows, a chunk at a time; how many they are."""
+        path, done, rows = folder / self.name, 0, iter(self.rows)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self.opened(path) as put:
+            while chunk := list(islice(rows, CHUNK)):
+                put(chunk)
                 done += len(chunk)
                 report(done)
         return done
 
-    return write
+
+@contextmanager
+def csv_file(path: Path, header: Sequence[str] = ()) -> Iterator[Put]:
+    """A CSV as pandas and the MMLU authors write it: minimal quotes, ``\n``, None is an empty field."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if header:
+            writer.writerow(header)
+        yield writer.writerows
 
 
-def write_jsonl_gz(path: Path, rows: Iterable[Mapping[str, Any]], report: Report) -> int:
+@contextmanager
+def jsonl_gz(path: Path) -> Iterator[Put]:
     """One JSON object a line, gzipped without a time or a name, so that equal rows give equal bytes."""
-    done = 0
     with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as file:
-        for chunk in chunks(rows):
-            file.write(("\n".join(map(encode, chunk)) + "\n").encode())
-            done += len(chunk)
-            report(done)
-    return done
+        yield lambda chunk: file.write(("\n".join(map(encode, chunk)) + "\n").encode())
 
 
-def write_json_array(path: Path, rows: Iterable[Mapping[str, Any]], report: Report) -> int:
+@contextmanager
+def json_array(path: Path) -> Iterator[Put]:
     """One JSON array, indented by four as the authors dump it.
 
     By hand, since ``json`` leaves its C encoder when it indents.
     """
-    done = 0
     with path.open("w", encoding="utf-8") as file:
-        file.write("[")
-        for chunk in chunks(rows):
-            text = io.StringIO()
-            for number, row in enumerate(chunk, start=done):
+        before = chain(["["], repeat(","))
+
+        def put(chunk: list[dict[str, Any]]) -> None:
+            for row in chunk:
                 fields = ",\n".join(f"        {encode(key)}: {encode(value)}" for key, value in row.items())
-                text.write(f"{',' if number else ''}\n    {{\n{fields}\n    }}")
-            file.write(text.getvalue())
-            done += len(chunk)
-            report(done)
+                file.write(f"{next(before)}\n    {{\n{fields}\n    }}")
+
+        yield put
         file.write("\n]\n")
-    return done
 
 
-def write_parquet(types: Mapping[str, str]) -> Callable[[Path, Iterable[Sequence[Any]], Report], int]:
-    """A parquet file with these columns, "int64" or "string", one row group per chunk."""
+@contextmanager
+def parquet_file(path: Path, columns: Sequence[str], integers: Collection[str] = ()) -> Iterator[Put]:
+    """A parquet file with these columns, texts but for the ``integers``; one row group per chunk."""
+    # By name, since pyarrow has no types for mypy; here, since it takes 0.2 s and most files need none.
+    pa: Any = import_module("pyarrow")
+    pq: Any = import_module("pyarrow.parquet")
+    schema = pa.schema([(name, pa.int64() if name in integers else pa.string()) for name in columns])
+    with pq.ParquetWriter(path, schema, compression="snappy") as writer:
 
-    def write(path: Path, rows: Iterable[Sequence[Any]], report: Report) -> int:
-        # By name, since pyarrow has no types for mypy; here, since it takes 0.2 s and most files need none.
-        pa: Any = import_module("pyarrow")
-        pq: Any = import_module("pyarrow.parquet")
-        schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in types.items()])
-        done = 0
-        with pq.ParquetWriter(path, schema, compression="snappy") as writer:
-            for chunk in chunks(rows):
-                columns = zip(zip(*chunk, strict=True), schema, strict=True)
-                arrays = [pa.array(column, field.type) for column, field in columns]
-                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-                done += len(chunk)
-                report(done)
-        return done
+        def put(chunk: list[tuple[Any, ...]]) -> None:
+            rows = zip(zip(*chunk, strict=True), schema, strict=True)
+            arrays = [pa.array(column, field.type) for column, field in rows]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
-    return write
+        yield put

@@ -79,46 +79,35 @@ def stock(shop: Catalogue, seed: int, index: int) -> Product:
 
 def title(shop: Catalogue, product: Product, lang: int) -> str:
     """The product's title; ``lang`` is a place in ``LANGUAGES``."""
-    kind, color, size = product.kind, product.color, product.size
-    name = kind.names[lang]
-    if product.topic is not None and product.binding is not None:
-        text = shop.phrases["title_book"][lang].format(
-            type=name, topic=product.topic[lang], author=product.author, binding=product.binding[lang]
-        )
-    elif product.material is not None and color is not None:
-        text = shop.phrases["title"][lang].format(
-            brand=product.brand, material=product.material[lang], type=name, color=color[lang]
-        )
+    words = _words(product, lang)
+    if product.topic:
+        text = shop.phrases["title_book"][lang].format(**words)
+    elif product.material and product.color:
+        text = shop.phrases["title"][lang].format(**words)
     else:
-        text = f"{product.brand} {name}"
-    comma = " " if lang == JA else ", "
-    if product.pack > 1:
-        text += comma + shop.pack[lang].format(n=product.pack)
-    if size is not None:
-        text += comma + size[lang]
-    return text
+        text = f"{product.brand} {words['type']}"
+    parts = [shop.pack[lang].format(n=product.pack)] if product.pack > 1 else []
+    parts += [words["size"]] if product.size else []
+    return (" " if lang == JA else ", ").join([text, *parts])
 
 
 def sentences(shop: Catalogue, product: Product, lang: int) -> list[str]:
     """What a description says, in order: what it is made of, how it looks, a feature, a use."""
-    kind, out = product.kind, []
-    name = kind.names[lang]
-    if product.topic is not None:
-        out.append(
-            shop.phrases["made_book"][lang].format(
-                type=name, author=product.author, topic=product.topic[lang], brand=product.brand
-            )
-        )
-    elif product.material is not None:
-        out.append(shop.phrases["made"][lang].format(type=name, brand=product.brand, material=product.material[lang]))
-    else:
-        out.append(shop.phrases["made_by"][lang].format(type=name, brand=product.brand))
-    if product.color is not None and product.size is not None:
-        out.append(shop.phrases["look"][lang].format(color=product.color[lang], size=product.size[lang]))
-    feature = product.feature[lang]
-    out.append(feature[0].upper() + feature[1:] + ("。" if lang == JA else "."))
-    out.append(product.use[lang])
-    return out
+    words, feature = _words(product, lang), product.feature[lang]
+    made = "made_book" if product.topic else "made" if product.material else "made_by"
+    looks = ["look"] if product.color and product.size else []
+    return [
+        *(shop.phrases[phrase][lang].format(**words) for phrase in (made, *looks)),
+        feature[0].upper() + feature[1:] + ("。" if lang == JA else "."),
+        product.use[lang],
+    ]
+
+
+def _words(product: Product, lang: int) -> dict[str, str]:
+    """What phrases put in."""
+    translated = {name: getattr(product, name) for name in ("color", "material", "size", "topic", "binding")}
+    words = {name: word[lang] for name, word in translated.items() if word}
+    return {"type": product.kind.names[lang], "brand": product.brand, "author": product.author or "", **words}
 
 
 def description(shop: Catalogue, product: Product, lang: int, count: int = 3) -> str:

@@ -9,49 +9,27 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import NamedTuple, TypeVar
+
+from ruamel.yaml import YAML
 
 T = TypeVar("T")
 
 
 class Unit(NamedTuple):
+    """See ``_quantities.yaml``."""
+
     name: str
     dimension: str
-    size: Fraction  # in grams, millilitres or millimetres
+    size: Fraction
 
 
-# By the sign that is shown. A fluid ounce is not the same in Britain and America: it has no size here.
-UNITS = {
-    "g": Unit("grams", "weight", Fraction(1)),
-    "kg": Unit("kilograms", "weight", Fraction(1000)),
-    "oz": Unit("ounces", "weight", Fraction("28.349523125")),
-    "lb": Unit("pounds", "weight", Fraction("453.59237")),
-    "ml": Unit("millilitres", "volume", Fraction(1)),
-    "cl": Unit("centilitres", "volume", Fraction(10)),
-    "l": Unit("litres", "volume", Fraction(1000)),
-    "fl oz": Unit("fluid ounces", "volume", Fraction(0)),
-    "mm": Unit("millimetres", "length", Fraction(1)),
-    "cm": Unit("centimetres", "length", Fraction(10)),
-    "m": Unit("metres", "length", Fraction(1000)),
-    "in": Unit("inches", "length", Fraction("25.4")),
-    "ft": Unit("feet", "length", Fraction("304.8")),
-}
-# How titles name them. Only "g" and "m" must be small: "5G" is a network, "M" a size.
-_NAMES = {
-    "g": r"g|(?i:grs?|gram(?:m?es|ms?|s|me|mi|os?)?)",
-    "kg": r"(?i:kgs?|kilos?|kilogram(?:m?es|s|m|os?)?|chilogramm[io])",
-    "oz": r"(?i:oz|ounces?)",
-    "lb": r"(?i:lbs?|pounds?)",
-    "ml": r"(?i:ml|millilit(?:er|re)s?|mililitros?|millilitri)",
-    "cl": r"(?i:cl|centilit(?:er|re)s?|centilitros?|centilitri)",
-    "l": r"(?i:l|ltrs?|lit(?:er|re)s?|litros?|litri)",
-    "fl oz": r"(?i:fl\.? ?oz|fluid ounces?)",
-    "mm": r"(?i:mm|millimet(?:er|re)s?|millim[èe]tres?|mil[ií]metros?|millimetri)",
-    "cm": r"(?i:cms?|[cz]entimet(?:er|re)s?|centim[èe]tres?|cent[ií]metros?|centimetri)",
-    "m": r"m|(?i:met(?:er|re)s?|m[èe]tres?|metros?|metri)",
-    "in": r"(?i:inch(?:es)?|zoll|pouces?|pulgadas?|pollic[ei])|″",
-    "ft": r"(?i:ft|feet|foot)",
-}
+_LISTED: dict[str, dict[str, str]] = YAML(typ="safe").load(
+    Path(__file__).with_name("_quantities.yaml").read_text(encoding="utf-8")
+)
+UNITS = {sign: Unit(unit["name"], unit["dimension"], Fraction(unit["size"])) for sign, unit in _LISTED.items()}
+_NAMES = {sign: unit["written"] for sign, unit in _LISTED.items()}
 _SIGNS = tuple(_NAMES)
 _LETTER = r"[0-9A-Za-zÀ-ÖØ-öø-ÿ]"  # not \w: Japanese goes on without a blank
 _FREE = rf"(?<!{_LETTER})(?<![.,/–-])"  # where a number may begin
