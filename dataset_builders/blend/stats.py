@@ -12,7 +12,6 @@ import numpy as np
 
 from dataset_builders.blend.mix import Counts
 from dataset_builders.task import Task
-from spine.atomic import write_text
 from spine.task_types import TaskType
 
 # The winners' slides, KDD Cup 2024 (Team NVIDIA). What is left of 100% is retrieval, ranking and NER together.
@@ -36,30 +35,24 @@ REASONS = (
 )
 # Bars of ``shares`` whose share is published: (what, bar) -> key of PUBLISHED
 _BARS = {("type", "mc"): "multiple choice", ("type", "gen"): "generation", ("LLM", "without"): "LLM"}
+_COUNTED = ("wanted", "kept", "held_out", "trained_tokens")  # of each dataset, and summed up
 _EDGES = 48  # bars of the length histogram
 Described = dict[str, Any]
 
 
 def describe(task: Task, count: Counts) -> Described:
     """One dataset: its facts, its counts, and its lengths as p50, p95 and maximum (tokens)."""
-    p50, p95, longest = np.percentile(count.tokens, (50, 95, 100)).round().astype(int) if count.kept else (0, 0, 0)
+    lengths = np.percentile(count.tokens, (50, 95, 100)).round().astype(int).tolist() if count.kept else (0, 0, 0)
     return {
         "source": task.source,
         "track": task.track,
         "llm": task.llm,
         "types": dict(count.types),
-        "wanted": count.wanted,
-        "available": count.available,
-        "estimated": count.estimated,
-        "kept": count.kept,
+        **{name: getattr(count, name) for name in ("available", "estimated", *_COUNTED)},
         "upsampled": round(count.kept / max(1, count.distinct), 2),
-        "held_out": count.held_out,
         "dropped": {reason: number for reason, number in count.dropped.items() if number},
         "tokens": int(count.tokens.sum()),
-        "trained_tokens": count.trained_tokens,
-        "p50": int(p50),
-        "p95": int(p95),
-        "max": int(longest),
+        **dict(zip(("p50", "p95", "max"), lengths, strict=True)),
         "made": [rows._asdict() for rows in count.llm_rows],
     }
 
@@ -67,19 +60,15 @@ def describe(task: Task, count: Counts) -> Described:
 def statistics(tasks: Iterable[Task], counts: Mapping[str, Counts]) -> dict[str, Any]:
     """The whole ``stats.json``: ``datasets``, ``totals``, ``shares`` (of kept rows) and ``lengths``."""
     datasets = {task.name: describe(task, counts[task.name]) for task in tasks}
+    rows = datasets.values()
     lengths = np.concatenate([count.tokens for count in counts.values()])
     bars, edges = np.histogram(lengths, bins=min(_EDGES, max(1, int(lengths.max(initial=1)))))
-    sums = {key: sum(row[key] for row in datasets.values()) for key in ("wanted", "kept", "held_out", "tokens")}
-    dropped: Counter[str] = Counter()
-    for row in datasets.values():
-        dropped.update(row["dropped"])
     return {
         "datasets": datasets,
         "totals": {
-            **sums,
-            "trained_tokens": sum(row["trained_tokens"] for row in datasets.values()),
-            "dropped": dict(dropped),
-            "made": sum(made["rows"] for row in datasets.values() for made in row["made"]),
+            **{name: sum(row[name] for row in rows) for name in ("tokens", *_COUNTED)},
+            "dropped": dict(sum((Counter(row["dropped"]) for row in rows), Counter())),
+            "made": sum(made["rows"] for row in rows for made in row["made"]),
         },
         "shares": shares(datasets),
         "published": PUBLISHED,
@@ -131,13 +120,8 @@ def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.1%}"
 
 
-def write_stats(path: Path, found: Mapping[str, Any]) -> None:
-    """One JSON object."""
-    write_text(path, json.dumps(found, indent=1) + "\n")
-
-
 def read_stats(path: Path) -> dict[str, Any]:
-    """What ``write_stats`` wrote."""
+    """The ``statistics`` of a finished blend, from its ``stats.json``."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
