@@ -27,8 +27,9 @@ from dataset_builders.pools.build import Pool, build
 from dataset_builders.task import ROOM
 from spine.atomic import whole_folder
 from spine.code import code_of
-from spine.manifest import Step, digest, file_digest
+from spine.manifest import Step
 from spine.paths import PROMPTS
+from spine.stamp import stamp
 
 # Told the dataset and the questions it has looked at since the last call; the rows of the pools that are finished,
 # and of all that are to be built.
@@ -37,7 +38,6 @@ Progress = Callable[[str, int, int, int], None]
 _STEP, _LEAST = 1.25, 32
 _FEWEST = 100  # training rows: of a few, chance may take most
 _KEPT = 4  # older pools of a dataset that stay in the cache, for going back to another blend
-_SMALL = 64 * 2**20  # bytes up to which a raw file is known by its content
 
 
 def roomy(rows: int, room: float = ROOM, least: int = _LEAST) -> int:
@@ -83,23 +83,9 @@ def ensure_pools(
     return {name: step.folder for name, step in steps.items()}
 
 
-def fingerprint(raw: Path, source: str) -> dict[str, Any]:
-    """Content of small raw files; of large ones size, time and both ends: 571 million reviews are not hashed."""
-    found: dict[str, Any] = {}
-    for path in sorted(p for p in (raw / source).rglob("*") if p.is_file()):
-        stat = path.stat()
-        if stat.st_size <= _SMALL:
-            found[str(path.relative_to(raw))] = file_digest(path)
-            continue
-        with path.open("rb") as handle:
-            head = handle.read(2**20)
-            handle.seek(-(2**20), os.SEEK_END)
-            found[str(path.relative_to(raw))] = [
-                stat.st_size,
-                stat.st_mtime_ns,
-                digest([head.hex(), handle.read().hex()]),
-            ]
-    return found
+def fingerprint(raw: Path, source: str) -> dict[str, str]:
+    """Of each of a source's files, by content; none where there are none, which its reader complains of."""
+    return {str(path.relative_to(raw)): stamp(path) for path in sorted((raw / source).rglob("*")) if path.is_file()}
 
 
 def inputs_of(pools: Sequence[Pool], tokenizer: str) -> dict[str, Any]:
@@ -111,7 +97,7 @@ def inputs_of(pools: Sequence[Pool], tokenizer: str) -> dict[str, Any]:
     return _inputs(pools, tokenizer, _raw_files(pools))
 
 
-def _inputs(pools: Sequence[Pool], tokenizer: str, raw: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _inputs(pools: Sequence[Pool], tokenizer: str, raw: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     tasks = [pool for pool in pools if pool.path is None]
     evaluation = dict.fromkeys(path for pool in pools for path in pool.evaluation if path.is_file())
     return {
@@ -123,7 +109,7 @@ def _inputs(pools: Sequence[Pool], tokenizer: str, raw: Mapping[str, Mapping[str
     }
 
 
-def _raw_files(pools: Sequence[Pool]) -> dict[str, dict[str, Any]]:
+def _raw_files(pools: Sequence[Pool]) -> dict[str, dict[str, str]]:
     sources = {pool.task.source: pool.raw for pool in pools if pool.path is None}
     return {source: fingerprint(folder, source) for source, folder in sources.items()}
 
@@ -137,7 +123,7 @@ def _asked(pool: Pool) -> dict[str, Any]:
 
 
 def _content(path: Path | None) -> str | None:
-    return file_digest(path) if path and path.is_file() else None
+    return stamp(path) if path and path.is_file() else None
 
 
 def task_code(name: str) -> list[str | Path]:
