@@ -79,8 +79,8 @@ def _printed(given: str) -> Any:
 
 def _listed(prompt: str) -> set[int]:
     """The numbers in front of what the prompt lists, from 0 or from 1."""
-    found = {int(number) for number in _OPTION.findall(prompt)}
-    return found | {int(number) for number in _FIRST.findall(prompt)} if found else found
+    numbers = {int(number) for number in _OPTION.findall(prompt)}
+    return numbers | {int(number) for number in _FIRST.findall(prompt)} if numbers else numbers
 
 
 def _problem(kind: TaskType, truth: Any, listed: set[int]) -> str | None:

@@ -134,6 +134,6 @@ def load_task(name: str) -> Task:
     """
     if name not in task_names():
         raise RecipeError(f"no builder makes a dataset '{name}'", way_out=did_you_mean(name, task_names()))
-    found = importlib.import_module(f"dataset_builders.tasks.{name}").build
-    assert isinstance(found, Task)
-    return found
+    builder = importlib.import_module(f"dataset_builders.tasks.{name}").build
+    assert isinstance(builder, Task)
+    return builder

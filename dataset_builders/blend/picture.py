@@ -13,23 +13,23 @@ _OURS, _THEIRS, _GREY = "#1f5f8b", "#c0392b", "#9db4c8"
 _TITLES = {"type": "task type", "source": "source", "track": "track", "LLM": "enhanced by an LLM, with an endpoint"}
 
 
-def draw(path: Path, name: str, found: Mapping[str, Any]) -> None:
-    """Writes a PNG of ``stats.statistics``: four panels of shares, and the histogram of lengths."""
+def draw(path: Path, name: str, stats: Mapping[str, Any]) -> None:
+    """Writes a PNG of ``statistics``: four panels of shares, and the histogram of lengths."""
     from matplotlib.figure import Figure  # 0.5 s; not pyplot, which needs a display's backend
 
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     panels = figure.subplot_mosaic([["type", "source", "track"], ["LLM", "lengths", "lengths"]])
     for what, title in _TITLES.items():
-        _bars(panels[what], what, title, found)
-    _histogram(panels["lengths"], found)
-    totals = found["totals"]
-    figure.suptitle(f"blend {name}: {totals['kept']:,} rows of {len(found['datasets'])} datasets", x=0.01, ha="left")
+        _bars(panels[what], what, title, stats)
+    _histogram(panels["lengths"], stats)
+    totals = stats["totals"]
+    figure.suptitle(f"blend {name}: {totals['kept']:,} rows of {len(stats['datasets'])} datasets", x=0.01, ha="left")
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=130, format="png")
 
 
-def _bars(axes: Any, what: str, title: str, found: Mapping[str, Any]) -> None:
-    shares = found["shares"][what]
+def _bars(axes: Any, what: str, title: str, stats: Mapping[str, Any]) -> None:
+    shares = stats["shares"][what]
     names = list(shares)[::-1]
     axes.barh(names, [100 * shares[name] for name in names], color=_OURS, height=0.6)
     for place, name in enumerate(names):
@@ -49,8 +49,8 @@ def _mark(axes: Any, percent: float, place: int) -> None:
     axes.annotate("published", (percent, place + 0.45), color=_THEIRS, fontsize=7, ha="center", va="bottom")
 
 
-def _histogram(axes: Any, found: Mapping[str, Any]) -> None:
-    edges, rows = found["lengths"]["edges"], found["lengths"]["rows"]
+def _histogram(axes: Any, stats: Mapping[str, Any]) -> None:
+    edges, rows = stats["lengths"]["edges"], stats["lengths"]["rows"]
     axes.stairs(rows, edges, fill=True, color=_GREY)
     axes.set_title("length of a row in the model's tokens", loc="left", fontsize=10)
     axes.set_ylabel("rows")

@@ -100,19 +100,19 @@ def published_share(what: str, bar: str) -> float | None:
     return 1 - PUBLISHED[key] if bar == "without" else PUBLISHED[key]
 
 
-def beside_published(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def beside_published(stats: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(what, ours, published) for those proportions that the winners have published."""
-    types, datasets = found["shares"]["type"], found["datasets"]
+    types, datasets = stats["shares"]["type"], stats["datasets"]
     ours = {
         "datasets": len(datasets),
-        "rows": found["totals"]["kept"],
+        "rows": stats["totals"]["kept"],
         "multiple choice": types.get("mc", 0.0),
         "generation": types.get("gen", 0.0),
         "retrieval, ranking, ner": sum(types.get(kind, 0.0) for kind in ("retrieval", "ranking", "ner")),
-        "LLM": 1 - found["shares"]["LLM"].get("without", 0.0),
+        "LLM": 1 - stats["shares"]["LLM"].get("without", 0.0),
     }
     lines = [(what, _number(ours[what]), _number(published)) for what, published in PUBLISHED.items()]
-    made = found["totals"]["made"] / max(1, found["totals"]["kept"])
+    made = stats["totals"]["made"] / max(1, stats["totals"]["kept"])
     return [*lines, ("made by an LLM so far", _number(made), _number(PUBLISHED["LLM"]))]
 
 
@@ -122,13 +122,13 @@ def _number(value: float) -> str:
 
 def read_stats(path: Path) -> dict[str, Any]:
     """The ``statistics`` of a finished blend, from its ``stats.json``."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    stats: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return stats
 
 
-def summary(found: Mapping[str, Any]) -> str:
+def summary(stats: Mapping[str, Any]) -> str:
     """One line: rows, what was lost, tokens."""
-    totals = found["totals"]
+    totals = stats["totals"]
     lost = ", ".join(f"{number:,} {reason}" for reason, number in totals["dropped"].items()) or "nothing"
     return (
         f"{totals['kept']:,} of {totals['wanted']:,} rows wanted, {totals['held_out']:,} held out; dropped: {lost}; "

@@ -80,8 +80,8 @@ class Report:
 
     @classmethod
     def read(cls, path: Path) -> Report:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**found, "dropped": Counter(found["dropped"])})
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**report, "dropped": Counter(report["dropped"])})
 
 
 def build(pool: Pool, folder: Path, tick: Tick = lambda count: None) -> None:
@@ -181,12 +181,12 @@ def _fresh(
     while chunk := list(islice(waiting, _CHUNK)):
         common = common_texts(chunk) if common is None else common
         words = Words.of(texts_of(question, common) for question in chunk)
-        if evaluation and any(found := evaluation.find(words)):
-            for question, where in zip(chunk, found, strict=True):
+        if evaluation and any(places := evaluation.find(words)):
+            for question, where in zip(chunk, places, strict=True):
                 if where:
                     report.dropped["in an evaluation file"] += 1
                     report.contaminated[f"{task.name}: {question.entity}"] = f"{where.place} ({where.share:.0%} of it)"
-            chunk = [question for question, where in zip(chunk, found, strict=True) if not where]
+            chunk = [question for question, where in zip(chunk, places, strict=True) if not where]
             words = Words.of(texts_of(question, common) for question in chunk)
         if not chunk:
             continue

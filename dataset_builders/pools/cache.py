@@ -178,12 +178,12 @@ def _make_all(jobs: Sequence[tuple[Step, Pool]], workers: int, progress: Progres
 
 
 def _told(signs: Any) -> list[tuple[str, int]]:
-    found = [("", 0)]
+    news = [("", 0)]
     while True:
         try:
-            found.append(signs.get_nowait())
+            news.append(signs.get_nowait())
         except queue.Empty:
-            return found[1:] or found
+            return news[1:] or news
 
 
 def _start(signs: Any) -> None:

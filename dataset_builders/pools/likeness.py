@@ -48,8 +48,8 @@ class _Words(dict[str, int]):
     def __missing__(self, word: str) -> int:
         if len(self) > _MOST_WORDS_KNOWN:
             self.clear()
-        found = self[word] = 0 if word == "\0" else hash64(word)
-        return found
+        hashed = self[word] = 0 if word == "\0" else hash64(word)
+        return hashed
 
 
 _known = _Words()
@@ -65,14 +65,14 @@ class Words:
     @classmethod
     def of(cls, questions: Iterable[Sequence[str]]) -> Words:
         """Of each question all its texts."""
-        found: list[int] = []
+        hashes: list[int] = []
         starts: list[int] = []
         for texts in questions:
-            starts.append(len(found))
-            found += map(_known.__getitem__, _WORD.findall("\0".join((*texts, "")).casefold()))
-            if len(found) == starts[-1] or found[-1]:
-                found.append(0)
-        return cls(np.array(found, dtype=np.uint64), np.array(starts, dtype=np.int64))
+            starts.append(len(hashes))
+            hashes += map(_known.__getitem__, _WORD.findall("\0".join((*texts, "")).casefold()))
+            if len(hashes) == starts[-1] or hashes[-1]:
+                hashes.append(0)
+        return cls(np.array(hashes, dtype=np.uint64), np.array(starts, dtype=np.int64))
 
     def grams(self, n: int) -> tuple[Hashes, NDArray[np.bool_]]:
         """The hash of the ``n`` words from each place on, and whether they stand within one text.

@@ -31,7 +31,7 @@ PAUSES = (1.0, 3.0, 10.0, 30.0)  # seconds before each new try; one that brought
 Report = Callable[[int, int | None, str], None]  # bytes done, of how many, of which file
 
 
-class WalkRequest(NamedTuple):
+class Target(NamedTuple):
     """One file to be at ``path``."""
 
     name: str  # esci/shopping_queries_dataset_examples.parquet
@@ -71,26 +71,26 @@ def fetch(
     Raises:
         RecipeError: before the first byte wherever that is possible.
     """
-    wanted = choose(sources, out, only)
-    _check_licences({one.source for one in wanted}, accepted)
+    targets = choose(sources, out, only)
+    _check_licences({target.source for target in targets}, accepted)
     with disk_explained(out), locked(out), transfer.session(token) as client:
-        record, progress = _Record(out / MANIFEST), _Progress(wanted, report)
-        there = {one.name: _there(one, record.entries.get(one.name, {}), None, progress) for one in wanted}
-        missing = [one for one in wanted if there[one.name] is None]
+        record, progress = _Record(out / MANIFEST), _Progress(targets, report)
+        there = {target.name: _there(target, record.entries.get(target.name, {}), None, progress) for target in targets}
+        missing = [target for target in targets if there[target.name] is None]
         _check_by_hand(missing)
         remotes = _ask_all(client, missing, progress)
-        for one in missing:
-            there[one.name] = _there(one, {}, remotes[one.name], progress)
-        missing = [one for one in missing if there[one.name] is None]
-        _check_space(out, [(one, remotes[one.name]) for one in missing])
-        for one in wanted:
-            outcome = there[one.name] or _download(client, one, remotes[one.name], record, progress)
-            there[one.name] = outcome
-            record.finish(one, outcome)
+        for target in missing:
+            there[target.name] = _there(target, {}, remotes[target.name], progress)
+        missing = [target for target in missing if there[target.name] is None]
+        _check_space(out, [(target, remotes[target.name]) for target in missing])
+        for target in targets:
+            outcome = there[target.name] or _download(client, target, remotes[target.name], record, progress)
+            there[target.name] = outcome
+            record.finish(target, outcome)
     return [outcome for outcome in there.values() if outcome]
 
 
-def choose(sources: Mapping[str, Published], out: Path, only: Collection[str]) -> list[WalkRequest]:
+def choose(sources: Mapping[str, Published], out: Path, only: Collection[str]) -> list[Target]:
     """The files whose path matches one of the patterns ``only``; one without a wildcard may be any part of a path.
 
     Raises:
@@ -102,7 +102,7 @@ def choose(sources: Mapping[str, Published], out: Path, only: Collection[str]) -
             stems = {Path(file.path).name.partition(".")[0].removeprefix("meta_") for _, _, file in files}
             raise RecipeError(f"--only {pattern}: no file matches", way_out=did_you_mean(pattern, stems))
     return [
-        WalkRequest(f"{name}/{path.relative_to(out / name)}", source, file, path)
+        Target(f"{name}/{path.relative_to(out / name)}", source, file, path)
         for name, source, file in files
         if not only or any(_matches(file.path, pattern) for pattern in only)
         for path in [_place(out / name, file)]
@@ -135,69 +135,69 @@ def _check_licences(sources: Collection[Published], accepted: bool) -> None:
         raise RecipeError.all_of(faults)
 
 
-def _check_by_hand(missing: Sequence[WalkRequest]) -> None:
-    absent = [one for one in missing if one.file.url is None]
+def _check_by_hand(missing: Sequence[Target]) -> None:
+    absent = [target for target in missing if target.file.url is None]
     if absent:
         raise RecipeError(
-            f"{' and '.join(one.path.name for one in absent)} must be fetched by hand",
+            f"{' and '.join(target.path.name for target in absent)} must be fetched by hand",
             where=shown(absent[0].path.parent),
             way_out=f"{absent[0].source.by_hand}\n     then put them into this folder, and run the same command again",
         )
 
 
-def _there(one: WalkRequest, entry: Mapping[str, Any], remote: Remote | None, progress: _Progress) -> Outcome | None:
+def _there(target: Target, entry: Mapping[str, Any], remote: Remote | None, progress: _Progress) -> Outcome | None:
     """The file that lies there, verified; None when there is none, or when only the server can tell what it should be.
 
     Raises:
         RecipeError: it is another file; a user's file is never overwritten.
     """
-    expected = one.file.sha256 or entry.get("sha256") or (remote and remote.sha256)
-    if not one.path.is_file() or not (expected or remote or one.file.url is None):
+    expected = target.file.sha256 or entry.get("sha256") or (remote and remote.sha256)
+    if not target.path.is_file() or not (expected or remote or target.file.url is None):
         return None
-    found, size = hashlib.sha256(), 0
-    with one.path.open("rb") as file:
+    digest, size = hashlib.sha256(), 0
+    with target.path.open("rb") as file:
         while chunk := file.read(CHUNK):
-            found.update(chunk)
+            digest.update(chunk)
             size += len(chunk)
-            progress.at(one, size)
-    same = found.hexdigest() == expected if expected else remote is None or size == remote.size
+            progress.at(target, size)
+    same = digest.hexdigest() == expected if expected else remote is None or size == remote.size
     if not same:
         raise RecipeError(
-            f"this is not the published file: sha256 {found.hexdigest()}, {in_words(size)}; expected "
+            f"this is not the published file: sha256 {digest.hexdigest()}, {in_words(size)}; expected "
             f"{expected or in_words(remote.size if remote else None)}",
-            where=shown(one.path),
-            way_out=f"rm {shown(one.path)}, and run the same command again",
+            where=shown(target.path),
+            way_out=f"rm {shown(target.path)}, and run the same command again",
         )
-    return Outcome(one.name, size, found.hexdigest(), "there already")
+    return Outcome(target.name, size, digest.hexdigest(), "there already")
 
 
-def _ask_all(client: httpx.Client, missing: Sequence[WalkRequest], progress: _Progress) -> dict[str, Remote]:
+def _ask_all(client: httpx.Client, missing: Sequence[Target], progress: _Progress) -> dict[str, Remote]:
     """What the servers say of the files; a source that is refused is asked once, and all refusals are told at once."""
     remotes: dict[str, Remote] = {}
     faults: dict[str, RecipeError] = {}
-    for one in missing:
-        if one.file.url is None or one.source.title in faults:
+    for target in missing:
+        if target.file.url is None or target.source.title in faults:
             continue
-        progress.at(one, 0)
+        progress.at(target, 0)
         try:
-            remotes[one.name] = remote = ask(client, one.file.url, one.source.home)
-            if one.file.sha256 and remote.sha256 not in (None, one.file.sha256):
+            remotes[target.name] = remote = ask(client, target.file.url, target.source.home)
+            if target.file.sha256 and remote.sha256 not in (None, target.file.sha256):
                 what = f"the server has another file than the one this recipe knows: sha256 {remote.sha256}"
-                raise RecipeError(what, where=one.file.url, way_out=f"see {one.source.home} for what has changed")
+                raise RecipeError(what, where=target.file.url, way_out=f"see {target.source.home} for what has changed")
         except RecipeError as fault:
-            faults[one.source.title] = fault
+            faults[target.source.title] = fault
         else:
-            progress.learn(one, remote.size)
+            progress.learn(target, remote.size)
     if faults:
         raise RecipeError.all_of(list(faults.values()))
     return remotes
 
 
-def _check_space(out: Path, missing: Sequence[tuple[WalkRequest, Remote]]) -> None:
+def _check_space(out: Path, missing: Sequence[tuple[Target, Remote]]) -> None:
     needed = 0
-    for one, remote in missing:
-        part = one.path.with_name(f"{one.path.name}.part")
-        needed += (remote.size or one.file.size or 0) - (part.stat().st_size if part.exists() else 0)
+    for target, remote in missing:
+        part = target.path.with_name(f"{target.path.name}.part")
+        needed += (remote.size or target.file.size or 0) - (part.stat().st_size if part.exists() else 0)
     free = shutil.disk_usage(out).free
     if needed > free:
         raise RecipeError(
@@ -207,44 +207,44 @@ def _check_space(out: Path, missing: Sequence[tuple[WalkRequest, Remote]]) -> No
         )
 
 
-def _download(client: httpx.Client, one: WalkRequest, remote: Remote, record: _Record, progress: _Progress) -> Outcome:
-    expected = one.file.sha256 or remote.sha256
-    begun = {"url": one.file.url, "size": remote.size, "etag": expected or remote.etag}
-    same = record.entries.get(one.name) == begun  # else what lies there is part of an older file
-    record.note(one.name, begun)
-    with Part(one.path, keep=same) as part:
+def _download(client: httpx.Client, target: Target, remote: Remote, record: _Record, progress: _Progress) -> Outcome:
+    expected = target.file.sha256 or remote.sha256
+    begun = {"url": target.file.url, "size": remote.size, "etag": expected or remote.etag}
+    same = record.entries.get(target.name) == begun  # else what lies there is part of an older file
+    record.note(target.name, begun)
+    with Part(target.path, keep=same) as part:
         how = "resumed" if part.size else "fetched"
-        _complete(client, one, remote, part, progress)
+        _complete(client, target, remote, part, progress)
         if part.sha256 != (expected or part.sha256) or part.size != (remote.size or part.size):
             part.path.unlink()
             raise RecipeError(
                 f"what came is not the file: {part.size:,} bytes, sha256 {part.sha256}; "
                 f"expected {remote.size or part.size:,} bytes{f', sha256 {expected}' if expected else ''}",
-                where=one.file.url,
+                where=target.file.url,
                 way_out="it was removed; run the same command again",
             )
-        part.keep_as(one.path)
-    return Outcome(one.name, part.size, part.sha256, how)
+        part.keep_as(target.path)
+    return Outcome(target.name, part.size, part.sha256, how)
 
 
-def _complete(client: httpx.Client, one: WalkRequest, remote: Remote, part: Part, progress: _Progress) -> None:
+def _complete(client: httpx.Client, target: Target, remote: Remote, part: Part, progress: _Progress) -> None:
     """Receives until all is there, over as many connections as that takes, if only each brings some more."""
-    assert one.file.url is not None
+    assert target.file.url is not None
     failures = 0
     while part.size != remote.size:
         before = part.size
         try:
-            transfer.receive(client, one.file.url, one.source.home, part, lambda size: progress.at(one, size))
+            transfer.receive(client, target.file.url, target.source.home, part, lambda size: progress.at(target, size))
             if remote.size is None or part.size >= remote.size:
                 return
             raise Broken(f"the file ends there, {in_words(remote.size)} were announced")
         except Broken as broken:
             failures = 1 if part.size > before else failures + 1
             if failures > len(PAUSES):
-                what = f"given up when {in_words(part.size)} had come: {broken.reason}"
-                raise transfer.given_up(what, one.file.url) from broken
+                what = f"given up when {in_words(part.size)} had come: {broken}"
+                raise transfer.given_up(what, target.file.url) from broken
             pause = PAUSES[failures - 1]
-            progress.at(one, part.size, f"{broken.reason}; again in {pause:.0f} s")
+            progress.at(target, part.size, f"{broken}; again in {pause:.0f} s")
             time.sleep(pause)
 
 
@@ -264,25 +264,25 @@ class _Record:
             self.entries[name] = entry
             write_text(self.path, json.dumps(self.entries, indent=2, sort_keys=True) + "\n")
 
-    def finish(self, one: WalkRequest, outcome: Outcome) -> None:
-        if self.entries.get(one.name, {}).get("sha256") != outcome.sha256:
-            entry = {"url": one.file.url, "size": outcome.size, "sha256": outcome.sha256}
-            self.note(one.name, entry | {"day": date.today().isoformat()})
+    def finish(self, target: Target, outcome: Outcome) -> None:
+        if self.entries.get(target.name, {}).get("sha256") != outcome.sha256:
+            entry = {"url": target.file.url, "size": outcome.size, "sha256": outcome.sha256}
+            self.note(target.name, entry | {"day": date.today().isoformat()})
 
 
 class _Progress:
     """Bytes over all files: a file's share grows while it is read, learnt of, or received."""
 
-    def __init__(self, wanted: Sequence[WalkRequest], report: Report) -> None:
+    def __init__(self, targets: Sequence[Target], report: Report) -> None:
         self.report = report
-        self.sizes: dict[str, int | None] = {one.name: one.file.size for one in wanted}
+        self.sizes: dict[str, int | None] = {target.name: target.file.size for target in targets}
         self.done = dict.fromkeys(self.sizes, 0)
 
-    def learn(self, one: WalkRequest, size: int | None) -> None:
-        self.sizes[one.name] = size or self.sizes[one.name]
+    def learn(self, target: Target, size: int | None) -> None:
+        self.sizes[target.name] = size or self.sizes[target.name]
 
-    def at(self, one: WalkRequest, size: int, news: str = "") -> None:
-        """``one`` has come to ``size`` bytes."""
-        self.done[one.name] = size
+    def at(self, target: Target, size: int, news: str = "") -> None:
+        """``target`` has come to ``size`` bytes."""
+        self.done[target.name] = size
         total = None if None in self.sizes.values() else sum(size or 0 for size in self.sizes.values())
-        self.report(sum(self.done.values()), total, f"{one.name}: {news}" if news else one.name)
+        self.report(sum(self.done.values()), total, f"{target.name}: {news}" if news else target.name)

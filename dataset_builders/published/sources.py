@@ -113,7 +113,7 @@ SOURCES: dict[str, Published] = {
 }
 
 
-def in_words(size: float | None, *, estimated: bool = False) -> str:
+def in_words(size: float | None, estimated: bool = False) -> str:
     """``51_286_808`` as ``51.3 MB``; ``?`` where nobody knows."""
     if size is None:
         return "?"
@@ -128,4 +128,4 @@ def total(files: tuple[File, ...]) -> str:
     known = [file.size for file in files if file.size is not None]
     if len(known) < len(files):
         return f"over {in_words(sum(known))}" if known else "?"
-    return in_words(sum(known), estimated=any(file.estimated for file in files))
+    return in_words(sum(known), any(file.estimated for file in files))

@@ -36,11 +36,7 @@ class Remote(NamedTuple):
 
 
 class Broken(Exception):
-    """A transfer that broke off and is worth another try."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
+    """A transfer that broke off and is worth another try; its text says why."""
 
 
 class Part:

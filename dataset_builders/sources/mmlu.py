@@ -57,7 +57,7 @@ def _items(raw: RawData, paths: list[Path]) -> Iterator[Item]:
 
 def _answer(value: Any) -> int:
     """A letter in the original, a number in the mirrors."""
-    found = {"A": 0, "B": 1, "C": 2, "D": 3, "0": 0, "1": 1, "2": 2, "3": 3}.get(str(value).strip())
-    if found is None:
+    number = {"A": 0, "B": 1, "C": 2, "D": 3, "0": 0, "1": 1, "2": 2, "3": 3}.get(str(value).strip())
+    if number is None:
         raise ValueError(f"the answer {value!r} is neither A-D nor 0-3")
-    return found
+    return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,12 @@ def command(
     resolved = resolve_run(blend, profile, overrides)
     with locked(resolved.run.folder):
         folder = ensure_data(resolved, DataFrom(data, decontaminate))
-    found = read_stats(folder / "stats.json")
-    console().print(data_table(folder, found))
-    console().print(published_table(found))
+    stats = read_stats(folder / "stats.json")
+    console().print(_datasets(folder, stats))
+    beside = table("beside the winners' slides", "", "ours", "published", right=("ours", "published"))
+    for line in beside_published(stats):
+        beside.add_row(*line)
+    console().print(beside)
     click.echo(f"rows      {shown(folder)}/train.parquet, val.parquet  (recipe samples {blend})")
     click.echo(f"card      {shown(folder)}/card.md, blend.png, stats.json")
     for name, what in (("rejected", "rows of raw files that could not be read"), ("contaminated", "questions removed")):
@@ -59,37 +63,23 @@ def command(
             click.echo(f"{name:9} {shown(folder)}/{name}.jsonl  ({count:,} {what})")
 
 
-def data_table(folder: Path, found: dict[str, Any]) -> Table:
+def _datasets(folder: Path, stats: dict[str, Any]) -> Table:
     """Per dataset: wanted, available, kept, how often asked, lengths in tokens, tokens with loss, share, dropped."""
-    reasons = [reason for reason in REASONS if reason in found["totals"]["dropped"]]
-    headers = [_SHORT.get(reason, reason) for reason in reasons]
-    made = table(shown(folder), "dataset", "type", *_NUMBERS, *headers, right=(*_NUMBERS, *headers))
-    total = max(1, found["totals"]["kept"])
-    for name, row in found["datasets"].items():
-        about = "~" if row["estimated"] else ""
-        made.add_row(
-            name, "+".join(TaskType(kind).short for kind in row["types"]), f"{row['wanted']:,}",
-            f"{about}{row['available']:,}", f"{row['kept']:,}", f"{row['held_out']:,}", f"{row['upsampled']:g}x",
-            str(row["p50"]), str(row["p95"]), str(row["max"]), f"{row['trained_tokens'] / max(1, row['tokens']):.1%}",
-            f"{row['kept'] / total:.1%}", *(_count(row["dropped"].get(reason, 0)) for reason in reasons),
+    totals = stats["totals"]
+    reasons = {reason: _SHORT.get(reason, reason) for reason in REASONS if reason in totals["dropped"]}
+    lines = table(shown(folder), "dataset", "type", *_NUMBERS, *reasons.values(), right=(*_NUMBERS, *reasons.values()))
+
+    def add(name: str, kinds: str, row: dict[str, Any], available: str, asked: str, lengths: Sequence[str]) -> None:
+        lines.add_row(
+            name, kinds, f"{row['wanted']:,}", available, f"{row['kept']:,}", f"{row['held_out']:,}", asked, *lengths,
+            f"{row['trained_tokens'] / max(1, row['tokens']):.1%}", f"{row['kept'] / max(1, totals['kept']):.1%}",
+            *(f"{row['dropped'][reason]:,}" if row["dropped"].get(reason) else "-" for reason in reasons),
         )  # fmt: skip
-    totals = found["totals"]
-    made.add_section()
-    made.add_row(
-        f"{len(found['datasets'])} datasets", "", f"{totals['wanted']:,}", "", f"{totals['kept']:,}",
-        f"{totals['held_out']:,}", "", "", "", "", f"{totals['trained_tokens'] / max(1, totals['tokens']):.1%}",
-        "100%", *(_count(totals["dropped"][reason]) for reason in reasons),
-    )  # fmt: skip
-    return made
 
-
-def _count(number: int) -> str:
-    return f"{number:,}" if number else "-"
-
-
-def published_table(found: dict[str, Any]) -> Table:
-    """Our proportions beside those the winners have published."""
-    made = table("beside the winners' slides", "", "ours", "published", right=("ours", "published"))
-    for line in beside_published(found):
-        made.add_row(*line)
-    return made
+    for name, row in stats["datasets"].items():
+        kinds = "+".join(TaskType(kind).short for kind in row["types"])
+        available = f"{'~' if row['estimated'] else ''}{row['available']:,}"
+        add(name, kinds, row, available, f"{row['upsampled']:g}x", [str(row[key]) for key in ("p50", "p95", "max")])
+    lines.add_section()
+    add(f"{len(stats['datasets'])} datasets", "", totals, "", "", ("", "", ""))
+    return lines

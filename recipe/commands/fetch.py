@@ -55,8 +55,8 @@ def command(sources: tuple[str, ...], listing: bool, only: tuple[str, ...], acce
             report=lambda done, whole, name: meter.update(done // _MB, whole and whole // _MB, name),
         )  # fmt: skip
     files = table(shown(out), "file", "size", "sha256", "", right=("size",))
-    for one in outcomes:
-        files.add_row(one.name, in_words(one.size), one.sha256[:16], one.how)
+    for outcome in outcomes:
+        files.add_row(outcome.name, in_words(outcome.size), outcome.sha256[:16], outcome.how)
     console().print(files)
     click.echo(f"make data-v8 DATA={shown(out)}")
 
@@ -66,17 +66,17 @@ def _list(names: tuple[str, ...]) -> None:
     sources = _addresses("published sources", "source", "files", "size", "licence", "needs", "read it at")
     for name, source in SOURCES.items():
         needs = "your hands" if source.by_hand else "--accept-licence" if source.licence.accept else ""
-        size, licence = total(source.files), source.licence
-        sources.add_row(name, str(len(source.files)), size, licence.name, needs, licence.url)
+        files, licence = source.files, source.licence
+        sources.add_row(name, str(len(files)), total(files), licence.name, needs, licence.url)
     console().print(sources)
     for name in names:
-        files = _addresses(f"{SOURCES[name].title}: {SOURCES[name].home}", "file", "size", "published as")
-        for file in SOURCES[name].files:
-            size = in_words(file.size, estimated=file.estimated)
-            files.add_row(f"{name}/{file.path}", size, file.url or "by hand")
-        console().print(files)
-        if SOURCES[name].by_hand:
-            click.echo(SOURCES[name].by_hand)
+        source = SOURCES[name]
+        listed = _addresses(f"{source.title}: {source.home}", "file", "size", "published as")
+        for file in source.files:
+            listed.add_row(f"{name}/{file.path}", in_words(file.size, file.estimated), file.url or "by hand")
+        console().print(listed)
+        if source.by_hand:
+            click.echo(source.by_hand)
 
 
 def _addresses(title: str, *columns: str) -> Table:

@@ -41,15 +41,15 @@ def command(
     first = resolve_run(blends[0], profile, overrides)
     others = [resolve(blend, first.run.profile, parse_set(overrides), task_names()) for blend in blends[1:]]
     folder = ensure_questions([first, *others], DataFrom(data, decontaminate))
-    found = manifest.read(folder) or {}
-    counts = {side: Counter[str]() for side in (VALIDATION, TEST)}
-    for side, datasets in found["datasets"].items():
-        for name, count in datasets.items():
-            counts[side][str(found["tracks"][name] or "-")] += count
-    made = table("questions", "track", VALIDATION, TEST, right=(VALIDATION, TEST))
+    written, sides = manifest.read(folder) or {}, (VALIDATION, TEST)
+    counts = {side: Counter[str]() for side in sides}
+    for side in sides:
+        for name, count in written["datasets"][side].items():
+            counts[side][str(written["tracks"][name] or "-")] += count
+    lines = table("questions", "track", *sides, right=sides)
     for track in sorted(counts[TEST] | counts[VALIDATION]):
-        made.add_row(track, *(f"{counts[side][track]:,}" for side in (VALIDATION, TEST)))
-    made.add_section()
-    made.add_row("", *(f"{counts[side].total():,}" for side in (VALIDATION, TEST)))
-    console().print(made)
+        lines.add_row(track, *(f"{counts[side][track]:,}" for side in sides))
+    lines.add_section()
+    lines.add_row("", *(f"{counts[side].total():,}" for side in sides))
+    console().print(lines)
     click.echo(f"questions {shown(folder)}/{VALIDATION}.parquet, {TEST}.parquet")

@@ -17,11 +17,7 @@ from spine.paths import SAMPLE, shown
     epilog=examples("recipe sample-data", "recipe sample-data --scale 100 --out /big/disk/shop"),
 )
 @click.option(
-    "--scale",
-    default=SCALE,
-    show_default=True,
-    type=click.FloatRange(min=0.01),
-    help="Size; 1 is thousands of rows.",
+    "--scale", default=SCALE, show_default=True, type=click.FloatRange(min=0.01), help="Size; 1 is thousands of rows."
 )
 @click.option("--seed", default=SEED, show_default=True, help="Another seed, another shop.")
 @click.option("--out", default=SAMPLE, show_default="data/sample", type=click.Path(path_type=Path), help="Folder.")

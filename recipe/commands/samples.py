@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -47,22 +46,18 @@ def command(
         folder = ensure_data(resolved, DataFrom(data, decontaminate))
     tokenizer = ChatTokenizer.load(resolved.profile.base_model)
     rows = read_rows(folder / ("val.parquet" if held_out else "train.parquet"))
-    wanted = (row for row in rows if task is None or row["task"] == task)
-    shown = (
-        text
-        for place, row in enumerate(islice(wanted, start, start + number), start)
-        for text in _page(place, row, tokenizer)
-    )
+    of_task = (row for row in rows if task is None or row["task"] == task)
+    pages = (_page(at, row, tokenizer) for at, row in enumerate(islice(of_task, start, start + number), start))
     if sys.stdout.isatty():
-        click.echo_via_pager(shown)
+        click.echo_via_pager(pages)
     else:
-        for text in shown:
-            click.echo(text, nl=False)
+        for page in pages:
+            click.echo(page, nl=False)
 
 
-def _page(place: int, row: Row, tokenizer: ChatTokenizer) -> Iterator[str]:
+def _page(place: int, row: Row, tokenizer: ChatTokenizer) -> str:
     facts = f"{row['task']} [{row['wording']}]  {row['tokens']} tokens, {row['trained_tokens']} with loss"
-    yield click.style(f"--- {place}  {facts}  {row['entities'][0]}\n", bold=True)
     prompt, answer = tokenizer.pieces(row["messages"])
-    yield click.style(prompt, dim=True)
-    yield click.style("".join(f"‹{piece}›" for piece in answer), fg="green", bold=True) + "\n\n"
+    head = click.style(f"--- {place}  {facts}  {row['entities'][0]}\n", bold=True)
+    with_loss = click.style("".join(f"‹{piece}›" for piece in answer), fg="green", bold=True)
+    return f"{head}{click.style(prompt, dim=True)}{with_loss}\n\n"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dataset_builders import sample_shop
+from dataset_builders.published import fetch as fetching
+from tests.dataset_builders.file_server import Server
 from tests.dataset_builders.raw_files import write_csv, write_json, write_jsonl, write_parquet
 
 _COLOURS = ["Red", "Blue", "Green", "Grey", "White"]
@@ -173,3 +177,15 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     counts = sample_shop.write(folder, scale=0.2)
     assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == set(counts)
     return folder
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """It is asked directly, whatever proxy there is, and nobody waits before asking again."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(fetching, "PAUSES", (0.0, 0.0))
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.go_on.set()
+        server.shutdown()

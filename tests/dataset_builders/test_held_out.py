@@ -12,7 +12,7 @@ from dataset_builders.held_out import TEST, VALIDATION, held_out, rows_to_hold_o
 from dataset_builders.pools.rows import Row, read_rows
 from inference.answering.questions import read_questions
 from spine.manifest import file_digest
-from tests.dataset_builders.test_blend import ROOMY, build, ensure, pools_of
+from tests.dataset_builders.blends import ROOMY, build, ensure, pools_of
 
 WANTED = {VALIDATION: 2, TEST: 4}
 
