@@ -113,12 +113,12 @@ def fill(stored: int, folder: Path) -> None:
     from dataset_builders import sample_shop
     from dataset_builders.pools.cache import fingerprint
     from dataset_builders.synthesis.job import roomy
-    from dataset_builders.synthesis.plan import WalkRequest, seeds_step, write_seeds
+    from dataset_builders.synthesis.plan import SeedRequest, seeds_step, write_seeds
     from dataset_builders.task import ROOM, load_task
     from spine.atomic import whole_folder
 
     sample_shop.write(folder / "raw", scale=0.1, seed=2024)
-    wanted = roomy(WalkRequest(DATASET, stored, folder / "raw"), ROOM)
+    wanted = roomy(SeedRequest(DATASET, stored, folder / "raw"), ROOM)
     step = seeds_step(wanted, CACHE, fingerprint(wanted.raw, load_task(DATASET).source))
     with whole_folder(step.folder) as temporary:
         write_seeds(temporary / "seeds.parquet", islice(seed_rows(), int(1.2 * stored)))

@@ -12,7 +12,7 @@ from dataset_builders.synthesis import request
 from dataset_builders.synthesis.budget import Price
 from dataset_builders.synthesis.declare import load_synthesis, synthesis_names
 from dataset_builders.synthesis.export import Tell, export, judge_anew, silent
-from dataset_builders.synthesis.plan import SeedFile, WalkRequest
+from dataset_builders.synthesis.plan import SeedFile, SeedRequest
 from dataset_builders.synthesis.report import write_report
 from dataset_builders.synthesis.request import Settings, template_digest
 from dataset_builders.synthesis.run import Work
@@ -55,7 +55,7 @@ def enhanced(names: Iterable[str], only: Sequence[str] = ()) -> list[str]:
 
 
 def prepare(
-    wanted: Sequence[WalkRequest],
+    wanted: Sequence[SeedRequest],
     files: Mapping[str, Path],
     store: Store,
     model: str,
@@ -105,6 +105,6 @@ def export_all(
     return counts
 
 
-def roomy(wanted: WalkRequest, room: float) -> WalkRequest:
+def roomy(wanted: SeedRequest, room: float) -> SeedRequest:
     """With some to spare for near-duplicates and rows that are too long."""
     return replace(wanted, rows=int(wanted.rows * room) + 1)

@@ -37,7 +37,7 @@ _SCHEMA = pa.schema({"digest": pa.binary(16), "row": pa.binary()})
 
 
 @dataclass(frozen=True)
-class WalkRequest:
+class SeedRequest:
     """``rows`` of the dataset ``name``, from the raw files in ``raw``."""
 
     name: str
@@ -52,7 +52,7 @@ def rules_digest(name: str) -> str:
     return digest(code_of(module, "dataset_builders.synthesis.answers", "dataset_builders.synthesis.rules"))[:16]
 
 
-def ensure_seeds(wanted: Sequence[WalkRequest], cache: Path, tell: Callable[[str, int, int], None]) -> dict[str, Path]:
+def ensure_seeds(wanted: Sequence[SeedRequest], cache: Path, tell: Callable[[str, int, int], None]) -> dict[str, Path]:
     """The file of seed rows of each dataset; those that the cache lacks are made side by side.
 
     Args:
@@ -81,7 +81,7 @@ def ensure_seeds(wanted: Sequence[WalkRequest], cache: Path, tell: Callable[[str
     return {name: step.folder / "seeds.parquet" for name, step in steps.items()}
 
 
-def seeds_step(one: WalkRequest, cache: Path, raw: Mapping[str, object]) -> Step:
+def seeds_step(one: SeedRequest, cache: Path, raw: Mapping[str, object]) -> Step:
     """The step that writes ``seeds.parquet``; ``raw``: the fingerprint of the dataset's source."""
     code = code_of(__name__, load_synthesis(one.name).module, *task_code(one.name))
     size = roomy(one.rows, _TO_SPARE, _LEAST)
@@ -89,14 +89,14 @@ def seeds_step(one: WalkRequest, cache: Path, raw: Mapping[str, object]) -> Step
     return Step.in_cache(cache / "synthesis" / one.name, f"seed rows of {one.name}", inputs)
 
 
-def _make(step: Step, one: WalkRequest) -> None:
+def _make(step: Step, one: SeedRequest) -> None:
     step = Step(step.folder, step.name, step.inputs)  # its clock starts here
     with whole_folder(step.folder) as temporary:
         left_out = write_seeds(temporary / "seeds.parquet", _chosen(one, step.inputs["size"]))
         step.finish(["seeds.parquet"], written_in=temporary, sealed=["seeds.parquet"], speaks_to_model=left_out)
 
 
-def _chosen(one: WalkRequest, size: int) -> Iterator[Seed]:
+def _chosen(one: SeedRequest, size: int) -> Iterator[Seed]:
     """As a blend chooses, of the training side alone."""
     synthesis, raw = load_synthesis(one.name), RawData(one.raw, one.max_rejected)
     choice = Choice(one.name, _SEED, train=size, val=0)

@@ -16,7 +16,7 @@ from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.declare import Seed, load_synthesis, synthesis_names
 from dataset_builders.synthesis.endpoint import Endpoint
 from dataset_builders.synthesis.pace import Pace
-from dataset_builders.synthesis.plan import SeedFile, WalkRequest, ensure_seeds, write_seeds
+from dataset_builders.synthesis.plan import SeedFile, SeedRequest, ensure_seeds, write_seeds
 from dataset_builders.synthesis.request import Settings, template_digest
 from dataset_builders.synthesis.run import Progress, Work, synthesize
 from dataset_builders.synthesis.store import Store
@@ -62,7 +62,7 @@ def cache(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     to start than this does."""
     folder = tmp_path_factory.mktemp("cache")
     for name in synthesis_names():
-        ensure_seeds([WalkRequest(name, 32, shop)], folder, lambda *told: None)
+        ensure_seeds([SeedRequest(name, 32, shop)], folder, lambda *told: None)
     return folder
 
 

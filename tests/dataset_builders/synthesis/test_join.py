@@ -22,7 +22,7 @@ from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Unfit, load_synthesis
 from dataset_builders.synthesis.export import export
 from dataset_builders.synthesis.job import estimates, prepare
-from dataset_builders.synthesis.plan import WalkRequest, ensure_seeds
+from dataset_builders.synthesis.plan import SeedRequest, ensure_seeds
 from dataset_builders.synthesis.report import qualities, write_report
 from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.run import Work
@@ -46,7 +46,7 @@ def good_answers(work: Work) -> Iterator[tuple[bytes, bytes, str]]:
         yield digest, row, said
 
 
-def prepared(wanted: list[WalkRequest], store: Store, cache: Path) -> list[Work]:
+def prepared(wanted: list[SeedRequest], store: Store, cache: Path) -> list[Work]:
     return prepare(wanted, ensure_seeds(wanted, cache, lambda *told: None), store, "tiny", Settings())
 
 
@@ -54,7 +54,7 @@ def prepared(wanted: list[WalkRequest], store: Store, cache: Path) -> list[Work]
 def answered(shop: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store of twenty good answers and two bad ones for each dataset, exported."""
     folder = tmp_path_factory.mktemp("synthesis")
-    wanted = [WalkRequest(name, 20, shop) for name in NAMES]
+    wanted = [SeedRequest(name, 20, shop) for name in NAMES]
     with Store(folder / "store.sqlite") as store:
         works = prepared(wanted, store, cache)
         for work in works:
@@ -160,7 +160,7 @@ def test_report_and_estimate(answered: Path, shop: Path, cache: Path, tmp_path: 
         assert (one.kept, one.judged, one.reasons) == (20, 22, {"a refusal": 2}) and one.words[1] == 1
         assert one.asked == 22 * 90 and one.questions == 20
         write_report(store, tmp_path)
-        works = prepared([WalkRequest("query_relation", 30, shop)], store, cache)
+        works = prepared([SeedRequest("query_relation", 30, shop)], store, cache)
         (estimate,) = estimates(works, store)
     assert (tmp_path / "report.png").stat().st_size > 5_000
     assert "| query_relation | construct | tiny | 22 | 20 (91%) |" in (tmp_path / "report.md").read_text()
@@ -172,9 +172,9 @@ def test_another_process_may_have_done_the_work(answered: Path, shop: Path, cach
     folder = tmp_path / "copy"
     shutil.copytree(answered, folder)
     with Store(folder / "store.sqlite") as store, Store(folder / "store.sqlite") as other:
-        (work,) = prepared([WalkRequest("query_relation", 24, shop)], store, cache)
+        (work,) = prepared([SeedRequest("query_relation", 24, shop)], store, cache)
         assert (work.kept, work.wanted) == (20, 24) and work.next(store) is not None
-        (theirs,) = prepared([WalkRequest("query_relation", 24, shop)], other, cache)
+        (theirs,) = prepared([SeedRequest("query_relation", 24, shop)], other, cache)
         for digest, row in theirs.seeds.rows(iter(range(60, 64))):
             other.put(Record(work.head.id, digest, KEPT, "", row, "{}", "", 1, 1, 0.1, 1.0)).result()
         found = [work.next(store) for _ in range(6)]

@@ -28,7 +28,7 @@ from dataset_builders.synthesis.declare import (
 )
 from dataset_builders.synthesis.endpoint import _retry_after, only_model
 from dataset_builders.synthesis.pace import Pace
-from dataset_builders.synthesis.plan import SeedFile, WalkRequest, ensure_seeds, write_seeds
+from dataset_builders.synthesis.plan import SeedFile, SeedRequest, ensure_seeds, write_seeds
 from dataset_builders.synthesis.request import seed_digest
 from dataset_builders.synthesis.rules import computed, in_language, speaks_to_model
 from spine.errors import RecipeError
@@ -299,7 +299,7 @@ def test_an_empty_seed_file(tmp_path: Path) -> None:
 
 
 def test_seed_rows_chosen_side_by_side_are_the_same(shop: Path, cache: Path, tmp_path: Path) -> None:
-    wanted = [WalkRequest(name, 32, shop) for name in ("query_relation", "query_entities")]
+    wanted = [SeedRequest(name, 32, shop) for name in ("query_relation", "query_entities")]
     here, there = (ensure_seeds(wanted, folder, lambda *told: None) for folder in (tmp_path, cache))
     assert {name: path.read_bytes() for name, path in here.items()} == {
         name: path.read_bytes() for name, path in there.items()

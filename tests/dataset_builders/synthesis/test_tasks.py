@@ -13,7 +13,7 @@ from dataset_builders.held_out import held_out
 from dataset_builders.pools.choice import unpacked
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Seed, Unfit, load_synthesis, synthesis_names
-from dataset_builders.synthesis.plan import SeedFile, WalkRequest, ensure_seeds
+from dataset_builders.synthesis.plan import SeedFile, SeedRequest, ensure_seeds
 from dataset_builders.synthesis.request import first, template_digest
 from dataset_builders.task import load_task, task_names
 from dataset_builders.wording import INSTRUCTION, filled, messages
@@ -26,7 +26,7 @@ Make = Callable[[Seed], Said]
 @pytest.fixture(scope="module")
 def seeds(shop: Path, cache: Path) -> dict[str, list[Seed]]:
     """Of each dataset the first seed rows of the sample shop."""
-    files = ensure_seeds([WalkRequest(name, 30, shop) for name in synthesis_names()], cache, lambda *told: None)
+    files = ensure_seeds([SeedRequest(name, 30, shop) for name in synthesis_names()], cache, lambda *told: None)
     return {name: [unpacked(row) for _, row in _rows(path)] for name, path in files.items()}
 
 
