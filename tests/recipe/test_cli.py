@@ -6,12 +6,14 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from recipe.commands import root
+from recipe.commands import main, root
 from spine.paths import ROOT
 
 COMMANDS = root.list_commands(None)  # type: ignore[arg-type]
@@ -23,6 +25,24 @@ def recipe(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
     )
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """`recipe` from its entry on, in this process: what a shell would see, without a second of imports for each."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["recipe", *arguments])
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run
 
 
 def test_a_command_that_has_explained_itself_ends_with_its_code() -> None:
@@ -68,8 +88,8 @@ def test_the_root_lists_every_command() -> None:
     assert "_RECIPE_COMPLETE" in shown
 
 
-def test_show_prints_profile_first_then_yaml_blend_and_steps() -> None:
-    done = recipe("show", "v8", PROFILE="8xa100", COLUMNS="200")
+def test_show_prints_profile_first_then_yaml_blend_and_steps(typed: Callable[..., Any]) -> None:
+    done = typed("show", "v8", PROFILE="8xa100", COLUMNS="200")
     assert done.returncode == 0
     assert done.stderr.splitlines()[0] == "profile 8xa100 (asked for)"
     for part in ("base_model: Qwen/Qwen2-72B-Instruct", "query_product_ranking", "what would run:", "500,000"):
@@ -81,15 +101,15 @@ def test_show_yaml_is_yaml_alone() -> None:
     assert done.stdout.startswith("# Behind a key: ") and "what would run" not in done.stdout
 
 
-def test_set_comes_from_the_environment_as_make_gives_it() -> None:
-    assert "lora_r: 32  # <- SET" in recipe("show", "v8", "--yaml", SET="lora_r=32").stdout
+def test_set_comes_from_the_environment_as_make_gives_it(typed: Callable[..., Any]) -> None:
+    assert "lora_r: 32  # <- SET" in typed("show", "v8", "--yaml", SET="lora_r=32").stdout
 
 
-def test_diff_shows_blend_and_settings() -> None:
-    shown = recipe("diff", "v8", "v9b", PROFILE="cpu").stdout
+def test_diff_shows_blend_and_settings(typed: Callable[..., Any]) -> None:
+    shown = typed("diff", "v8", "v9b", PROFILE="cpu").stdout
     assert "mmlu_auxiliary" in shown and "lora_model_dir" in shown
-    assert "no difference" in recipe("diff", "v8", "v8", PROFILE="cpu").stdout
-    assert "learning_rate" in recipe("diff", "v8", "v8", "--set", "learning_rate=1e-4", PROFILE="cpu").stdout
+    assert "no difference" in typed("diff", "v8", "v8", PROFILE="cpu").stdout
+    assert "learning_rate" in typed("diff", "v8", "v8", "--set", "learning_rate=1e-4", PROFILE="cpu").stdout
 
 
 @pytest.mark.parametrize(
@@ -101,8 +121,10 @@ def test_diff_shows_blend_and_settings() -> None:
         (["shwo", "v8"], "no command 'shwo'; did you mean 'show'?"),
     ],
 )
-def test_mistakes_are_one_message_and_not_0(arguments: list[str], what: str, tmp_path: Path) -> None:
-    done = recipe(*arguments, RECIPE_RUNS=str(tmp_path))
+def test_mistakes_are_one_message_and_not_0(
+    arguments: list[str], what: str, typed: Callable[..., Any], runs_folder: Path
+) -> None:
+    done = typed(*arguments)
     assert done.returncode in (1, 2) and what in done.stderr and "Traceback" not in done.stderr
 
 

@@ -63,13 +63,15 @@ def test_a_changed_weight_builds_nothing_anew(built: Path, place: dict[str, str]
 
 def test_a_blend_need_not_say_why_there_is_one(built: Path, place: dict[str, str], tmp_path: Path) -> None:
     shutil.copytree(CONFIGS, tmp_path / "configs", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "configs" / "blends" / "bare.yaml").write_text("include: v8\n")
-    bare = {**place, "RECIPE_CONFIGS": str(tmp_path / "configs")}
-    done = recipe("data", "bare", **bare)
+    bare = "datasets: {category_attribute: {rows: 4000}, query_entities: {rows: 4000}}\n"
+    (tmp_path / "configs" / "blends" / "bare.yaml").write_text(bare)
+    settings = place["SET"].replace(" rows=150 val_rows=39", " rows=40 val_rows=2")
+    own = {**place, "RECIPE_CONFIGS": str(tmp_path / "configs"), "SET": settings}
+    done = recipe("data", "bare", **own)
     assert done.returncode == 0, done.stderr
     (card,) = Path(place["RECIPE_RUNS"]).glob("cpu/bare*/data/card.md")
     assert card.read_text().startswith("# Blend bare\n\n![")
-    assert "blend bare:" not in recipe("show", "bare", **bare).stdout
+    assert "blend bare:" not in recipe("show", "bare", **own).stdout
 
 
 def test_samples_show_the_prompt_and_mark_what_carries_loss(built: Path, place: dict[str, str]) -> None:
