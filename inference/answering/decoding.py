@@ -6,19 +6,19 @@ and comes back, because vLLM runs it in another process. ``inference.answering.r
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+
+from pydantic import TypeAdapter
 
 Piece = tuple[int, ...]  # token ids
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[。！？])|\n+")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextToken:
     """What holds for the next token: the ids that may follow (None: any), and what is added to logits."""
 
     allowed: frozenset[int] | None = None
@@ -129,17 +129,17 @@ class Rule:
     spans: Spans | None = None
     words: int | None = None
 
-    def step(self, written: Sequence[int]) -> Step:
+    def step(self, written: Sequence[int]) -> NextToken:
         """What may follow the tokens ``written`` so far."""
         end = frozenset(self.end)
         if self.choice:
-            return Step(allowed=_allowed(self.choice, tuple(written), end) or end)
+            return NextToken(allowed=_allowed(self.choice, tuple(written), end) or end)
         if self.spans:
             bias = dict(self.bias)
             for token, boost in self.spans.favoured(tuple(written), end).items():
                 bias[token] = bias.get(token, 0.0) + boost
-            return Step(bias=bias)
-        return Step(bias=dict(self.bias))
+            return NextToken(bias=bias)
+        return NextToken(bias=dict(self.bias))
 
     @property
     def is_free(self) -> bool:
@@ -147,7 +147,7 @@ class Rule:
         return not (self.bias or self.choice or self.spans)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return _schema().dump_json(self).decode()
 
 
 @lru_cache(maxsize=100_000)  # the same few states come up for every question of a task
@@ -156,19 +156,17 @@ def _allowed(choice: Choice, written: Piece, end: frozenset[int]) -> frozenset[i
 
 
 def rule_from_json(text: str) -> Rule:
-    """The rule that ``to_json`` wrote."""
-    made: dict[str, Any] = json.loads(text)
-    if made["choice"]:
-        made["choice"] = Choice(**_with_pieces(made["choice"], "first", "later"))
-    if made["spans"]:
-        spans = _with_pieces(made["spans"], "bare", "spaced")
-        made["spans"] = Spans(**{**spans, "separator": tuple(spans["separator"])})
-    made["bias"] = tuple((token, value) for token, value in made["bias"])
-    return Rule(**{**made, "end": tuple(made["end"])})
+    """The rule that ``to_json`` wrote.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _schema().validate_json(text)
 
 
-def _with_pieces(made: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {**made, **{name: tuple(tuple(piece) for piece in made[name]) for name in names}}
+@cache
+def _schema() -> TypeAdapter[Rule]:
+    return TypeAdapter(Rule)
 
 
 def cut(text: str, words: int | None) -> str:

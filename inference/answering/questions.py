@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, StrictFloat, StrictInt, StrictStr, TypeAdapter, ValidationError
 
 from inference.answering.task_type import Asked, asked
 from spine.errors import RecipeError, did_you_mean
@@ -49,6 +51,12 @@ _DATASET_METRICS = {"review_aspect_keyphrase": "rougel", "multilingual_title": "
 _JAPANESE = re.compile(r"[぀-ヿ]")
 _WRONG_SHOWN = 5
 _LONGEST_CELL = 1 << 24  # letters; Python's own limit is 131,072
+_TRUTHS: dict[TaskType, TypeAdapter[Any]] = {
+    TaskType.MULTIPLE_CHOICE: TypeAdapter(StrictInt),
+    TaskType.RETRIEVAL: TypeAdapter(Annotated[list[StrictInt], Field(min_length=1)]),
+    TaskType.RANKING: TypeAdapter(Annotated[list[StrictInt | StrictFloat], Field(min_length=1)]),
+    TaskType.NER: TypeAdapter(list[StrictStr]),
+}
 _ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
 Row = dict[str, Any]
 
@@ -252,20 +260,8 @@ def _truth(kind: TaskType, given: Any, metric: str) -> Truth | None:
         if not isinstance(given, str) and metric not in SENTENCES:
             raise ValueError(f"output_field {given!r} is no text")
         return given  # type: ignore[no-any-return]
-    if isinstance(given, str):
-        try:
-            given = json.loads(given)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"output_field {given!r} does not fit {kind.value}") from error
-    if kind is TaskType.MULTIPLE_CHOICE:
-        fits = type(given) is int
-    else:
-        member = {TaskType.NER: str, TaskType.RANKING: int | float}.get(kind, int)
-        fits = (
-            isinstance(given, list)
-            and bool(given or kind is TaskType.NER)
-            and all(isinstance(v, member) for v in given)
-        )
-    if not fits:
-        raise ValueError(f"output_field {given!r} does not fit {kind.value}")
-    return given  # type: ignore[no-any-return]
+    schema: TypeAdapter[Truth] = _TRUTHS[kind]
+    try:
+        return schema.validate_json(given) if isinstance(given, str) else schema.validate_python(given)
+    except ValidationError as error:
+        raise ValueError(f"output_field {given!r} does not fit {kind.value}") from error

@@ -41,5 +41,5 @@ def _rule_of(params: Any) -> Rule | None:
         return None
     try:
         return rule_from_json(text)
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"{RULE_ARGUMENT} is no decoding rule: {error}") from error

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -46,6 +46,7 @@ class Difference:
     """The second model, B, beside the first, A.
 
     Attributes:
+        metric, track: of a task; of several together, "" and None.
         difference: ``b - a``; ``low`` and ``high``: its 95% interval.
         p: chance of a difference as large where there is none, corrected for how many are judged together.
     """
@@ -59,12 +60,8 @@ class Difference:
     high: float
     p: float
     verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class TaskDifference(Difference):
-    metric: str
-    track: int | None
+    metric: str = ""
+    track: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class Comparison:
     """
 
     questions: int
-    tasks: list[TaskDifference]
+    tasks: list[Difference]
     types: list[Difference]
     tracks: list[Difference]
     overall: Difference | None
@@ -146,10 +143,7 @@ def compare(pairs: Sequence[Pair], *, draws: int = DRAWS, seed: int = 0) -> Comp
     left_out = [name for name, group in tasks.items() if any(one.score is None for pair in group for one in pair)]
     names = sorted(tasks.keys() - left_out, key=lambda name: (heads[name].track or 99, natural(name)))
     sampled = {name: _sampled(heads[name].metric, tasks[name], draws, random) for name in names}
-    rows = [
-        TaskDifference(**asdict(made), metric=heads[made.name].metric, track=heads[made.name].track)
-        for made in _judged(sampled)
-    ]
+    rows = [replace(row, metric=heads[row.name].metric, track=heads[row.name].track) for row in _judged(sampled)]
     kinds = {kind: [sampled[row.name] for row in rows if heads[row.name].type is kind] for kind in TaskType}
     by_type = {kind.value: _mean(parts) for kind, parts in kinds.items() if parts}
     numbers = sorted({row.track for row in rows if row.track is not None})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from inference.scoring.compare import Comparison, Difference, TaskDifference, Verdict
+from inference.scoring.compare import Comparison, Difference, Verdict
 from spine.atomic import whole_file
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -51,7 +51,7 @@ def _rows(found: Comparison) -> list[Difference]:
 
 
 def _line(axes: Any, height: int, row: Difference) -> None:
-    task = isinstance(row, TaskDifference)
+    task = bool(row.metric)
     if not task:
         axes.axhspan(height - 0.5, height + 0.5, color="#f3f5f7", zorder=0)
     colour = _COLOURS[row.verdict]
@@ -64,14 +64,11 @@ def _line(axes: Any, height: int, row: Difference) -> None:
 def _labels(axes: Any, rows: list[Difference]) -> None:
     """Names on the left; on the right both scores, the difference and its interval."""
     heights = [len(rows) - 1 - at for at in range(len(rows))]
-    names = [
-        f"{row.name}  ({row.metric}, {row.questions:,})" if isinstance(row, TaskDifference) else row.name
-        for row in rows
-    ]
+    names = [f"{row.name}  ({row.metric}, {row.questions:,})" if row.metric else row.name for row in rows]
     axes.set_yticks(heights, names, fontsize=8)
     axes.tick_params(left=False)
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
-        label.set_fontweight("normal" if isinstance(row, TaskDifference) else "bold")
+        label.set_fontweight("normal" if row.metric else "bold")
     beside = axes.secondary_yaxis("right")
     texts = [f"{row.a:.3f} → {row.b:.3f}   {row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" for row in rows]
     beside.set_yticks(heights, texts, fontsize=8, family="monospace")

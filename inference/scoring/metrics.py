@@ -77,21 +77,23 @@ def scorer(metric: str) -> Scorer:
     """
     if metric not in METRICS:
         raise RecipeError(f"no metric '{metric}'", way_out="known: " + ", ".join(METRICS))
-    if metric in SENTENCES:
-        return _sentence_scorer(_SENTENCE_MODELS[metric])
-    simple: dict[str, Scorer] = {
-        "accuracy": accuracy,
-        "bool": boolean,
-        "hit rate@3": hit_rate_3,
-        "ndcg": ndcg,
-        MICRO_F1: lambda prediction, truth: f1(*entity_counts(prediction, truth)),
-    }
-    if metric in simple:
-        return simple[metric]
+    if metric in _SIMPLE:
+        return _SIMPLE[metric]
     try:
+        if metric in SENTENCES:
+            return _sentence_scorer(_SENTENCE_MODELS[metric])
         return _rougel_scorer() if metric == "rougel" else _bleu_scorer("ja-mecab" if metric == "jp-bleu" else "13a")
     except ImportError as error:
         raise NotComputed(f"{metric} needs the serve environment ({error})") from error
+
+
+_SIMPLE: dict[str, Scorer] = {
+    "accuracy": accuracy,
+    "bool": boolean,
+    "hit rate@3": hit_rate_3,
+    "ndcg": ndcg,
+    MICRO_F1: lambda prediction, truth: f1(*entity_counts(prediction, truth)),
+}
 
 
 @cache
@@ -142,10 +144,7 @@ def _sentence_scorer(name: str) -> Scorer:
 
 
 def _sentence_model(name: str) -> Any:
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise NotComputed(f"{name} needs the serve environment ({error})") from error
+    from sentence_transformers import SentenceTransformer
     from transformers import logging
 
     logging.disable_progress_bar()  # loading takes a second

@@ -10,14 +10,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.table import Table
 
 from inference.scoring.scores import SCORES
 from spine.errors import RecipeError
 from spine.paths import shown
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from spine.terminal import table
 
 OVERALL = "overall"
 _TRACKS = ("1", "2", "3", "4")
@@ -82,8 +82,6 @@ def number(value: float | None) -> str:
 
 def tracks_table(several: Sequence[Mapping[str, Any]]) -> Table:
     """The table of the slides, with 95% intervals, and what the constant answer scores on the same questions."""
-    from spine.terminal import table
-
     columns = [*_TRACKS, OVERALL]
     heads = ["questions", *(f"track {track}" for track in _TRACKS), OVERALL]
     made = table("scores by track", "model", *heads, right=heads)
@@ -99,8 +97,6 @@ def tracks_table(several: Sequence[Mapping[str, Any]]) -> Table:
 
 def tasks_table(scores: Mapping[str, Any]) -> Table:
     """One model's scores by task."""
-    from spine.terminal import table
-
     numbers = ("track", "questions", "score", "95% interval", "constant")
     made = table(scores["model"], "task", "metric", *numbers, "", right=numbers)
     for task in scores["tasks"]:
@@ -115,8 +111,6 @@ def tasks_table(scores: Mapping[str, Any]) -> Table:
 
 def tasks_side_by_side(several: Sequence[Mapping[str, Any]]) -> Table:
     """One row per task that any of them has."""
-    from spine.terminal import table
-
     models = [scores["model"] for scores in several]
     made = table("scores by task", "task", "metric", *models, "constant", right=(*models, "constant"))
     of_task = [{task["name"]: task for task in scores["tasks"]} for scores in several]
@@ -129,8 +123,6 @@ def tasks_side_by_side(several: Sequence[Mapping[str, Any]]) -> Table:
 
 def contest_tables(contest: Mapping[str, Any]) -> Iterator[Table]:
     """Of an evaluation with --contest: seconds beside the limit, and what they come to on each track."""
-    from spine.terminal import table
-
     size, each = contest["batch_size"], contest["limit_seconds_a_question"]
     numbers = ("median", "95%", "slowest", "limit", "questions beyond")
     taken = table(f"{contest['batches']:,} batches, in seconds", "", *numbers, right=numbers)

@@ -39,7 +39,7 @@ class Questions:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != _PATH:
             await self.app(scope, receive, send)
             return
-        content = await _content(receive)
+        content = await whole_body(receive)
         try:
             posed = self._posed(content)
         except RecipeError as error:
@@ -47,7 +47,7 @@ class Questions:
             return
         if posed:
             content = json.dumps(posed.body).encode()
-            answer = _Answer(send, posed)
+            answer = _FinishedSend(send, posed)
             await self.app(_with_length(scope, content), _again(content, receive), answer)
         else:
             await self.app(scope, _again(content, receive), send)
@@ -60,7 +60,7 @@ class Questions:
         return self.questioning.posed(body) if isinstance(body, dict) else None
 
 
-class _Answer:
+class _FinishedSend:
     """Takes the place of ``send``: finishes the answer, whole or event by event; errors pass as they are."""
 
     def __init__(self, send: Send, posed: Posed) -> None:
@@ -104,7 +104,8 @@ class _Answer:
         return b"data: " + json.dumps(self.stream.passed_on(json.loads(data)), ensure_ascii=False).encode()
 
 
-async def _content(receive: Receive) -> bytes:
+async def whole_body(receive: Receive) -> bytes:
+    """A request's whole body."""
     parts, more = [], True
     while more:
         message = await receive()

@@ -3,37 +3,104 @@
     python -m inference.serving.ray
 
 (see ``spine.child_job``), told what is to be served; says what ``workers`` there are, and when the first is ready, its
-``port``.
+``port``. A worker is vLLM's own app, as `recipe serve` runs it, without a socket: only workers of Ray import vLLM here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from inference.answering.engines.cluster import LOG, Room, cluster
+from inference.answering.engines.cluster import LOG, SAME_PATHS, Room, cluster
 from inference.answering.rules import Mode
 from inference.serving.command import Serving
-from inference.serving.ray_worker import Response, Served
+from inference.serving.middleware import Message, Receive, Send, whole_body
 from spine import child_job
 from spine.child_job import Teller
+from spine.children import end_of_log
 from spine.errors import RecipeError
+from spine.models import model_files
 from spine.paths import shown
 
 _DEATHS = 3  # of a worker, after which it is not started again; over a request, after which it is not asked again
 _DEADLY = b'{"error": {"message": "workers die over this request", "type": "BadRequestError", "code": 400}}'
 _OUT = 4096  # requests at a worker, at most; vLLM itself decides how many it computes at once
 _CLOSING_SECONDS = 1
-Message = MutableMapping[str, Any]
+_LINES = 6  # of what vLLM wrote into the worker's log: its process says why, its exception does not
+
+
+class Response(NamedTuple):
+    """An HTTP response in parts."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Served:
+    """An actor of Ray. What it answers to a request is what it would answer over HTTP."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving, self._stack, self._lock = serving, AsyncExitStack(), asyncio.Lock()
+        self._engine: Any = None
+        self._client: Any = None
+
+    async def load(self) -> str:
+        """Loads the model, once; says why it could not."""
+        import ray
+
+        async with self._lock:
+            try:
+                if self._client is None:
+                    await self._load()
+            except Exception as error:
+                return f"a worker on {ray.util.get_node_ip_address()}: {_explained(error)}"
+        return ""
+
+    async def ask(self, method: str, path: str, body: bytes) -> Response:
+        """One request. A worker whose engine is dead dies too, so that Ray starts another."""
+        if fault := await self.load():  # one that died while nobody asked has to load again
+            raise RuntimeError(fault)
+        found = await self._client.request(method, path, content=body, headers={"content-type": "application/json"})
+        if self._engine.errored:
+            os._exit(1)
+        return Response(found.status_code, {"content-type": found.headers["content-type"]}, found.content)
+
+    async def _load(self) -> None:
+        model_files(str(self._serving.model), ["config.json"])  # vLLM would take a folder that is not there for a name
+        os.environ.update({**self._serving.variables, **os.environ})  # before vLLM is imported
+        os.environ.pop("VLLM_API_KEY", None)  # of a server that listens; nobody but Ray can ask here
+        from httpx import ASGITransport, AsyncClient
+        from vllm.entrypoints.launchers.cli_args import make_arg_parser
+        from vllm.entrypoints.openai.api_server import build_app, build_async_engine_client, init_app_state
+        from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+        arguments = make_arg_parser(FlexibleArgumentParser()).parse_args(self._serving.arguments(None)[2:])
+        engine = await self._stack.enter_async_context(build_async_engine_client(arguments))
+        tasks = await engine.get_supported_tasks()
+        app = build_app(arguments, tasks, engine.model_config)
+        await init_app_state(engine, app.state, arguments, tasks)
+        transport = ASGITransport(app, raise_app_exceptions=False)
+        self._client = AsyncClient(transport=transport, base_url="http://worker", timeout=None)
+        self._engine = engine
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, RecipeError):
+        return f"{error}\n  ({SAME_PATHS})"
+    said = [line for line in end_of_log(Path("/proc/self/fd/2").resolve()) if "Error" in line][-_LINES:]
+    return "\n".join([repr(error), *(f"  | {line[:300]}" for line in said)])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ServedOnRay:
     """What is served, and by how many workers; see ``inference.answering.engines.cluster.room``."""
 
     name: str
@@ -146,13 +213,10 @@ class Gate:
     workers: Workers
     ended: Callable[[], None]
 
-    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
+        body = await whole_body(receive)
         asked = asyncio.ensure_future(self.workers.ask(scope["method"], scope["path"], body))
         gone = asyncio.ensure_future(receive())
         await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -170,7 +234,7 @@ class Gate:
         await send({"type": "http.response.body", "body": found.content})
 
 
-def serve(plan: Plan, tell: Teller) -> None:
+def serve(plan: ServedOnRay, tell: Teller) -> None:
     """Serves until it is ended.
 
     Raises:
@@ -181,7 +245,7 @@ def serve(plan: Plan, tell: Teller) -> None:
         asyncio.run(_serve(plan, room, tell))
 
 
-async def _serve(plan: Plan, room: Room, tell: Teller) -> None:
+async def _serve(plan: ServedOnRay, room: Room, tell: Teller) -> None:
     import ray
     from uvicorn import Config, Server
 
@@ -205,4 +269,6 @@ async def _serve(plan: Plan, room: Room, tell: Teller) -> None:
 
 
 if __name__ == "__main__":
-    child_job.serve(lambda plan, tell: serve(Plan(**plan), tell))
+    from inference.serving import ray as by_name  # under which Ray's workers import what they are given
+
+    child_job.serve(lambda plan, tell: by_name.serve(by_name.ServedOnRay(**plan), tell))

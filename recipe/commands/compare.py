@@ -12,16 +12,7 @@ from rich.table import Table
 
 from axolotl_configs.schema import names
 from inference.answering.answer import PREDICTIONS
-from inference.scoring.compare import (
-    DRAWS,
-    Comparison,
-    Difference,
-    TaskDifference,
-    compare,
-    few_questions,
-    matched,
-    sentences,
-)
+from inference.scoring.compare import DRAWS, Comparison, compare, few_questions, matched, sentences
 from inference.scoring.forest import FORMATS, draw
 from inference.scoring.predictions import Prediction, read_predictions
 from inference.scoring.scores import SCORES
@@ -139,13 +130,9 @@ def _read(folder: Path) -> Side:
         RecipeError: it is not finished, or its files are no longer those it wrote.
     """
     label = read_scores(folder)["model"]
-    known = manifest.read(folder)
-    if known is None or manifest.damaged(folder):
-        what = (
-            "the evaluation is not finished"
-            if known is None
-            else f"{', '.join(manifest.damaged(folder))} changed since"
-        )
+    known, damaged = manifest.read(folder), manifest.damaged(folder)
+    if known is None or damaged:
+        what = f"{', '.join(damaged)} changed since" if known else "the evaluation is not finished"
         raise RecipeError(what, where=shown(folder), way_out="run the same `recipe eval` again: it goes on from there")
     asked = known.get("inputs", {}).get("answers", {}).get("engine")
     return Side(label, folder, read_predictions(folder / PREDICTIONS), asked)
@@ -161,21 +148,15 @@ def _labels(a: Side, b: Side) -> tuple[str, str]:
 def _table(found: Comparison) -> Table:
     numbers = ("questions", "A", "B", "B - A", "95% interval", "p")
     made = table(f"{found.questions:,} questions", "", "metric", "track", *numbers, "B is", right=("track", *numbers))
-    for task in found.tasks:
-        _add(made, task, task.metric, str(task.track or "-"))
-    made.add_section()
-    for kind in found.types:
-        _add(made, kind, "", "")
-    made.add_section()
-    for row in (*found.tracks, *([found.overall] if found.overall else [])):
-        _add(made, row, "", "")
+    for rows in (found.tasks, found.types, [*found.tracks, *([found.overall] if found.overall else [])]):
+        for row in rows:
+            made.add_row(
+                row.name, row.metric, str(row.track or "-") if row.metric else "", f"{row.questions:,}",
+                f"{row.a:.3f}", f"{row.b:.3f}", f"{row.difference:+.3f}", f"[{row.low:+.3f}, {row.high:+.3f}]",
+                f"{row.p:.2g}", row.verdict.value,
+            )  # fmt: skip
+        made.add_section()
     return made
-
-
-def _add(made: Table, row: Difference | TaskDifference, metric: str, track: str) -> None:
-    interval = f"[{row.low:+.3f}, {row.high:+.3f}]"
-    scores = (f"{row.a:.3f}", f"{row.b:.3f}", f"{row.difference:+.3f}", interval, f"{row.p:.2g}")
-    made.add_row(row.name, metric, track, f"{row.questions:,}", *scores, row.verdict.value)
 
 
 def _notes(found: Comparison, sides: list[Side]) -> list[str]:

@@ -32,7 +32,7 @@ from dataset_builders.synthesis.run import Progress, Work, synthesize
 from dataset_builders.synthesis.store import Store
 from dataset_builders.task import ROOM
 from inference.answering.answer import longest
-from inference.serving.ray import Plan
+from inference.serving.ray import ServedOnRay
 from recipe.steps.data import ensure_raw
 from recipe.steps.eval import How, gpus_on_ray
 from spine.chat import ChatTokenizer
@@ -60,7 +60,7 @@ class Asked:
     settings: Settings
     concurrency: int
     timeout: float
-    plan: Plan | None = None
+    plan: ServedOnRay | None = None
 
     def synthesize(self, works: Sequence[Work], store: Store, budget: Budget, limit: int | None) -> Progress:
         """Asks, with progress; says how it ended.
@@ -155,7 +155,7 @@ def _tell_end(found: Progress) -> None:
         say(f"synth: {found.kept:,} of {found.wanted:,} rows; there are no more seed rows")
 
 
-def plan_of(resolved: Resolved, model: str, workers: int | None, tensor_parallel: int | None) -> Plan:
+def plan_of(resolved: Resolved, model: str, workers: int | None, tensor_parallel: int | None) -> ServedOnRay:
     """What is served.
 
     Raises:
@@ -164,7 +164,7 @@ def plan_of(resolved: Resolved, model: str, workers: int | None, tensor_parallel
     python("serve")
     folder = local_folder(model)
     ChatTokenizer.load(str(folder))
-    return Plan(
+    return ServedOnRay(
         # As answers are stored by it: many a folder has the same name.
         name=shown(folder) if is_local(model) or Path(model).is_dir() else model,
         model=str(folder.absolute()), max_length=longest(str(folder), _LONGEST), workers=workers or 0,
@@ -173,7 +173,7 @@ def plan_of(resolved: Resolved, model: str, workers: int | None, tensor_parallel
 
 
 @contextmanager
-def endpoint_on_ray(plan: Plan) -> Iterator[tuple[str, int]]:
+def endpoint_on_ray(plan: ServedOnRay) -> Iterator[tuple[str, int]]:
     """Its address and the number of workers: from when the first of them is loaded to the end of the block.
 
     Raises:

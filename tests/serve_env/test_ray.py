@@ -21,8 +21,7 @@ from inference.answering.engines.ray import RayEngine
 from inference.answering.engines.requests import Engine, Request, requests_of
 from inference.answering.rules import Mode, Rules
 from inference.evaluate import Evaluation
-from inference.serving.ray import Workers
-from inference.serving.ray_worker import Response
+from inference.serving.ray import Response, Workers
 from spine import manifest
 from spine.errors import RecipeError
 from tests.serve_env.test_engines import LENGTH, answers, questions

@@ -24,7 +24,7 @@ from dataset_builders.synthesis.request import Settings, template_digest
 from dataset_builders.synthesis.run import Work
 from dataset_builders.synthesis.store import Store
 from dataset_builders.task import load_task
-from inference.serving.ray import Plan
+from inference.serving.ray import ServedOnRay
 from recipe.commands.options import resolve_run
 from recipe.steps.synth import Asked, endpoint_on_ray, plan_of
 from spine.errors import RecipeError
@@ -131,7 +131,7 @@ def test_the_rows_are_those_that_an_endpoint_gives_though_a_worker_is_killed(
 
 
 def test_a_model_that_does_not_load_is_told_by_its_worker(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    plan = Plan(name="pico", model=str(model), max_length=1_000_000, workers=1, gpus=0)
+    plan = ServedOnRay(name="pico", model=str(model), max_length=1_000_000, workers=1, gpus=0)
     with pytest.raises(RecipeError, match=r"a worker on (?s:.)*max_model_len \(1000000\)"), endpoint_on_ray(plan):
         pass
     assert "Traceback" not in capfd.readouterr().err
