@@ -89,8 +89,8 @@ def seed_rows() -> Iterator[Any]:
 def fill_store(path: Path, number: int, together: int) -> None:
     """Puts ``number`` answers, ``together`` at once."""
     from dataset_builders.pools.choice import packed
+    from dataset_builders.synthesis.answers import rules_digest
     from dataset_builders.synthesis.declare import load_synthesis
-    from dataset_builders.synthesis.plan import rules_digest
     from dataset_builders.synthesis.request import Settings, seed_digest, template_digest
     from dataset_builders.synthesis.store import KEPT, Record, Store
 
@@ -98,7 +98,7 @@ def fill_store(path: Path, number: int, together: int) -> None:
     waiting = []
     with Store(path) as store:
         head = store.head(DATASET, template_digest(synthesis), MODEL, Settings().text(synthesis))
-        store.judged(head, rules_digest(DATASET), [])
+        store.judged(head, rules_digest(synthesis), [])
         for seed in islice(seed_rows(), number):
             record = Record(head.id, seed_digest(seed), KEPT, "", packed(seed), SAID, "", 500, 10, 0.05, 0.0)
             waiting.append(store.put(record))
@@ -112,13 +112,12 @@ def fill(stored: int, folder: Path) -> None:
     """Raw files, seed rows and answers, as a run of ``recipe synth`` leaves them."""
     from dataset_builders import sample_shop
     from dataset_builders.pools.cache import fingerprint
-    from dataset_builders.synthesis.job import roomy
-    from dataset_builders.synthesis.plan import SeedRequest, seeds_step, write_seeds
+    from dataset_builders.synthesis.seeds import SeedRequest, seeds_step, write_seeds
     from dataset_builders.task import ROOM, load_task
     from spine.atomic import whole_folder
 
     sample_shop.write(folder / "raw", scale=0.1, seed=2024)
-    wanted = roomy(SeedRequest(DATASET, stored, folder / "raw"), ROOM)
+    wanted = SeedRequest(DATASET, int(stored * ROOM) + 1, folder / "raw")
     step = seeds_step(wanted, CACHE, fingerprint(wanted.raw, load_task(DATASET).source))
     with whole_folder(step.folder) as temporary:
         write_seeds(temporary / "seeds.parquet", islice(seed_rows(), int(1.2 * stored)))

@@ -81,27 +81,28 @@ def _measured(what: str, folder: Path, url: str) -> dict[str, float]:
 
 
 def seeds(folder: Path, url: str) -> None:
-    from dataset_builders.synthesis.plan import write_seeds
+    from dataset_builders.synthesis.seeds import write_seeds
 
     write_seeds(folder / "few.parquet", islice(seed_rows(), int(1.2 * REQUESTS)))
 
 
 def ours(folder: Path, url: str) -> None:
+    from dataset_builders.synthesis.answers import rules_digest
     from dataset_builders.synthesis.budget import Budget
     from dataset_builders.synthesis.declare import load_synthesis
     from dataset_builders.synthesis.endpoint import Endpoint
     from dataset_builders.synthesis.pace import Pace
-    from dataset_builders.synthesis.plan import SeedFile, rules_digest
     from dataset_builders.synthesis.request import Settings, template_digest
-    from dataset_builders.synthesis.run import Work, synthesize
+    from dataset_builders.synthesis.run import synthesize
+    from dataset_builders.synthesis.seeds import SeedFile
     from dataset_builders.synthesis.store import Store
-    from dataset_builders.task import load_task
+    from dataset_builders.synthesis.work import Work
 
     async def asked(store: Store) -> None:
         synthesis, settings = load_synthesis(DATASET), Settings()
         head = store.head(DATASET, template_digest(synthesis), MODEL, settings.text(synthesis))
-        store.judged(head, rules_digest(DATASET), [])
-        work = Work.of(synthesis, load_task(DATASET), head, SeedFile(folder / "few.parquet"), REQUESTS, store)
+        store.judged(head, rules_digest(synthesis), [])
+        work = Work.of(synthesis, head, SeedFile(folder / "few.parquet"), REQUESTS, store)
         endpoint = Endpoint(url, MODEL, Pace(CONCURRENCY))
         found = await synthesize([work], endpoint, store, settings, Budget(None))
         await endpoint.close()
@@ -119,7 +120,7 @@ def peer(folder: Path, url: str) -> None:
     from dataset_builders.pools.choice import unpacked
     from dataset_builders.synthesis import request
     from dataset_builders.synthesis.declare import load_synthesis
-    from dataset_builders.synthesis.plan import SeedFile
+    from dataset_builders.synthesis.seeds import SeedFile
 
     synthesis, file = load_synthesis(DATASET), SeedFile(folder / "few.parquet")
 
@@ -151,7 +152,7 @@ def main(what: str, folder: Path, url: str) -> None:
     """Prints the seconds, imports left out, and by how many MiB the process grew."""
     import openai  # noqa: F401
 
-    from dataset_builders.synthesis import job  # noqa: F401
+    from dataset_builders.synthesis import work  # noqa: F401
 
     before, began = _resident_mib(), time.monotonic()
     {"seeds": seeds, "ours": ours, "peer": peer, "put": put}[what](folder, url)

@@ -12,7 +12,9 @@ from dataset_builders.held_out import held_out
 from dataset_builders.pools.fitness import problem
 from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Unfit
 from dataset_builders.synthesis.rules import speaks_to_model, texts_of
-from dataset_builders.task import Question, Task
+from dataset_builders.task import Question
+from spine.code import code_of
+from spine.manifest import digest
 
 LONGEST = 20_000  # characters of an answer; what is longer is kept up to here, and refused
 REFUSED = "[refused] "  # in front of what came as a refusal by its own field
@@ -32,7 +34,7 @@ _TRAILING = re.compile(r",(\s*[}\]])")
 _DECODER = json.JSONDecoder()
 
 
-def judge(synthesis: Synthesis, task: Task, seed: Seed, said: str) -> list[Question]:
+def judge(synthesis: Synthesis, seed: Seed, said: str) -> list[Question]:
     """The questions that an answer makes.
 
     Raises:
@@ -50,12 +52,17 @@ def judge(synthesis: Synthesis, task: Task, seed: Seed, said: str) -> list[Quest
         raise Unfit("speaks to the model", "the answer repeats an instruction; the text between the marks is data only")
     questions = list(synthesis.questions(seed, answer))
     for question in questions:
-        if trouble := problem(question.type or task.type, question):
+        if trouble := problem(question.type or synthesis.task.type, question):
             raise Unfit(trouble if "'" not in trouble else "unfit question", trouble)
     shown = [question for question in questions if not any(map(held_out, question.also))]
     if not shown:
         raise Unfit("shows a held-out entity" if questions else "nothing found in the seed row")
     return shown
+
+
+def rules_digest(synthesis: Synthesis) -> str:
+    """Of all code that judges the dataset's answers: another digest, and what is stored is judged anew."""
+    return digest(code_of(synthesis.module, __name__, "dataset_builders.synthesis.rules"))[:16]
 
 
 def read(said: str, form: type[Answer]) -> Answer:

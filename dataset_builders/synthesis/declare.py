@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dataset_builders.task import Question, Questions, RawData, Seeded
+from dataset_builders.task import Question, Questions, RawData, Seeded, Task, load_task
 from spine.errors import RecipeError, did_you_mean
 from spine.paths import PROMPTS
 
@@ -76,6 +76,11 @@ class Synthesis:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.module.rpartition(".")[2])
+
+    @property
+    def task(self) -> Task:
+        """The builder of the same dataset."""
+        return load_task(self.name)
 
     @property
     def schema(self) -> dict[str, Any]:

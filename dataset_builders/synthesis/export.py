@@ -12,12 +12,11 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
 from dataset_builders.llm_rows import SCHEMA, path_of
 from dataset_builders.pools.choice import unpacked
-from dataset_builders.synthesis.answers import judge
+from dataset_builders.synthesis.answers import judge, rules_digest
 from dataset_builders.synthesis.declare import Synthesis, Unfit
-from dataset_builders.synthesis.plan import rules_digest
 from dataset_builders.synthesis.request import template_digest
 from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
-from dataset_builders.task import Task, load_task
+from dataset_builders.task import Question
 from spine.atomic import whole_file
 
 _ROWS = 4096
@@ -44,23 +43,32 @@ def told(records: Iterator[Record], name: str, total: int, tell: Tell) -> Iterat
         yield record
 
 
-def judge_anew(store: Store, head: Head, synthesis: Synthesis, task: Task, tell: Tell = silent) -> int:
+def judge_anew(store: Store, head: Head, synthesis: Synthesis, tell: Tell = silent) -> int:
     """Judges what is stored by the present rules, if they are others; how many answers fare otherwise now."""
-    rules = rules_digest(synthesis.name)
+    rules = rules_digest(synthesis)
     if head.rules == rules:
         return 0
     changed = []
     for record in told(store.records(head), head.dataset, sum(store.tally(head).values()), tell):
-        state, reason = _verdict(record, synthesis, task)
+        state, reason = _verdict(record, synthesis)
         if (state, reason) != (record.state, record.reason):
             changed.append((state, reason, record.seed))
     store.judged(head, rules, changed)
     return len(changed)
 
 
-def _verdict(record: Record, synthesis: Synthesis, task: Task) -> tuple[int, str]:
+def questions_of(record: Record, synthesis: Synthesis) -> list[Question]:
+    """What its last answer makes.
+
+    Raises:
+        Unfit: nothing, by the present rules.
+    """
+    return judge(synthesis, unpacked(record.row), record.second or record.first)
+
+
+def _verdict(record: Record, synthesis: Synthesis) -> tuple[int, str]:
     try:
-        judge(synthesis, task, unpacked(record.row), record.second or record.first)
+        questions_of(record, synthesis)
     except Unfit as unfit:
         return (REJECTED if record.second else AGAIN), unfit.reason
     return KEPT, ""
@@ -69,10 +77,10 @@ def _verdict(record: Record, synthesis: Synthesis, task: Task) -> tuple[int, str
 def export(store: Store, synthesis: Synthesis, folder: Path, model: str | None = None, tell: Tell = silent) -> int:
     """Writes the file of the dataset in ``folder``: the questions of every answer that is kept, of each seed row those
     of the latest model and settings. Without any, there is no file. How many they are."""
-    path, task = path_of(folder, synthesis.name), load_task(synthesis.name)
+    path = path_of(folder, synthesis.name)
     heads = current_heads(store, synthesis, model)
     for head in heads:
-        judge_anew(store, head, synthesis, task, tell)
+        judge_anew(store, head, synthesis, tell)
     if not any(store.tally(head).get(KEPT) for head in heads):
         path.unlink(missing_ok=True)
         return 0
@@ -84,7 +92,7 @@ def export(store: Store, synthesis: Synthesis, folder: Path, model: str | None =
             for record in told(store.records(head, KEPT), head.dataset, store.tally(head).get(KEPT, 0), tell):
                 if record.seed not in seen:
                     seen.add(record.seed)
-                    rows += _rows(record, head, synthesis, task)
+                    rows += _rows(record, head, synthesis)
                 if len(rows) >= _ROWS:
                     writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
                     number, rows = number + len(rows), []
@@ -93,8 +101,8 @@ def export(store: Store, synthesis: Synthesis, folder: Path, model: str | None =
     return number
 
 
-def _rows(record: Record, head: Head, synthesis: Synthesis, task: Task) -> Iterator[dict[str, Any]]:
-    for question in judge(synthesis, task, unpacked(record.row), record.second or record.first):
+def _rows(record: Record, head: Head, synthesis: Synthesis) -> Iterator[dict[str, Any]]:
+    for question in questions_of(record, synthesis):
         yield {
             "dataset": synthesis.name,
             "entity": question.entity,

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from dataset_builders.pools.choice import unpacked
 from dataset_builders.pools.likeness import NearDuplicates, Words, answer_of, texts_of
-from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Synthesis, Unfit, load_synthesis, synthesis_names
-from dataset_builders.synthesis.export import Tell, current_heads, silent, told
+from dataset_builders.synthesis.export import Tell, current_heads, export, questions_of, silent, told
 from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
-from dataset_builders.task import Question, Task, load_task
+from dataset_builders.task import Question
 from spine.atomic import whole_file, write_text
 
 _MOST = 20_000  # kept answers of a dataset that are read and compared with each other
@@ -72,8 +70,7 @@ def qualities(store: Store, tell: Tell = silent) -> list[Quality]:
 
 def quality(store: Store, head: Head, synthesis: Synthesis, tell: Tell = silent) -> Quality:
     """Of the answers of ``head``; of many, some are read."""
-    task = load_task(synthesis.name)
-    found = Quality(synthesis.name, str(task.llm), head.model)
+    found = Quality(synthesis.name, str(synthesis.task.llm), head.model)
     reasons: Counter[str] = Counter()
     for count in store.counts(head):
         found.asked += count.asked
@@ -86,23 +83,23 @@ def quality(store: Store, head: Head, synthesis: Synthesis, tell: Tell = silent)
     found.reasons = {reason: count for reason, count in reasons.most_common() if count}
     found.seconds = round(found.seconds / max(1, found.judged + found.open), 3)
     records = told(store.records(head, KEPT, _MOST), head.dataset, min(_MOST, found.kept), tell)
-    _look(found, records, synthesis, task)
+    _look(found, records, synthesis)
     return found
 
 
-def _look(found: Quality, records: Iterator[Record], synthesis: Synthesis, task: Task) -> None:
+def _look(found: Quality, records: Iterator[Record], synthesis: Synthesis) -> None:
     near, lengths = NearDuplicates(), list[int]()
     chunk: list[Question] = []
 
     def sieve() -> None:
         words = Words.of(texts_of(question) for question in chunk)
-        answers = [answer_of(question.type or task.type, question) for question in chunk]
+        answers = [answer_of(question.type or synthesis.task.type, question) for question in chunk]
         found.near_duplicates += near.sieve(words, answers).count(False)
         lengths.extend(len(answer.split()) for answer in answers)
         chunk.clear()
 
     for record in records:
-        chunk += _made(record, synthesis, task)
+        chunk += _questions(record, synthesis)
         if len(chunk) >= _CHUNK:
             sieve()
     if chunk:
@@ -113,11 +110,20 @@ def _look(found: Quality, records: Iterator[Record], synthesis: Synthesis, task:
         found.words = (p5, p50, p95)
 
 
-def _made(record: Record, synthesis: Synthesis, task: Task) -> list[Question]:
+def _questions(record: Record, synthesis: Synthesis) -> list[Question]:
     try:
-        return judge(synthesis, task, unpacked(record.row), record.second or record.first)
+        return questions_of(record, synthesis)
     except Unfit:  # the rules have changed since
         return []
+
+
+def export_all(
+    store: Store, folder: Path, names: Iterable[str], model: str | None = None, tell: Tell = silent
+) -> Mapping[str, int]:
+    """Questions written, by dataset; and the report beside them."""
+    counts = {name: export(store, load_synthesis(name), folder, model, tell) for name in names}
+    write_report(store, folder, tell)
+    return counts
 
 
 def write_report(store: Store, folder: Path, tell: Tell = silent) -> list[Quality]:
@@ -188,7 +194,7 @@ def draw(path: Path, found: Sequence[Quality]) -> None:
 
 def samples(store: Store, name: str, state: int | None) -> Iterator[tuple[Head, Record, list[Question]]]:
     """The answers of a dataset, of every model, with the questions that they make."""
-    synthesis, task = load_synthesis(name), load_task(name)
+    synthesis = load_synthesis(name)
     for head in current_heads(store, synthesis):
         for record in store.records(head, state):
-            yield head, record, _made(record, synthesis, task)
+            yield head, record, _questions(record, synthesis)

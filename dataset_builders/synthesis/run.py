@@ -7,77 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from dataset_builders.pools.choice import unpacked
 from dataset_builders.synthesis import request
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.budget import Budget
-from dataset_builders.synthesis.declare import Synthesis, Unfit
-from dataset_builders.synthesis.plan import SeedFile
+from dataset_builders.synthesis.declare import Unfit
 from dataset_builders.synthesis.request import Failed, Said, Settings
-from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
-from dataset_builders.task import Task
+from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Record, Store
+from dataset_builders.synthesis.work import Work
 
 if TYPE_CHECKING:
     from dataset_builders.synthesis.endpoint import Endpoint
 
-_CLAIMED = 64  # seed rows that are taken from the plan at a time
 _LOOK_SECONDS = 0.02  # between two looks whether the budget allows one more
 Tell = Callable[["Progress"], None]
-
-
-@dataclass
-class Work:
-    """One dataset: what it wants, and what it has. ``left``: seed rows that may still be asked about, at first."""
-
-    synthesis: Synthesis
-    task: Task
-    head: Head
-    seeds: SeedFile
-    wanted: int
-    kept: int = 0
-    rejected: int = 0
-    left: int = 0
-    out: int = 0
-    sent_back: int = 0  # first answers that an earlier run got, whose second ones are not there
-    _begun: int = 0
-    _claimed: deque[tuple[bytes, bytes]] = field(default_factory=deque)
-    _unasked: Iterator[tuple[bytes, bytes]] = field(default_factory=lambda: iter(()))
-
-    @classmethod
-    def of(cls, synthesis: Synthesis, task: Task, head: Head, seeds: SeedFile, wanted: int, store: Store) -> Work:
-        """With what the store holds already."""
-        counts, todo = store.tally(head), seeds.without(store.settled(head))
-        work = cls(synthesis, task, head, seeds, wanted, counts.get(KEPT, 0), counts.get(REJECTED, 0), len(todo))
-        work._unasked, work.sent_back = seeds.rows(iter(todo)), counts.get(AGAIN, 0)
-        return work
-
-    def next(self, store: Store) -> tuple[bytes, bytes] | None:
-        """The next seed row that is ours to ask about; ``None`` where enough are out or there are no more."""
-        while not self._claimed and self.kept + self.out < self.wanted:
-            # Another process may be at work on the same dataset. Of what is stored, some that are out may be ours.
-            self.kept = max(self.kept, store.tally(self.head).get(KEPT, 0) - self.out)
-            rows = list(islice(self._unasked, min(_CLAIMED, max(0, self.wanted - self.kept))))
-            if not rows:
-                return None
-            mine = store.claim(self.head, [digest for digest, _ in rows])
-            self._claimed.extend(row for row in rows if row[0] in mine)
-        if self._claimed and self.kept + self.out < self.wanted:
-            self.out += 1
-            self._begun += 1
-            return self._claimed.popleft()
-        return None
-
-    @property
-    def share(self) -> float:
-        """Of what is wanted, that was asked for in this run: a dataset whose answers are all bad takes no more than
-        its part."""
-        return self._begun / max(1, self.wanted)
 
 
 @dataclass
@@ -126,7 +74,7 @@ async def synthesize(
         while not progress.ended or tasks:
             free = not progress.ended and len(tasks) < endpoint.pace.in_hand
             if found := _next(works, store) if free else None:
-                task = asyncio.create_task(run.one(_Job.of(*found)))
+                task = asyncio.create_task(run.one(_Asking.of(*found)))
                 task.add_done_callback(is_back)
                 tasks.add(task)
                 await asyncio.sleep(0)  # answers that are back go first
@@ -156,7 +104,7 @@ def _next(works: Sequence[Work], store: Store) -> tuple[Work, bytes, bytes] | No
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Asking:
     """A seed row, and the request about it: worded before it may go out, so that nobody waits for words."""
 
     work: Work
@@ -165,13 +113,13 @@ class _Job:
     messages: request.Messages
 
     @classmethod
-    def of(cls, work: Work, digest: bytes, row: bytes) -> _Job:
+    def of(cls, work: Work, digest: bytes, row: bytes) -> _Asking:
         return cls(work, digest, row, request.first(work.synthesis, unpacked(row)))
 
     def trouble(self, said: str) -> Unfit | None:
         """Why the answer cannot be used, if it cannot."""
         try:
-            judge(self.work.synthesis, self.work.task, unpacked(self.row), said)
+            judge(self.work.synthesis, unpacked(self.row), said)
         except Unfit as unfit:
             return unfit
         return None
@@ -188,12 +136,12 @@ class _Run:
     progress: Progress
     tell: Tell
 
-    async def one(self, job: _Job) -> None:
+    async def one(self, asking: _Asking) -> None:
         """One seed row, from the request to its place in the store."""
-        work = job.work
+        work = asking.work
         try:
-            before = self.store.get(work.head, job.digest) if work.sent_back else None
-            await self._ask(job, before)
+            before = self.store.get(work.head, asking.digest) if work.sent_back else None
+            await self._ask(asking, before)
         except Failed as failure:
             self.progress.failed[str(failure)] += 1
         finally:
@@ -201,9 +149,9 @@ class _Run:
             self.progress.kept = sum(work.kept for work in self.works)
             self.tell(self.progress)
 
-    async def _ask(self, job: _Job, before: Record | None) -> None:
-        messages, work = job.messages, job.work
-        said, trouble = (before.first, job.trouble(before.first)) if before else ("", None)
+    async def _ask(self, asking: _Asking, before: Record | None) -> None:
+        messages, work = asking.messages, asking.work
+        said, trouble = (before.first, asking.trouble(before.first)) if before else ("", None)
         for number in (0, 1):
             if number == 0 and before:
                 continue
@@ -213,13 +161,13 @@ class _Run:
             answer = await self._request(work, messages)
             if answer is None:
                 return
-            trouble = job.trouble(answer.text)
+            trouble = asking.trouble(answer.text)
             state = KEPT if trouble is None else AGAIN if number == 0 else REJECTED
             texts = (answer.text, "") if number == 0 else (said, answer.text)
             reason = trouble.reason if trouble else ""
             record = Record(
-                work.head.id, job.digest, state, reason, job.row, *texts, answer.asked, answer.answered, answer.seconds,
-                time.time(),
+                work.head.id, asking.digest, state, reason, asking.row, *texts,
+                answer.asked, answer.answered, answer.seconds, time.time(),
             )  # fmt: skip
             await asyncio.wrap_future(self.store.put(record))
             self._count(work, state, reason)

@@ -13,10 +13,10 @@ from rich.table import Table
 from dataset_builders.synthesis.budget import Budget, Price, prices
 from dataset_builders.synthesis.declare import load_synthesis, synthesis_names
 from dataset_builders.synthesis.export import current_heads
-from dataset_builders.synthesis.job import Estimate, enhanced, estimates, export_all
-from dataset_builders.synthesis.report import qualities, samples
+from dataset_builders.synthesis.report import export_all, qualities, samples
 from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Store
+from dataset_builders.synthesis.work import Estimate, enhanced, estimates
 from inference.answering.engines.cluster import RAY
 from recipe.commands.options import examples, raw_option, resolve_run, run_options, spread_options
 from recipe.commands.synth_demo import demo

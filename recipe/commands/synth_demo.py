@@ -11,8 +11,7 @@ from rich.table import Table
 
 from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.declare import synthesis_names
-from dataset_builders.synthesis.job import export_all
-from dataset_builders.synthesis.report import samples
+from dataset_builders.synthesis.report import export_all, samples
 from dataset_builders.synthesis.request import Settings
 from dataset_builders.synthesis.store import KEPT, REJECTED, Record, Store
 from recipe.commands.options import examples, resolve_run

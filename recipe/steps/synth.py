@@ -24,12 +24,12 @@ import click
 from axolotl_configs.render import Resolved
 from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.export import Tell
-from dataset_builders.synthesis.job import prepare, roomy
 from dataset_builders.synthesis.pace import Pace
-from dataset_builders.synthesis.plan import SeedRequest, ensure_seeds
 from dataset_builders.synthesis.request import Settings
-from dataset_builders.synthesis.run import Progress, Work, synthesize
+from dataset_builders.synthesis.run import Progress, synthesize
+from dataset_builders.synthesis.seeds import SeedRequest, ensure_seeds
 from dataset_builders.synthesis.store import Store
+from dataset_builders.synthesis.work import Work, prepare
 from dataset_builders.task import ROOM
 from inference.answering.answer import longest
 from inference.serving.ray import ServedOnRay
@@ -121,7 +121,7 @@ def run_it(resolved: Resolved, names: Sequence[str], data: Path | None, asked: A
     if not names:
         raise RecipeError(f"{resolved.blend.name} has no dataset that an LLM enhances")
     raw, rows = ensure_raw(data), {portion.name: portion.rows for portion in resolved.portions}
-    wanted = [roomy(SeedRequest(name, rows[name], raw, resolved.profile.max_rejected), ROOM) for name in names]
+    wanted = [SeedRequest(name, int(rows[name] * ROOM) + 1, raw, resolved.profile.max_rejected) for name in names]
     with counting("choosing seed rows", "dataset") as tell:
         files = ensure_seeds(wanted, CACHE, tell)
     with judging() as tell:

@@ -19,11 +19,10 @@ from dataset_builders.llm_rows import path_of
 from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.declare import load_synthesis
 from dataset_builders.synthesis.export import export
-from dataset_builders.synthesis.plan import SeedFile, write_seeds
 from dataset_builders.synthesis.request import Settings, template_digest
-from dataset_builders.synthesis.run import Work
+from dataset_builders.synthesis.seeds import SeedFile, write_seeds
 from dataset_builders.synthesis.store import Store
-from dataset_builders.task import load_task
+from dataset_builders.synthesis.work import Work
 from inference.serving.ray import ServedOnRay
 from recipe.commands.options import resolve_run
 from recipe.steps.synth import Asked, endpoint_on_ray, plan_of
@@ -69,7 +68,7 @@ def works(store: Store, model: str, folder: Path) -> list[Work]:
     write_seeds(folder / "seeds.parquet", reviews(SEEDS))
     synthesis = load_synthesis(DATASET)
     head = store.head(DATASET, template_digest(synthesis), model, SETTINGS.text(synthesis))
-    return [Work.of(synthesis, load_task(DATASET), head, SeedFile(folder / "seeds.parquet"), WANTED, store)]
+    return [Work.of(synthesis, head, SeedFile(folder / "seeds.parquet"), WANTED, store)]
 
 
 def made_by(asked: Asked, folder: Path) -> tuple[set[tuple[object, ...]], set[str]]:

@@ -16,11 +16,11 @@ from dataset_builders.synthesis.budget import Budget
 from dataset_builders.synthesis.declare import Seed, load_synthesis, synthesis_names
 from dataset_builders.synthesis.endpoint import Endpoint
 from dataset_builders.synthesis.pace import Pace
-from dataset_builders.synthesis.plan import SeedFile, SeedRequest, ensure_seeds, write_seeds
 from dataset_builders.synthesis.request import Settings, template_digest
-from dataset_builders.synthesis.run import Progress, Work, synthesize
+from dataset_builders.synthesis.run import Progress, synthesize
+from dataset_builders.synthesis.seeds import SeedFile, SeedRequest, ensure_seeds, write_seeds
 from dataset_builders.synthesis.store import Store
-from dataset_builders.task import load_task
+from dataset_builders.synthesis.work import Work
 from tests.dataset_builders.synthesis.server import Reply, completion
 
 DATASET = "review_aspect_keyphrase"
@@ -97,7 +97,7 @@ def run(tmp_path: Path, plan: SeedFile, monkeypatch: pytest.MonkeyPatch) -> Run:
 
         async def all_of_it(store: Store) -> Progress:
             head = store.head(DATASET, template_digest(synthesis), "tiny", Settings().text(synthesis))
-            work = Work.of(synthesis, load_task(DATASET), head, seeds, wanted, store)
+            work = Work.of(synthesis, head, seeds, wanted, store)
             client = Endpoint(url, "tiny", Pace(most), **options)
             try:
                 return await synthesize([work], client, store, Settings(), budget or Budget(None), limit)

@@ -14,7 +14,7 @@ import pytest
 from dataset_builders.synthesis.budget import Budget, Price
 from dataset_builders.synthesis.declare import Seed
 from dataset_builders.synthesis.pace import Pace
-from dataset_builders.synthesis.plan import SeedFile, write_seeds
+from dataset_builders.synthesis.seeds import SeedFile, write_seeds
 from spine.errors import RecipeError
 from tests.dataset_builders.synthesis.conftest import Run, given, quoting, reviews
 from tests.dataset_builders.synthesis.server import Reply, completion, refused, serving

@@ -21,12 +21,11 @@ from dataset_builders.pools.choice import unpacked
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Unfit, load_synthesis
 from dataset_builders.synthesis.export import export
-from dataset_builders.synthesis.job import estimates, prepare
-from dataset_builders.synthesis.plan import SeedRequest, ensure_seeds
 from dataset_builders.synthesis.report import qualities, write_report
 from dataset_builders.synthesis.request import Settings
-from dataset_builders.synthesis.run import Work
+from dataset_builders.synthesis.seeds import SeedRequest, ensure_seeds
 from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Record, Store
+from dataset_builders.synthesis.work import Work, estimates, prepare
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
 from tests.dataset_builders.synthesis.test_tasks import GOOD
@@ -40,7 +39,7 @@ def good_answers(work: Work) -> Iterator[tuple[bytes, bytes, str]]:
     for digest, row in work.seeds.rows(iter(range(len(work.seeds)))):
         said = json.dumps(GOOD[work.synthesis.name](unpacked(row)))
         try:
-            judge(work.synthesis, work.task, unpacked(row), said)
+            judge(work.synthesis, unpacked(row), said)
         except Unfit:
             continue
         yield digest, row, said

@@ -28,9 +28,9 @@ from dataset_builders.synthesis.declare import (
 )
 from dataset_builders.synthesis.endpoint import _retry_after, only_model
 from dataset_builders.synthesis.pace import Pace
-from dataset_builders.synthesis.plan import SeedFile, SeedRequest, ensure_seeds, write_seeds
 from dataset_builders.synthesis.request import seed_digest
 from dataset_builders.synthesis.rules import computed, in_language, speaks_to_model
+from dataset_builders.synthesis.seeds import SeedFile, SeedRequest, ensure_seeds, write_seeds
 from spine.errors import RecipeError
 from spine.paths import PROMPTS
 from tests.dataset_builders.synthesis.conftest import reviews

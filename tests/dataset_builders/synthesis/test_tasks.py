@@ -13,8 +13,8 @@ from dataset_builders.held_out import held_out
 from dataset_builders.pools.choice import unpacked
 from dataset_builders.synthesis.answers import judge
 from dataset_builders.synthesis.declare import Seed, Unfit, load_synthesis, synthesis_names
-from dataset_builders.synthesis.plan import SeedFile, SeedRequest, ensure_seeds
 from dataset_builders.synthesis.request import first, template_digest
+from dataset_builders.synthesis.seeds import SeedFile, SeedRequest, ensure_seeds
 from dataset_builders.task import load_task, task_names
 from dataset_builders.wording import INSTRUCTION, filled, messages
 from spine.prompts import wordings
@@ -128,7 +128,7 @@ def test_template_digests_differ() -> None:
 
 @pytest.mark.parametrize("name", synthesis_names())
 def test_a_good_answer_becomes_questions(name: str, seeds: dict[str, list[Seed]]) -> None:
-    synthesis, task = load_synthesis(name), load_task(name)
+    synthesis = load_synthesis(name)
     assert len(seeds[name]) >= 20
     reasons, made = [], []
     for seed in seeds[name]:
@@ -136,13 +136,13 @@ def test_a_good_answer_becomes_questions(name: str, seeds: dict[str, list[Seed]]
         system, user = first(synthesis, seed)
         assert len(user["content"]) < 12_000 and "{{" not in system["content"] + user["content"]
         try:
-            made += judge(synthesis, task, seed, json.dumps(GOOD[name](seed)))
+            made += judge(synthesis, seed, json.dumps(GOOD[name](seed)))
         except (Unfit, StopIteration) as unfit:
             reasons.append(str(unfit))
     assert made, reasons[:3]
     for question in made:
         wording = wordings(name)[0]
-        turns = messages(task, task.type, wording, question)
+        turns = messages(synthesis.task, synthesis.task.type, wording, question)
         assert turns[2]["content"] and "[[" not in turns[1]["content"]
 
 
@@ -214,5 +214,5 @@ BAD = [
 @pytest.mark.parametrize(("name", "seed", "said", "reason"), BAD)
 def test_a_bad_answer_is_told_why(name: str, seed: Seed, said: Said, reason: str) -> None:
     with pytest.raises(Unfit) as caught:
-        judge(load_synthesis(name), load_task(name), seed, json.dumps(said))
+        judge(load_synthesis(name), seed, json.dumps(said))
     assert caught.value.reason.startswith(reason), caught.value.reason

@@ -27,7 +27,7 @@ from dataset_builders.synthesis.request import may_ask, seed_digest
 from dataset_builders.task import Seeded, load_task
 from spine.atomic import whole_folder
 from spine.code import code_of
-from spine.manifest import Step, digest
+from spine.manifest import Step
 
 _SEED = 0  # a row is asked about whatever the blend's seed
 _TO_SPARE = 2.0  # seed rows for each row that is wanted: many answers are rejected
@@ -44,12 +44,6 @@ class SeedRequest:
     rows: int
     raw: Path
     max_rejected: float = 0.01
-
-
-def rules_digest(name: str) -> str:
-    """Of all code that judges the dataset's answers: another digest, and what is stored is judged anew."""
-    module = load_synthesis(name).module
-    return digest(code_of(module, "dataset_builders.synthesis.answers", "dataset_builders.synthesis.rules"))[:16]
 
 
 def ensure_seeds(wanted: Sequence[SeedRequest], cache: Path, tell: Callable[[str, int, int], None]) -> dict[str, Path]:
