@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from axolotl_configs.schema import Blend, Entry, find, load
+from axolotl_configs.schema import Blend, Entry, chain, find, load
 from spine.errors import RecipeError, did_you_mean
 from spine.paths import ROOT
-from spine.yamlfile import YamlFile, read_yaml
+from spine.yamlfile import YamlFile
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def resolve_blend(name: str, known_datasets: Collection[str]) -> ResolvedBlend:
         RecipeError: a blend that does not exist or includes itself, an unknown key or dataset,
             weights without a total, no rows at all.
     """
-    files = _chain(name)
+    files = chain("blends", name)
     levels = [load(Blend, file) for file in files]
     _check_datasets(files, levels, known_datasets)
     merged = _merged(files, levels)
@@ -95,23 +95,6 @@ def apportion(weights: Sequence[float], total: int) -> list[int]:
     while sum(counts) > max(total, len(counts)):  # only when small shares were lifted to 1
         counts[counts.index(max(counts))] -= 1
     return counts
-
-
-def _chain(name: str) -> tuple[YamlFile, ...]:
-    files: list[YamlFile] = []
-    seen = [name]
-    file = read_yaml(find("blends", name))
-    while True:
-        files.append(file)
-        include = file.data.get("include")
-        if not isinstance(include, str):  # a wrong type is reported by the schema, with its line
-            return tuple(files)
-        where = file.where("include")
-        if include in seen:
-            circle = " -> ".join([*seen[seen.index(include) :], include])
-            raise RecipeError(f"circular include: {circle}", where=where, way_out="remove one of these includes")
-        seen.append(include)
-        file = read_yaml(find("blends", include, where))
 
 
 def _check_datasets(files: Sequence[YamlFile], levels: Sequence[Blend], known: Collection[str]) -> None:

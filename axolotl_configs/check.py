@@ -1,7 +1,7 @@
 """Checks axolotl's keys where its own schema is silent: unknown keys, wrong types, combinations that fail late.
 
-The known keys and types are in ``axolotl_schema.json``, written by ``axolotl_configs.axolotl_schema`` from the
-pinned axolotl. Nothing here imports axolotl or torch.
+The known keys and types are in ``axolotl_schema.json``, written by ``axolotl_configs.axolotl_schema`` from the pinned
+axolotl; the combinations in ``conflicts.yaml``. Nothing here imports axolotl or torch.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jinja2.sandbox import SandboxedEnvironment
+
 from spine.errors import RecipeError, did_you_mean
+from spine.yamlfile import read_yaml
 
 SCHEMA_FILE = Path(__file__).parent / "axolotl_schema.json"
+RULES_FILE = Path(__file__).parent / "conflicts.yaml"
 Where = Callable[[str], str]
 
 # axolotl takes any string here and fails, or trains on something else, when the run starts.
 _NUMBERS = {"learning_rate"}
-_OPTIMIZERS_8BIT = ("8bit", "paged")
-_CUDA_KERNELS = ("lora_qkv_kernel", "lora_o_kernel", "lora_mlp_kernel", "lora_embedding_kernel")
+_JINJA = SandboxedEnvironment()  # a key that is not set is false, no error
 
 
 @cache
@@ -100,85 +103,24 @@ def _expected(schema: Mapping[str, Any]) -> str:
     return str(schema.get("type", "another value"))
 
 
-Conflict = tuple[str, str, str]  # the key to look at, what is wrong, the way out
-
-
 def check_combinations(settings: Mapping[str, Any], gpus: int, where: Where) -> None:
-    """What passes axolotl's validation and fails, or does something else, hours later.
+    """What passes axolotl's validation and fails, or does something else, hours later: ``conflicts.yaml``.
 
     Raises:
         RecipeError: all conflicts at once.
     """
-    found = [*_adapter_conflicts(settings), *_numeric_conflicts(settings)]
-    if gpus == 0:
-        found += _cpu_conflicts(settings)
-    faults = [RecipeError(what, where=where(key), way_out=way_out) for key, what, way_out in found]
+    faults = []
+    for rule, applies in _rules():
+        for key in rule["keys"]:
+            facts = {**settings, "gpus": gpus, "key": key, **({"value": settings[key]} if key in settings else {})}
+            if applies(**facts):
+                what, way_out = (_JINJA.from_string(rule[part]).render(facts) for part in ("what", "way_out"))
+                faults.append(RecipeError(what, where=where(key), way_out=way_out))
     if faults:
         raise RecipeError.all_of(faults)
 
 
-def _adapter_conflicts(s: Mapping[str, Any]) -> Iterator[Conflict]:
-    if s.get("adapter") == "qlora" and not s.get("load_in_4bit"):
-        yield (
-            "load_in_4bit",
-            "adapter: qlora needs load_in_4bit: true",
-            "set load_in_4bit=true, or adapter=lora",
-        )
-    if s.get("adapter") == "qlora" and s.get("load_in_8bit"):
-        yield "load_in_8bit", "adapter: qlora is 4 bit, load_in_8bit is 8", "remove load_in_8bit"
-    if s.get("adapter") == "lora" and s.get("load_in_4bit"):
-        yield "adapter", "adapter: lora on a 4-bit base is QLoRA", "set adapter=qlora, or load_in_4bit=false"
-    if s.get("adapter") is None:
-        yield (
-            "adapter",
-            "without an adapter there is nothing to merge by weight",
-            "set adapter=qlora or adapter=lora",
-        )
-    if s.get("bf16") is True and s.get("fp16"):
-        yield "fp16", "bf16 and fp16 are both on", "keep one (a T4 has no bf16)"
-    if s.get("optimizer") == "adamw":
-        yield "optimizer", "transformers no longer knows the optimizer 'adamw'", "set optimizer=adamw_torch"
-
-
-def _numeric_conflicts(s: Mapping[str, Any]) -> Iterator[Conflict]:
-    for key in ("lora_r", "lora_alpha", "micro_batch_size", "gradient_accumulation_steps", "sequence_len"):
-        if not s.get(key, 1) or s[key] < 1:
-            yield key, f"{key} must be 1 or more, not {s[key]}", "see axolotl_configs/recipe.yaml.j2"
-    if not 0 <= (s.get("lora_dropout") or 0) < 1:
-        yield (
-            "lora_dropout",
-            f"lora_dropout must be in [0, 1), not {s['lora_dropout']}",
-            "the recipe's is 0.05",
-        )
-    if not 0 < float(s.get("learning_rate") or 0) < 1:
-        yield (
-            "learning_rate",
-            f"learning_rate must be in (0, 1), not {s.get('learning_rate')}",
-            "the recipe's is 2e-4",
-        )
-    if s.get("warmup_steps") and s.get("warmup_ratio"):
-        yield "warmup_ratio", "warmup_steps and warmup_ratio are both set", "set one of them to null"
-    if s.get("max_steps") and s.get("warmup_steps") and s["max_steps"] <= s["warmup_steps"]:
-        yield (
-            "max_steps",
-            f"max_steps={s['max_steps']} ends within the {s['warmup_steps']} warm-up steps",
-            "raise it",
-        )
-
-
-def _cpu_conflicts(s: Mapping[str, Any]) -> Iterator[Conflict]:
-    cpu = "this profile has no GPU"
-    if s.get("deepspeed"):
-        yield "deepspeed", f"DeepSpeed needs GPUs, and {cpu}", "remove deepspeed, or choose another PROFILE"
-    if s.get("fp16"):
-        yield "fp16", f"fp16 training needs a GPU, and {cpu}", "use bf16, or neither"
-    if "flash" in str(s.get("attn_implementation")) or s.get("flash_attention"):
-        yield "attn_implementation", f"flash attention needs a GPU, and {cpu}", "set attn_implementation=sdpa"
-    optimizer = str(s.get("optimizer"))
-    if "fused" in optimizer or any(mark in optimizer for mark in _OPTIMIZERS_8BIT):
-        yield "optimizer", f"{optimizer} is a CUDA kernel, and {cpu}", "set optimizer=adamw_torch"
-    if s.get("bf16") == "auto":
-        yield "bf16", "bf16: auto turns into fp16 on a CPU", "set bf16=true or bf16=false"
-    for key in _CUDA_KERNELS:
-        if s.get(key) is not False:
-            yield key, f"{key} is a CUDA kernel, and {cpu}", f"set {key}=false"
+@cache
+def _rules() -> list[tuple[dict[str, Any], Callable[..., Any]]]:
+    """Each rule, and its ``when`` as a function of the facts."""
+    return [(rule, _JINJA.compile_expression(rule["when"])) for rule in read_yaml(RULES_FILE).data["rules"]]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,14 +14,17 @@ from spine.paths import CONFIGS
 from spine.yamlfile import YamlFile, read_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Kind = Literal["blends", "profiles"]
 Tracker = Literal["none", "trackio", "wandb", "mlflow", "tensorboard"]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Of a YAML file: an unknown key is an error, and so is a value of another type."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Entry(_Strict):
+class Entry(Strict):
     """One dataset of a blend: a number of rows, or a weight that shares what the blend's ``rows`` leaves."""
 
     rows: Annotated[int, Field(ge=0)] | None = None
@@ -32,7 +36,7 @@ class Entry(_Strict):
     why: str = ""
 
 
-class Blend(_Strict):
+class Blend(Strict):
     """``axolotl_configs/blends/<name>.yaml``; ``include`` names the blend it starts from."""
 
     why: str = ""
@@ -45,7 +49,7 @@ class Blend(_Strict):
     axolotl: dict[str, Any] = {}
 
 
-class Hardware(_Strict):
+class Hardware(Strict):
     """The least a machine must have for a profile to be chosen for it; asked for by name, it takes fewer GPUs, too."""
 
     gpus: Annotated[int, Field(ge=0)]  # that its rows a step are counted for; render.py splits them over what is there
@@ -54,7 +58,7 @@ class Hardware(_Strict):
     card: str | None = None  # a name of known/gpus.yaml, for `recipe plan` alone
 
 
-class Quantize(_Strict):
+class Quantize(Strict):
     """How a profile's models are quantised and split; the defaults are the winners'."""
 
     group: Literal[128, 64, 32] = 128  # input features that share a scale; must divide the model's sizes
@@ -62,7 +66,7 @@ class Quantize(_Strict):
     tensor_parallel: Annotated[int, Field(ge=1)] = 4  # GPUs that the padded model is split over
 
 
-class Answer(_Strict):
+class Answer(Strict):
     """How a profile's models are asked; ``--engine`` and ``--mode`` win over it."""
 
     engine: Literal["auto", "transformers", "vllm"] = "auto"  # auto: vllm, but transformers for few questions on a CPU
@@ -70,14 +74,14 @@ class Answer(_Strict):
     tensor_parallel: Annotated[int, Field(ge=1)] | None = None  # GPUs that a model is split over; None: all there are
 
 
-class Questions(_Strict):
+class Questions(Strict):
     """How many questions of each dataset `recipe questions` takes; fewer where fewer are held out."""
 
     validation: Annotated[int, Field(ge=1)] = 10  # wise-ft weights are chosen on them
     test: Annotated[int, Field(ge=1)] = 40  # models are compared on them
 
 
-class Reproduce(_Strict):
+class Reproduce(Strict):
     """What `recipe reproduce` does on a profile, and how long it takes there."""
 
     weights: list[Annotated[float, Field(ge=0, le=1)]] = [0, 0.25, 0.5, 0.75, 1]  # of a sweep
@@ -86,7 +90,7 @@ class Reproduce(_Strict):
     seconds: dict[str, float] = {}  # of a stage, by its first word; where this machine has not measured it yet
 
 
-class Profile(_Strict):
+class Profile(Strict):
     """``axolotl_configs/profiles/<name>.yaml``; SET reaches neither its sections nor ``why``."""
 
     why: str
@@ -107,14 +111,14 @@ class Profile(_Strict):
     axolotl: dict[str, Any] = {}
 
 
-class TrackChoice(_Strict):
+class TrackChoice(Strict):
     """Which blend answers a track's questions, and the wise-ft weight of its adapter (0: the base, 1: all of it)."""
 
     blend: str
     alpha: Annotated[float, Field(ge=0, le=1)]
 
 
-class Tracks(_Strict):
+class Tracks(Strict):
     """``axolotl_configs/tracks.yaml``."""
 
     round1: dict[str, TrackChoice]
@@ -123,27 +127,13 @@ class Tracks(_Strict):
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# Which keys are known at an address; "*" stands for any name.
-_KNOWN: dict[type[BaseModel], dict[tuple[str, ...], type[BaseModel]]] = {
-    Blend: {(): Blend, ("datasets", "*"): Entry},
-    Profile: {
-        (): Profile,
-        ("hardware",): Hardware,
-        ("quantize",): Quantize,
-        ("answer",): Answer,
-        ("questions",): Questions,
-        ("reproduce",): Reproduce,
-    },
-    Tracks: {(): Tracks, ("round1", "*"): TrackChoice, ("round2", "*"): TrackChoice},
-}
 
-
-def names(kind: Literal["blends", "profiles"]) -> list[str]:
+def names(kind: Kind) -> list[str]:
     """The blends or profiles that exist."""
     return sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml"))
 
 
-def find(kind: Literal["blends", "profiles"], name: str, asked_by: str | None = None) -> Path:
+def find(kind: Kind, name: str, asked_by: str | None = None) -> Path:
     """The file of a blend or profile.
 
     Raises:
@@ -173,19 +163,27 @@ def load_profile(name: str) -> tuple[Profile, YamlFile]:
     Raises:
         RecipeError: an unknown key or a wrong value, with its line; an include that leads nowhere or in a circle.
     """
-    file = _with_includes(read_yaml(find("profiles", name)), [name])
+    files = chain("profiles", name)
+    file = reduce(lambda under, over: over.over(under), reversed(files))
     return load(Profile, file), file
 
 
-def _with_includes(file: YamlFile, seen: list[str]) -> YamlFile:
-    include = file.data.get("include")
-    if not isinstance(include, str):  # a wrong type is reported by the schema, with its line
-        return file
-    where = file.where("include")
-    if include in seen:
-        raise RecipeError(f"circular include: {' -> '.join([*seen, include])}", where=where)
-    under = _with_includes(read_yaml(find("profiles", include, where)), [*seen, include])
-    return file.over(under)
+def chain(kind: Kind, name: str) -> tuple[YamlFile, ...]:
+    """A blend's or a profile's file and those that it includes, nearest first.
+
+    Raises:
+        RecipeError: an include that leads nowhere, or in a circle.
+    """
+    files = [read_yaml(find(kind, name))]
+    seen = [name]
+    while isinstance(include := files[-1].data.get("include"), str):  # another type is reported by the schema
+        where = files[-1].where("include")
+        if include in seen:
+            circle = " -> ".join([*seen[seen.index(include) :], include])
+            raise RecipeError(f"circular include: {circle}", where=where, way_out="remove one of these includes")
+        seen.append(include)
+        files.append(read_yaml(find(kind, include, where)))
+    return tuple(files)
 
 
 def load_tracks() -> Tracks:
@@ -197,9 +195,14 @@ def _located(model: type[BaseModel], file: YamlFile, fault: Any) -> RecipeError:
     address = tuple(fault["loc"])
     where = file.where(*address)
     if fault["type"] == "extra_forbidden":
-        for pattern, known in _KNOWN[model].items():
-            if len(pattern) == len(address) - 1 and all(p in ("*", a) for p, a in zip(pattern, address, strict=False)):
-                way_out = did_you_mean(str(address[-1]), known.model_fields)
-                return RecipeError(f"unknown key '{address[-1]}'", where=where, way_out=way_out)
+        way_out = did_you_mean(str(address[-1]), _fields(model, address[:-1]))
+        return RecipeError(f"unknown key '{address[-1]}'", where=where, way_out=way_out)
     given = "" if fault["type"] == "missing" else f" (it says {fault['input']!r})"
     return RecipeError(f"'{'.'.join(map(str, address))}': {fault['msg'].lower()}{given}", where=where)
+
+
+def _fields(model: Any, address: Sequence[str | int]) -> Collection[str]:
+    """The keys that are known in the section at ``address``: of a model's field, or of a dict's values."""
+    for part in address:
+        model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[part].annotation
+    return model.model_fields  # type: ignore[no-any-return]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from axolotl_configs.blend import Portion
 from axolotl_configs.costs.duration import Gpu
 from axolotl_configs.costs.lengths import Lengths
+from axolotl_configs.schema import Strict, load
 from spine.errors import RecipeError, did_you_mean
 from spine.paths import CONFIGS
 from spine.yamlfile import read_yaml
 
+Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 _LARGE_VOCABULARY = 100_000  # Qwen2's has 152,000 entries, SmolLM2's 49,152: the columns of lengths.yaml
 
 
@@ -45,41 +47,34 @@ def usual_memory(name: str) -> float | None:
     return None if host is None else float(host)
 
 
-@dataclass(frozen=True)
-class Environments:
+class Environments(Strict):
     """What must be there and what is fetched (``known/environments.yaml``).
 
     Attributes:
         torch, cuda: versions.
         driver: NVIDIA's oldest that runs it; ``capability``: of the oldest GPU.
-        sizes: GB to fetch and GB installed, of each environment.
+        gpu, cpu, cpu_from_pypi: GB to fetch and GB installed, of each environment.
     """
 
     torch: str
     cuda: str
     driver: int
     capability: float
-    sizes: dict[str, tuple[float, float]]
+    gpu: dict[str, Pair]
+    cpu: dict[str, Pair]
+    cpu_from_pypi: dict[str, Pair]
+
+    def sizes(self, *, gpu: bool) -> dict[str, Pair]:
+        """On a machine with an NVIDIA GPU, or without."""
+        return self.gpu if gpu else self.cpu
 
 
-def environments(*, gpu: bool) -> Environments:
-    """Those of a machine with an NVIDIA GPU, or without.
-
+def environments() -> Environments:
+    """
     Raises:
         RecipeError: the file is not as it should be.
     """
-    file = read_yaml(CONFIGS / "known" / "environments.yaml")
-    kind = "gpu" if gpu else "cpu"
-    try:
-        sizes = {name: (float(fetched), float(there)) for name, (fetched, there) in file.data[kind].items()}
-        found = file.data
-        return Environments(
-            str(found["torch"]), str(found["cuda"]), int(found["driver"]), float(found["capability"]), sizes
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecipeError(
-            f"needs torch, cuda, driver, capability and sizes ({error!r})", where=file.where(kind)
-        ) from error
+    return load(Environments, read_yaml(CONFIGS / "known" / "environments.yaml"))
 
 
 def expected_lengths(portions: Iterable[Portion], vocabulary: int) -> Lengths:
@@ -102,15 +97,16 @@ def measured_lengths(stats: Mapping[str, Any]) -> Lengths:
     return Lengths(totals["tokens"] / totals["kept"], (np.array(parts) / lengths.mean()).tolist())
 
 
+class _Published(Strict):
+    model: str
+    rows: dict[str, list[float]]
+
+
 def published_scores() -> dict[str, dict[str, float]]:
     """The winners' scores by row and track, ``{"base": {"1": 0.798, ...}}``; of Qwen2-72B on hidden questions.
 
     Raises:
         RecipeError: ``known/published.yaml`` is not as it should be.
     """
-    file = read_yaml(CONFIGS / "known" / "published.yaml")
-    try:
-        rows = {name: [float(score) for score in scores] for name, scores in file.data["rows"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecipeError(f"`rows` needs a list of scores by name ({error!r})", where=file.where("rows")) from error
+    rows = load(_Published, read_yaml(CONFIGS / "known" / "published.yaml")).rows
     return {name: {str(at): score for at, score in enumerate(scores, start=1)} for name, scores in rows.items()}

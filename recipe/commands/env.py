@@ -24,6 +24,6 @@ def command(name: str) -> None:
     """
     machine = this_machine()
     require_driver(machine)
-    fetched, there = environments(gpu=bool(machine.gpus)).sizes[name]
+    fetched, there = environments().sizes(gpu=bool(machine.gpus))[name]
     require_free(VENVS, there * 1e9, f"the {name} environment", "put it elsewhere: make VENVS=/big/disk")
     click.echo(f"{name}: {fetched:.1f} GB to fetch, {there:.1f} GB in {shown(VENVS / name)}; for {machine}")

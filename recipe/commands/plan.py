@@ -168,9 +168,10 @@ def _host_table(plan: Plan) -> Table:
 
 def _installs(plan: Plan) -> Iterator[str]:
     """What must be on the machine, and what `make` fetches onto it."""
-    found = environments(gpu=bool(plan.request.gpus))
+    found = environments()
+    sizes = found.sizes(gpu=bool(plan.request.gpus))
     needed = ["core", "train", "autoawq" if plan.request.backend == "autoawq" else "quantize", "serve"]
-    fetched, there = (sum(found.sizes[name][at] for name in needed) for at in (0, 1))
+    fetched, there = (sum(sizes[name][at] for name in needed) for at in (0, 1))
     if plan.request.gpus:
         yield (
             f"needs     NVIDIA driver {found.driver} or newer, GPUs of compute capability {found.capability} or newer: "

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jinja2 import Environment, meta
 
 from axolotl_configs import render
+from axolotl_configs.check import RULES_FILE, known_keys
 from axolotl_configs.costs.estimate import rows_a_step
 from axolotl_configs.render import Resolved, parse_set, resolve
 from axolotl_configs.schema import load_tracks, names
 from dataset_builders.task import task_names
 from spine.errors import RecipeError
+from spine.yamlfile import read_yaml
 from tests.conftest import edit
 
 PAIRS = [(blend, profile) for blend in names("blends") for profile in names("profiles")]
@@ -245,3 +248,11 @@ def test_a_cpu_without_fast_bf16_computes_in_fp32(monkeypatch: pytest.MonkeyPatc
     assert "bf16: false  # <- fp32: this CPU has no AVX-512" in found.yaml
     assert resolve("v8", "cpu", {"bf16": True}, task_names()).axolotl["bf16"]
     assert resolve("v8", "8xa100", {}, task_names()).axolotl["bf16"]
+
+
+def test_rules_of_conflicts_name_keys_that_there_are() -> None:
+    """A key that is misspelt there would count as one that is not set, and the rule never apply."""
+    for rule in read_yaml(RULES_FILE).data["rules"]:
+        text = f"{{{{ {rule['when']} }}}}{rule['what']}{rule['way_out']}"
+        named = meta.find_undeclared_variables(Environment().parse(text)) - {"key", "value", "gpus"}
+        assert named | set(rule["keys"]) <= known_keys()

@@ -144,7 +144,7 @@ def test_the_machines_own_memory_is_compared_where_it_is_known(monkeypatch: pyte
 def test_driver_and_downloads_are_told() -> None:
     shown = plan("v8", "-p", "8xa100", "--json", "/dev/null").stdout
     assert "needs     NVIDIA driver 580 or newer, GPUs of compute capability 7.5 or newer" in shown
-    sizes = environments(gpu=True).sizes
+    sizes = environments().sizes(gpu=True)
     fetched = sum(sizes[name][0] for name in ("core", "train", "quantize", "serve"))
     assert f"installs  core, train, quantize, serve: {fetched:.1f} GB to fetch" in shown
     assert "driver" not in plan("v8", "-p", "cpu").stdout
