@@ -39,23 +39,23 @@ def open_adapter(folder: Path, model: Path, alpha: float = 1.0) -> Adapter:
         RecipeError: no LoRA adapter (``spine.adapter``), one for which a weight has no meaning, or one for another
             base.
     """
-    found = peft.open_adapter(folder)
-    if not found.linear:
+    lora = peft.open_adapter(folder)
+    if not lora.linear:
         raise RecipeError(
             "is a DoRA adapter; a wise-ft weight has a meaning for LoRA only",
             where=shown(folder / CONFIG),
             way_out="merge it whole, then score the merged folder",
         )
-    if found.full:
+    if lora.full:
         raise RecipeError(
-            f"holds '{next(iter(found.full))}', trained in full: that cannot be weighed while answering",
+            f"holds '{next(iter(lora.full))}', trained in full: that cannot be weighed while answering",
             where=shown(folder / WEIGHTS),
             way_out=_MERGE_FIRST,
         )
     base = {name: tensor.shape for name, tensor in open_checkpoint(model).tensors.items()}
-    for module in found.modules:
+    for module in lora.modules:
         _check_fits(module, base, folder, model)
-    return Adapter(folder, alpha, max(found.ranks), found.config)
+    return Adapter(folder, alpha, max(lora.ranks), lora.config)
 
 
 @contextmanager
@@ -88,9 +88,9 @@ def _check_fits(module: LoraModule, base: Mapping[str, tuple[int, ...]], folder:
     if known is None and f"{module.name}.qweight" in base:
         return
     if known != shape:
-        found = "no such layer" if known is None else f"{known} there, {shape} here"
+        why = "no such layer" if known is None else f"{known} there, {shape} here"
         raise RecipeError(
-            f"does not fit the base {shown(model)}: {weight}: {found}",
+            f"does not fit the base {shown(model)}: {weight}: {why}",
             where=shown(folder),
             way_out=f"give the model that it was trained on (base_model_name_or_path in {CONFIG})",
         )

@@ -42,20 +42,20 @@ class Choice:
 
     def allowed(self, written: Piece, end: frozenset[int], used: frozenset[int] = frozenset()) -> frozenset[int]:
         """The tokens that may follow ``written`` (what has been written since the items ``used``)."""
-        found: set[int] = set()
+        tokens: set[int] = set()
         if not written and len(used) >= self.least:
-            found |= end
+            tokens |= end
         if len(used) == self.most:
-            return frozenset(found)
+            return frozenset(tokens)
         for item, piece in enumerate(self.later if used else self.first):
             if item in used:
                 continue
             if len(written) < len(piece):
                 if piece[: len(written)] == written:
-                    found.add(piece[len(written)])
+                    tokens.add(piece[len(written)])
             elif written[: len(piece)] == piece:
-                found |= self.allowed(written[len(piece) :], end, used | {item})
-        return frozenset(found)
+                tokens |= self.allowed(written[len(piece) :], end, used | {item})
+        return frozenset(tokens)
 
     @property
     def longest(self) -> int:
@@ -83,11 +83,11 @@ class Spans:
 
     def favoured(self, written: Piece, end: frozenset[int]) -> dict[int, float]:
         phrase = self._phrase(written)
-        found: set[int] = set()
+        tokens: set[int] = set()
         for start in range(len(self.bare)):
             for first in (self.bare[start], self.spaced[start]):
-                found |= self._after(phrase, (first, *self.spaced[start + 1 :]), end)
-        return dict.fromkeys(found, self.boost)
+                tokens |= self._after(phrase, (first, *self.spaced[start + 1 :]), end)
+        return dict.fromkeys(tokens, self.boost)
 
     def _phrase(self, written: Piece) -> Piece:
         for at in range(len(written) - 1, -1, -1):
@@ -174,7 +174,7 @@ def cut(text: str, words: int | None) -> str:
     if words is None:
         return text
     count = start = 0
-    for end in [*(found.end() for found in _SENTENCE_END.finditer(text)), len(text)]:
+    for end in [*(sentence.end() for sentence in _SENTENCE_END.finditer(text)), len(text)]:
         count += len(text[start:end].split())
         if count > words:
             return text[:end].rstrip()

@@ -84,8 +84,8 @@ class Question:
 def unscored(prompt: str, is_multiple_choice: bool | None) -> Question:
     """A question as the contest asks it. ``is_multiple_choice``: None where nobody tells."""
     prompt = clean(prompt)
-    found = asked(prompt, is_multiple_choice)
-    return Question(prompt, found, found.type, None, "", USUAL[found.type])
+    asks = asked(prompt, is_multiple_choice)
+    return Question(prompt, asks, asks.type, None, "", USUAL[asks.type])
 
 
 def read_questions(
@@ -111,14 +111,14 @@ def question_files(path: Path) -> dict[Path, str]:
     """
     if not path.is_dir():
         return {path: _task_name(path.name)}
-    found = sorted(file for file in path.rglob("*") if file.suffix in _ENDINGS and file.is_file())
-    if not found:
+    files = sorted(file for file in path.rglob("*") if file.suffix in _ENDINGS and file.is_file())
+    if not files:
         raise RecipeError(f"holds no files of questions ({', '.join(_ENDINGS)})", where=shown(path))
-    names = Counter(_task_name(file.name) for file in found)
+    names = Counter(_task_name(file.name) for file in files)
     # EC-Guide has two files PKS.json, of different tasks.
     return {
         file: _task_name(file.name if names[_task_name(file.name)] == 1 else str(file.relative_to(path)))
-        for file in found
+        for file in files
     }
 
 
@@ -210,13 +210,13 @@ def _shopbench(row: Row, name: str) -> Question:
     prompt = clean(row["input_field"])
     kind = TaskType(row["task_type"]) if row.get("task_type") else None
     flag = row.get("is_multiple_choice", None if kind is None else kind is TaskType.MULTIPLE_CHOICE)
-    found = asked(prompt, flag)
-    metric = row.get("metric") or USUAL[kind or found.type]
+    asks = asked(prompt, flag)
+    metric = row.get("metric") or USUAL[kind or asks.type]
     if metric == "bool":
         kind = TaskType.GENERATION  # a word is answered, no number of an option
-    truth = _truth(kind or found.type, row.get("output_field"), metric)
+    truth = _truth(kind or asks.type, row.get("output_field"), metric)
     track = TRACKS.get(str(row.get("track", "")).removeprefix("amazon-kdd-cup-24-"))
-    return _question(prompt, found, kind or found.type, truth, row.get("task_name") or name, metric, track)
+    return _question(prompt, asks, kind or asks.type, truth, row.get("task_name") or name, metric, track)
 
 
 def _mmlu(row: Row, name: str) -> Question:
@@ -240,16 +240,16 @@ def _held_out(row: Row, name: str) -> Question:
     metric = _DATASET_METRICS.get(row["task"], USUAL[kind])
     if metric == "bleu" and _JAPANESE.search(str(truth)):
         metric = "jp-bleu"
-    found = asked(prompt, kind is TaskType.MULTIPLE_CHOICE)
-    return _question(prompt, found, kind, truth, row["task"], metric, row["track"])
+    asks = asked(prompt, kind is TaskType.MULTIPLE_CHOICE)
+    return _question(prompt, asks, kind, truth, row["task"], metric, row["track"])
 
 
 def _question(
-    prompt: str, found: Asked, kind: TaskType, truth: Truth | None, task: str, metric: str, track: int | None
+    prompt: str, asks: Asked, kind: TaskType, truth: Truth | None, task: str, metric: str, track: int | None
 ) -> Question:
     if metric not in METRICS:
         raise ValueError(f"no metric '{metric}' (known: {', '.join(METRICS)})")
-    return Question(prompt, found, kind, truth, task, metric, track)
+    return Question(prompt, asks, kind, truth, task, metric, track)
 
 
 def _truth(kind: TaskType, given: Any, metric: str) -> Truth | None:

@@ -55,7 +55,7 @@ def configured(environment: Mapping[str, str]) -> tuple[Setup, int]:
         RecipeError: each variable that is wrong or that nobody reads, with its value.
     """
     given = {name: text for name, text in environment.items() if name.startswith(PREFIX) and text}
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     faults = [
         RecipeError("nothing reads this variable", where=name, way_out=did_you_mean(name, READERS))
         for name in sorted(given.keys() - READERS.keys() - _OTHERS)
@@ -64,21 +64,21 @@ def configured(environment: Mapping[str, str]) -> tuple[Setup, int]:
         if name not in given:
             continue
         try:
-            found[name.removeprefix(PREFIX).lower()] = read(given[name])
+            settings[name.removeprefix(PREFIX).lower()] = read(given[name])
         except ValueError as error:
             faults.append(RecipeError(f"{given[name]!r} {error}", where=name))
         except RecipeError as error:
             faults.append(RecipeError(f"{given[name]!r} {error.what}", where=name, way_out=error.way_out))
     if f"{PREFIX}MODEL" not in given:
         faults.append(RecipeError("names no model", where=f"{PREFIX}MODEL", way_out="a folder, or a name on the hub"))
-    if "alpha" in found and f"{PREFIX}ADAPTER" not in given:
+    if "alpha" in settings and f"{PREFIX}ADAPTER" not in given:
         faults.append(RecipeError(f"weighs an adapter, and {PREFIX}ADAPTER names none", where=f"{PREFIX}ALPHA"))
     if faults:
         raise RecipeError.all_of(faults)
-    batch = found.pop("batch", BATCH)
-    length = longest(found["model"], found.pop("max_length", None))
+    batch = settings.pop("batch", BATCH)
+    length = longest(settings["model"], settings.pop("max_length", None))
     defaults = {"engine": "vllm", "gpus": len(this_machine().gpu_names)}
-    return Setup(**{**defaults, **found}, max_length=length), batch
+    return Setup(**{**defaults, **settings}, max_length=length), batch
 
 
 def _folder(text: str) -> str:

@@ -78,6 +78,11 @@ class Comparison:
     overall: Difference | None
     left_out: list[str]
 
+    @property
+    def means(self) -> list[Difference]:
+        """Of all tracks, where there are any, and of each."""
+        return [*([self.overall] if self.overall else []), *self.tracks]
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -169,10 +174,10 @@ def _sampled(metric: str, group: Sequence[Pair], draws: int, random: np.random.G
     return _Sampled(score_a, score_b, count, again, swapped)
 
 
-def _sums(metric: str, found: Prediction) -> tuple[float, ...]:
-    if metric == MICRO_F1 and found.counts is not None:
-        return found.counts
-    return (found.score or 0.0,)
+def _sums(metric: str, prediction: Prediction) -> tuple[float, ...]:
+    if metric == MICRO_F1 and prediction.counts is not None:
+        return prediction.counts
+    return (prediction.score or 0.0,)
 
 
 def _differences(metric: str, a: Any, b: Any, count: int, picks: Any) -> Any:
@@ -218,15 +223,16 @@ def _difference(name: str, part: _Sampled, p: float) -> Difference:
     return Difference(name, part.questions, part.a, part.b, part.b - part.a, low, high, p, verdict)
 
 
-def sentences(found: Comparison, a: str, b: str) -> list[str]:
+def sentences(comparison: Comparison, a: str, b: str) -> list[str]:
     """What the numbers say, in words; ``a`` and ``b``: the models' names."""
-    lines = [_sentence(row, a, b) for row in ([found.overall] if found.overall else []) + found.tracks]
-    lines += [f"{what}: {_verdicts(rows, b)}" for what, rows in (("task types", found.types), ("tasks", found.tasks))]
-    if len(found.tasks) > 1:
-        outside = sum(not row.low <= 0 <= row.high for row in found.tasks)
-        chance = LEVEL * len(found.tasks)
+    tasks = comparison.tasks
+    lines = [_sentence(row, a, b) for row in comparison.means]
+    lines += [f"{what}: {_verdicts(rows, b)}" for what, rows in (("task types", comparison.types), ("tasks", tasks))]
+    if len(tasks) > 1:
+        outside = sum(not row.low <= 0 <= row.high for row in tasks)
+        chance = LEVEL * len(tasks)
         lines.append(
-            f"{outside} of {len(found.tasks)} tasks' intervals exclude 0, {chance:.1f} would by chance: a task counts "
+            f"{outside} of {len(tasks)} tasks' intervals exclude 0, {chance:.1f} would by chance: a task counts "
             f"where swapping the two answers at random differs as much in under {LEVEL:.0%} of cases, after Holm"
         )
     return lines
@@ -243,10 +249,10 @@ def _verdicts(rows: Sequence[Difference], b: str) -> str:
     return f"{differ}; no difference at {rest}" if differ else f"no difference at any of {rest}"
 
 
-def few_questions(found: Comparison) -> list[str]:
+def few_questions(comparison: Comparison) -> list[str]:
     """A caveat, where there is reason for it."""
-    few = sum(task.questions < _FEW for task in found.tasks)
-    told = f"{few} of {len(found.tasks)} tasks have under {_FEW} questions: their intervals are too narrow"
+    few = sum(task.questions < _FEW for task in comparison.tasks)
+    told = f"{few} of {len(comparison.tasks)} tasks have under {_FEW} questions: their intervals are too narrow"
     return [told] if few else []
 
 

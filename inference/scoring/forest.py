@@ -13,14 +13,14 @@ _COLOURS = {Verdict.BETTER: "#1f7a4d", Verdict.WORSE: "#c0392b", Verdict.NONE: "
 _HEIGHT = 0.27  # inches a line
 
 
-def draw(path: Path, found: Comparison, a: str, b: str) -> None:
-    """Writes a forest plot of ``found``; ``a`` and ``b`` are the models' names, the ending of ``path`` is the format.
+def draw(path: Path, comparison: Comparison, a: str, b: str) -> None:
+    """Writes a forest plot, in the format that the ending of ``path`` names; ``a`` and ``b`` are the models' names.
 
     Tasks stand under their track; a track and the overall score are diamonds.
     """
     from matplotlib.figure import Figure  # 0.5 s; not pyplot, which needs a display's backend
 
-    rows = _rows(found)
+    rows = _rows(comparison)
     figure = Figure(figsize=(9.5, 1.5 + _HEIGHT * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
@@ -36,18 +36,18 @@ def draw(path: Path, found: Comparison, a: str, b: str) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
-    figure.suptitle(f"{b} beside {a}, {found.questions:,} questions", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(f"{b} beside {a}, {comparison.questions:,} questions", x=0.01, ha="left", fontsize=11)
     _legend(figure)
     with whole_file(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=150)
 
 
-def _rows(found: Comparison) -> list[Difference]:
+def _rows(comparison: Comparison) -> list[Difference]:
     """Overall, task types, then each track with its tasks below it, then the tasks of no track."""
-    rows: list[Difference] = [*([found.overall] if found.overall else []), *found.types]
-    for track in found.tracks:
-        rows += [track, *(task for task in found.tasks if f"track {task.track}" == track.name)]
-    return rows + [task for task in found.tasks if task.track is None]
+    rows: list[Difference] = [*([comparison.overall] if comparison.overall else []), *comparison.types]
+    for track in comparison.tracks:
+        rows += [track, *(task for task in comparison.tasks if f"track {task.track}" == track.name)]
+    return rows + [task for task in comparison.tasks if task.track is None]
 
 
 def _line(axes: Any, height: int, row: Difference) -> None:

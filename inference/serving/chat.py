@@ -51,13 +51,13 @@ class Posed:
 
     Attributes:
         body: the request that vLLM gets.
-        found: what is told beside the answer, as its field ``recipe``.
+        told: what is told beside the answer, as its field ``recipe``.
         options: the first token of each option, where probabilities are wanted.
     """
 
     body: Body
     rule: Rule
-    found: Mapping[str, Any]
+    told: Mapping[str, Any]
     options: Mapping[str, int]
 
     def answered(self, response: Body) -> Body:
@@ -65,7 +65,7 @@ class Posed:
         for choice in response["choices"]:
             if isinstance(text := choice["message"].get("content"), str):  # a call of a tool has none
                 choice["message"]["content"] = finished(text, self.rule)
-        return {**response, FIELD: {**self.found, **self._probabilities(response["choices"][0])}}
+        return {**response, FIELD: {**self.told, **self._probabilities(response["choices"][0])}}
 
     def _probabilities(self, choice: Body) -> dict[str, Any]:
         """Of the options among themselves, before the rule; and of everything else that might have been written."""
@@ -93,7 +93,7 @@ class Stream:
         for choice in piece.get("choices") or ():
             if isinstance(choice["delta"].get("content"), str):
                 choice["delta"]["content"] = self._new(choice["index"], choice["delta"]["content"])
-        return {**piece, FIELD: self.posed.found}
+        return {**piece, FIELD: self.posed.told}
 
     def _new(self, index: int, text: str) -> str:
         self._texts[index] = self._texts.get(index, "") + text
@@ -127,18 +127,18 @@ class Questioning:
 
     def _posed(self, body: Body, system: str | None, text: str, steering: Steering) -> Posed:
         text = clean(text)
-        found = asked_as(text, steering.task_type) if steering.task_type else asked(text, steering.is_multiple_choice)
+        asks = asked_as(text, steering.task_type) if steering.task_type else asked(text, steering.is_multiple_choice)
         mode = steering.mode or self.mode
         prompt = self.rules.chat.defuse(text)
-        rule = self.rules.rule(mode, found, prompt)
+        rule = self.rules.rule(mode, asks, prompt)
         if isinstance(limit := body.get("max_completion_tokens") or body.get("max_tokens"), int):
             rule = replace(rule, max_new_tokens=limit)
-        system = system_prompt(found.type) if system is None else system
+        system = system_prompt(asks.type) if system is None else system
         request = request_of(0, self.rules.chat, system, prompt, rule, self.max_length)
-        options = self.rules.options(found) if steering.probabilities else {}
+        options = self.rules.options(asks) if steering.probabilities else {}
         if options and (body.get("stream") or body.get("logprobs")):
             raise RecipeError("probabilities come whole and alone: without stream and without logprobs")
-        told = {**_told(found), "mode": mode.value, "dropped_tokens": request.dropped}
+        told = {**_told(asks), "mode": mode.value, "dropped_tokens": request.dropped}
         messages = [{"role": "system", "content": request.system}, {"role": "user", "content": request.prompt}]
         ours = {**_greedy(rule), **_logprobs(options)}
         theirs = {key: value for key, value in body.items() if key != FIELD and value is not None}
@@ -147,8 +147,8 @@ class Questioning:
         return Posed({**whole, "vllm_xargs": {**(body.get("vllm_xargs") or {}), **rules}}, rule, told, options)
 
 
-def _told(found: Asked) -> dict[str, Any]:
-    return {"task_type": found.type.value, "listed": list(found.listed or found.words), "wanted": found.wanted}
+def _told(asks: Asked) -> dict[str, Any]:
+    return {"task_type": asks.type.value, "listed": list(asks.listed or asks.words), "wanted": asks.wanted}
 
 
 def _greedy(rule: Rule) -> Body:

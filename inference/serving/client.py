@@ -20,12 +20,12 @@ _SHOWN = 300  # letters of what a server says
 
 @dataclass(frozen=True)
 class Said:
-    """An answer. ``found``: what the server tells beside it (``inference.serving.chat.Posed.found``)."""
+    """An answer. ``told``: what the server tells beside it (``inference.serving.chat.Posed.told``)."""
 
     text: str
     model: str
     seconds: float
-    found: Mapping[str, Any]
+    told: Mapping[str, Any]
 
 
 def ask(url: str, text: str, *, model: str | None = None, timeout: float, **steering: Any) -> Said:
@@ -47,9 +47,9 @@ def ask(url: str, text: str, *, model: str | None = None, timeout: float, **stee
     answer = _object(response)
     if not response.is_success or answer is None:
         raise _explained(response, base, timeout)
-    if not isinstance(found := answer.get("recipe"), dict):
+    if not isinstance(told := answer.get("recipe"), dict):
         raise RecipeError(f"{base} answers as any OpenAI-compatible server does: it knows no questions", way_out=_ELSE)
-    return Said(answer["choices"][0]["message"]["content"], answer["model"], seconds, found)
+    return Said(answer["choices"][0]["message"]["content"], answer["model"], seconds, told)
 
 
 def _sent(method: str, base: str, path: str, timeout: float, body: Mapping[str, Any] | None = None) -> httpx.Response:
@@ -84,14 +84,14 @@ def _explained(response: httpx.Response, base: str, timeout: float) -> RecipeErr
 
 
 def _models(base: str, timeout: float) -> list[str]:
-    found = _object(_sent("GET", base, "/v1/models", timeout)) or {}
-    return [model["id"] for model in found.get("data", ()) if "id" in model]
+    said = _object(_sent("GET", base, "/v1/models", timeout)) or {}
+    return [model["id"] for model in said.get("data", ()) if "id" in model]
 
 
 def _object(response: httpx.Response) -> dict[str, Any] | None:
     """The JSON object that came back."""
     try:
-        found = response.json()
+        said = response.json()
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return said if isinstance(said, dict) else None

@@ -75,8 +75,8 @@ class Serving:
 
 def _flags(settings: Mapping[str, Any]) -> list[str]:
     """``max_model_len=512`` as ``--max-model-len 512``, ``async_scheduling=False`` as ``--no-async-scheduling``."""
-    found = []
+    flags = []
     for key, value in settings.items():
         name = key.replace("_", "-")
-        found += [f"--{'' if value else 'no-'}{name}"] if isinstance(value, bool) else [f"--{name}", str(value)]
-    return found
+        flags += [f"--{'' if value else 'no-'}{name}"] if isinstance(value, bool) else [f"--{name}", str(value)]
+    return flags

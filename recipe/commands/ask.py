@@ -60,8 +60,8 @@ def command(
     steering = {key: value for key, value in given.items() if value is not None}
     said = ask(url, text, model=model, timeout=timeout, probabilities=True, **steering)
     click.echo(said.text)
-    say(f"{said.found['task_type']}, mode {said.found['mode']}, {said.model}, {said.seconds:.2f} s")
-    if dropped := said.found["dropped_tokens"]:
+    say(f"{said.told['task_type']}, mode {said.told['mode']}, {said.model}, {said.seconds:.2f} s")
+    if dropped := said.told["dropped_tokens"]:
         say(f"the question was too long for the model: {dropped:,} tokens of its middle were left out")
     _show_items(said, text)
 
@@ -85,15 +85,15 @@ def _show_items(said: Said, question: str) -> None:
     """The options with their probabilities, or the listed items that were chosen, in the answer's order."""
     console, texts = Console(stderr=True, highlight=False), listed_texts(question)
     chosen = _chosen(said)
-    if shares := said.found.get("probabilities"):
+    if shares := said.told.get("probabilities"):
         made = table("", "option", "probability", "", "text", right=("option", "probability"))
         for option, share in shares.items():
             style = "bold" if option in chosen else ""
             bar = "█" * round(share * _BAR)
             made.add_row(option, f"{share:.3f}", bar, Text(texts.get(_number(option), "")), style=style)
         console.print(made)
-        say(f"they are shares of what the options have; {said.found['outside']:.1%} of the whole lies on other words")
-    elif said.found["task_type"] == TaskType.MULTIPLE_CHOICE:
+        say(f"they are shares of what the options have; {said.told['outside']:.1%} of the whole lies on other words")
+    elif said.told["task_type"] == TaskType.MULTIPLE_CHOICE:
         say("no probabilities: two of the options begin with the same token")
     elif texts and chosen:
         made = table("", "chosen", "text", right=("chosen",))
@@ -104,7 +104,7 @@ def _show_items(said: Said, question: str) -> None:
 
 def _chosen(said: Said) -> Sequence[str]:
     """The options or numbers of an answer; none of what names no numbers."""
-    kind = TaskType(said.found["task_type"])
+    kind = TaskType(said.told["task_type"])
     if kind is TaskType.MULTIPLE_CHOICE:
         return [said.text]
     if kind not in (TaskType.RETRIEVAL, TaskType.RANKING):

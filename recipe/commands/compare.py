@@ -81,19 +81,19 @@ def command(
     except RecipeError as error:
         where = f"{shown(sides[0].folder)}, {shown(sides[1].folder)}"
         raise RecipeError(error.what, where=where, way_out=error.way_out) from error
-    found = compare(pairs, draws=draws, seed=seed)
-    told = sentences(found, label_a, label_b)
+    comparison = compare(pairs, draws=draws, seed=seed)
+    told = sentences(comparison, label_a, label_b)
     for letter, label, side in (("A", label_a, sides[0]), ("B", label_b, sides[1])):
         click.echo(f"{letter}  {label}  ({shown(side.folder)}, {len(side.predictions):,} questions)")
-    console().print(_table(found))
-    for line in (*told, *_notes(found, sides)):
+    console().print(_table(comparison))
+    for line in (*told, *_notes(comparison, sides)):
         click.echo(line)
     if json_file:
         content = {"a": _described(label_a, sides[0]), "b": _described(label_b, sides[1]), "draws": draws, "seed": seed}
-        write_text(json_file, json.dumps({**content, **found.as_json(), "sentences": told}, indent=2) + "\n")
+        write_text(json_file, json.dumps({**content, **comparison.as_json(), "sentences": told}, indent=2) + "\n")
         click.echo(f"numbers   {shown(json_file)}")
     if picture:
-        draw(picture, found, label_a, label_b)
+        draw(picture, comparison, label_a, label_b)
         click.echo(f"picture   {shown(picture)}")
 
 
@@ -145,10 +145,11 @@ def _labels(a: Side, b: Side) -> tuple[str, str]:
     return shown(a.folder), shown(b.folder)
 
 
-def _table(found: Comparison) -> Table:
+def _table(comparison: Comparison) -> Table:
     numbers = ("questions", "A", "B", "B - A", "95% interval", "p")
-    made = table(f"{found.questions:,} questions", "", "metric", "track", *numbers, "B is", right=("track", *numbers))
-    for rows in (found.tasks, found.types, [*found.tracks, *([found.overall] if found.overall else [])]):
+    title = f"{comparison.questions:,} questions"
+    made = table(title, "", "metric", "track", *numbers, "B is", right=("track", *numbers))
+    for rows in (comparison.tasks, comparison.types, comparison.means):
         for row in rows:
             made.add_row(
                 row.name, row.metric, str(row.track or "-") if row.metric else "", f"{row.questions:,}",
@@ -159,20 +160,19 @@ def _table(found: Comparison) -> Table:
     return made
 
 
-def _notes(found: Comparison, sides: list[Side]) -> list[str]:
+def _notes(comparison: Comparison, sides: list[Side]) -> list[str]:
     """What the numbers do not say."""
     a, b = sides
     notes = []
-    if found.left_out:
-        notes.append(f"without a score on one side, and left out: {', '.join(found.left_out)}")
-    notes += few_questions(found)
+    if comparison.left_out:
+        notes.append(f"without a score on one side, and left out: {', '.join(comparison.left_out)}")
+    notes += few_questions(comparison)
     if a.asked != b.asked:
         how = " and ".join(", ".join(map(str, side.asked or ["unknown"])) for side in sides)
         notes.append(f"asked in different ways, which is part of the difference: {how}")
-    if found.questions < max(len(a.predictions), len(b.predictions)):
-        notes.append(
-            f"of A's {len(a.predictions):,} and B's {len(b.predictions):,} questions, {found.questions:,} are the same"
-        )
+    asked_a, asked_b = len(a.predictions), len(b.predictions)
+    if comparison.questions < max(asked_a, asked_b):
+        notes.append(f"of A's {asked_a:,} and B's {asked_b:,} questions, {comparison.questions:,} are the same")
     return [f"note      {note}" for note in notes]
 
 

@@ -112,7 +112,7 @@ def test_a_question_gets_what_an_evaluation_gives_it(questioning: Questioning, m
         assert (sent is None) == rule.is_free and (sent is None or rule_from_json(sent) == rule)
         assert found.body["max_completion_tokens"] == rule.max_new_tokens and found.body["temperature"] == 0
         assert found.body["model"] == "v8" and "logprobs" not in found.body
-        assert found.found["task_type"] == kind.type and found.found["mode"] == mode
+        assert found.told["task_type"] == kind.type and found.told["mode"] == mode
 
 
 def test_what_a_request_sets_itself_wins(questioning: Questioning) -> None:
@@ -127,7 +127,7 @@ def test_the_type_can_be_told(questioning: Questioning) -> None:
     text = "Which are sharp?\n1. a knife\n2. a spoon\n3. a saw"
     for kind in TaskType:
         found = posed(questioning, text, recipe={"task_type": kind.value})
-        assert found.found["task_type"] == kind
+        assert found.told["task_type"] == kind
         assert found.body["messages"][0]["content"] == system_prompt(kind)
     assert posed(questioning, text, recipe={"task_type": "ranking"}).rule.choice.least == 3  # type: ignore[union-attr]
 
