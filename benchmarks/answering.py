@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.answering_peer import ASKED
-from benchmarks.measure import Cost, Result, cost
+from benchmarks.measure import MODEL, RECIPE, Cost, Result, beside, cost, workshop
 from inference.answering.answer import PREDICTIONS
 from inference.evaluate import Evaluation
 from recipe.steps.eval import cpu_settings
-from spine import manifest
+from spine import child_job, manifest
 from spine.environments import python, variables
-from spine.paths import ROOT, RUNS, VENVS
+from spine.paths import RUNS
 
-MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 QUESTIONS = RUNS / "cpu" / "questions" / "test.parquet"
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SWEPT = 3  # questions of each dataset for every weight of a sweep; else ASKED
@@ -26,14 +25,13 @@ TIMES_LOOP, NOT_SLOWER, TIMES_ONE = 6.0, 1.0, 5.2
 
 def run() -> list[Result]:
     """Seconds of answering, the model loaded; the sweep and its evaluation are whole processes."""
-    cost([str(VENVS / "core" / "bin" / "recipe"), "questions", "v8", "-p", "cpu"])
-    with tempfile.TemporaryDirectory(dir=ROOT / "data") as name:
-        folder = Path(name)
-        loop, loop_answers = _peer("loop", folder)
-        direct, direct_answers = _peer("vllm", folder)
+    cost([RECIPE, "questions", "v8", "-p", "cpu"])
+    with workshop() as folder:
+        loop, loop_answers = _peer("loop")
+        direct, direct_answers = _peer("vllm")
         engines = {engine: _evaluated(folder, engine, "exact") for engine in ("vllm", "transformers")}
         free, free_answers, _ = _evaluated(folder, "vllm", "free")
-        _serve(["-m", "benchmarks.answering_peer", "adapter", str(MODEL), str(folder / "adapter")])
+        _peer("adapter", out=folder / "adapter")
         one, five = _swept(folder, WEIGHTS[-1:]), _swept(folder, WEIGHTS)
     questions = len(loop_answers)
     best = min(engines, key=lambda engine: engines[engine][0])
@@ -45,8 +43,7 @@ def run() -> list[Result]:
           for engine, (seconds, answers, whole) in engines.items()),
         Result(f"engine vllm without rules, {_equal(free_answers, direct_answers)} as the peer's", free,
                "vLLM's LLM.generate", direct, "not slower", free < NOT_SLOWER * direct),
-        Result(f"a sweep of {len(WEIGHTS)} weights", five.wall, "one evaluation", one.wall, f"< {TIMES_ONE} times",
-               five.wall < TIMES_ONE * one.wall),
+        beside(f"a sweep of {len(WEIGHTS)} weights", five.wall, "one evaluation", one.wall, TIMES_ONE),
     ]  # fmt: skip
 
 
@@ -54,29 +51,28 @@ def _equal(ours: Sequence[str], theirs: Sequence[str]) -> str:
     return f"{sum(a == b for a, b in zip(ours, theirs, strict=True))} answers"
 
 
-def _serve(arguments: Sequence[str], text: str = "") -> Cost:
+def _peer(what: str, **more: Path) -> Any:
+    job = {"what": what, "model": MODEL, "questions": QUESTIONS, **more}
+    return child_job.run("serve", "benchmarks.answering_peer", job, values=cpu_settings(), quiet=True)
+
+
+def _cost(evaluations: Sequence[Evaluation]) -> Cost:
     environment = {**cpu_settings(), **variables("serve", offline=True)}
-    return cost([str(python("serve")), *arguments], environment, text=text)
-
-
-def _peer(what: str, folder: Path) -> tuple[float, list[str]]:
-    out = folder / f"{what}.json"
-    _serve(["-m", "benchmarks.answering_peer", what, str(MODEL), str(QUESTIONS), str(out)])
-    found = json.loads(out.read_text())
-    return found["seconds"], found["answers"]
+    command = [str(python("serve")), "-m", "inference.evaluate"]
+    return cost(command, environment, text=json.dumps([asdict(one) for one in evaluations]))
 
 
 def _evaluation(folder: Path, engine: str, mode: str) -> Evaluation:
     return Evaluation(
         label="benchmark", folder=str(folder), questions=str(QUESTIONS), inputs={"answers": [engine, mode]},
-        model=str(MODEL), engine=engine, mode=mode, limit=ASKED,
+        model=MODEL, engine=engine, mode=mode, limit=ASKED,
     )  # fmt: skip
 
 
 def _evaluated(folder: Path, engine: str, mode: str) -> tuple[float, list[str], Cost]:
     """Seconds of answering, the answers, and the whole process, metrics included."""
     job = _evaluation(folder / f"{engine}-{mode}", engine, mode)
-    whole = _serve(["-m", "inference.evaluate"], json.dumps([asdict(job)]))
+    whole = _cost([job])
     facts = manifest.read(Path(job.folder))
     assert facts is not None
     lines = (Path(job.folder) / PREDICTIONS).read_text(encoding="utf-8").splitlines()
@@ -90,4 +86,4 @@ def _swept(folder: Path, weights: Sequence[float]) -> Cost:
         replace(plain, folder=str(folder / f"sweep-{len(weights)}-{alpha}"), alpha=alpha, inputs={"answers": [alpha]})
         for alpha in weights
     ]
-    return _serve(["-m", "inference.evaluate"], json.dumps([asdict(job) for job in jobs]))
+    return _cost(jobs)

@@ -1,14 +1,9 @@
-"""Answering as one writes it by hand, in the serve environment; the answers and the seconds go to OUT as JSON.
-
-Usage: python -m benchmarks.answering_peer loop|vllm MODEL QUESTIONS OUT
-       python -m benchmarks.answering_peer adapter MODEL OUT
-"""
+"""Answering as one writes it by hand, in the serve environment (see ``spine.child_job``)."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +12,7 @@ from inference.answering.engines.requests import Request, finished, requests_of
 from inference.answering.questions import read_questions
 from inference.answering.rules import Mode, Rules
 from spine.chat import ChatTokenizer
+from spine.child_job import Teller, serve
 
 ASKED = 12  # questions of each dataset: one at a time, all of them would take seven minutes
 
@@ -77,18 +73,17 @@ def _ready() -> None:
     _began = time.monotonic()
 
 
-def main(what: str, model: str, questions: str, out: str) -> None:
-    """The prompts are those of ``recipe eval``; loading the model does not count."""
-    chat = ChatTokenizer.load(model)
-    mode = Mode.EXACT if what == "loop" else Mode.FREE
-    requests = requests_of(read_questions(Path(questions), limit=ASKED), Rules.of(model, chat), mode, LONGEST)
-    answers = {"loop": loop, "vllm": vllm}[what](model, requests, chat)
-    found = {"seconds": time.monotonic() - _began, "answers": answers}
-    Path(out).write_text(json.dumps(found), encoding="utf-8")
+def work(job: Mapping[str, str], tell: Teller) -> tuple[float, list[str]] | None:
+    """Seconds and answers to the prompts of ``recipe eval``; loading the model does not count."""
+    if job["what"] == "adapter":
+        return adapter(job["model"], job["out"])
+    chat = ChatTokenizer.load(job["model"])
+    mode = Mode.EXACT if job["what"] == "loop" else Mode.FREE
+    questions = read_questions(Path(job["questions"]), limit=ASKED)
+    requests = requests_of(questions, Rules.of(job["model"], chat), mode, LONGEST)
+    answers = {"loop": loop, "vllm": vllm}[job["what"]](job["model"], requests, chat)
+    return time.monotonic() - _began, answers
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "adapter":
-        adapter(*sys.argv[2:4])
-    else:
-        main(*sys.argv[1:5])
+    serve(work)

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
-from benchmarks.measure import Result, alternating
+from benchmarks.measure import RECIPE, Result, cost, in_turn, middle, within
 from spine.environments import python
-from spine.paths import VENVS
 
 HELP_SECONDS, SHOW_SECONDS = 0.25, 0.8
+PEER = "import axolotl.cli.main"
 
 
 def run() -> list[Result]:
     """Medians of five runs each, in turn."""
-    recipe = str(VENVS / "core" / "bin" / "recipe")
     os.environ["AXOLOTL_DO_NOT_TRACK"] = "1"
-    costs = alternating(
-        {
-            "help": [recipe, "--help"],
-            "show": [recipe, "show", "v8"],
-            "peer": [str(python("train")), "-c", "import axolotl.cli.main"],
-        },
-        rounds=5,
-    )
-    peer = costs["peer"].cpu
+    measured = {f"recipe {words}": partial(cost, [RECIPE, *words.split()]) for words in ("--help", "show v8")}
+    found = in_turn({**measured, PEER: partial(cost, [str(python("train")), "-c", PEER])}, rounds=5)
+    seconds = {name: middle(costs).cpu for name, costs in found.items()}
     return [
-        Result("recipe --help, CPU", costs["help"].cpu, "import axolotl.cli.main", peer, f"< {HELP_SECONDS} s",
-               costs["help"].cpu < HELP_SECONDS),
-        Result("recipe show v8, CPU", costs["show"].cpu, "import axolotl.cli.main", peer, f"< {SHOW_SECONDS} s",
-               costs["show"].cpu < SHOW_SECONDS),
-    ]  # fmt: skip
+        within(f"{name}, CPU", seconds[name], most, PEER, seconds[PEER])
+        for name, most in zip(measured, (HELP_SECONDS, SHOW_SECONDS), strict=True)
+    ]

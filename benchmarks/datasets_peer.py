@@ -19,10 +19,9 @@ from dataset_builders.pools.likeness import NearDuplicates, Words, answer_of, te
 from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, load_task, task_names
 from dataset_builders.wording import messages
-from spine.paths import ROOT
+from spine.paths import EMBEDDED
 from spine.prompts import wordings
 
-MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 LONGEST = 1024
 _OURS = ["question", "texts", "answer", "new"]
 
@@ -33,14 +32,8 @@ def questions(name: str, raw: str) -> Iterator[dict[str, Any]]:
     for question in task.build(RawData(Path(raw)), Seeded(0, name)):
         if not any(map(held_out, (question.entity, *question.also))):
             content = json.dumps([question.fields, question.truth])
-            answer = answer_of(task.type, question)
-            yield {
-                "task": name,
-                "entity": question.entity,
-                "question": content,
-                "texts": texts_of(question),
-                "answer": answer,
-            }
+            row = {"task": name, "entity": question.entity, "question": content}
+            yield {**row, "texts": texts_of(question), "answer": answer_of(task.type, question)}
 
 
 class Worded:
@@ -49,7 +42,7 @@ class Worded:
     def __init__(self) -> None:
         from transformers import AutoTokenizer
 
-        self.tokenizer = AutoTokenizer.from_pretrained(MODEL)
+        self.tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         task, (fields, truth) = load_task(row["task"]), json.loads(row["question"])

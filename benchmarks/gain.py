@@ -10,12 +10,11 @@ import json
 import os
 import random
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Result, cost
-from spine.paths import CONFIGS, ROOT, VENVS
+from benchmarks.measure import RECIPE, Result, cost, workshop
+from spine.paths import CONFIGS
 
 DATA = os.environ.get("SHOPBENCH_DATA")
 FILES = ("NER/NER.json", "MCQ/SA.json", "Generation/ERK.json")
@@ -34,8 +33,7 @@ def run() -> list[Result]:
         return []
     if not (Path(DATA) / "ec-guide").is_dir():
         raise SystemExit(f"gain: SHOPBENCH_DATA={DATA} holds no ec-guide/")
-    with tempfile.TemporaryDirectory(dir=ROOT / "data") as name:
-        folder = Path(name)
+    with workshop() as folder:
         _divide(Path(DATA) / "ec-guide", folder)
         shutil.copytree(CONFIGS, folder / "configs", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / "configs" / "blends" / "v8-ours.yaml").write_text(BLEND.format(path=folder / "ours.jsonl"))
@@ -67,7 +65,7 @@ def _divide(source: Path, folder: Path) -> None:
 
 
 def _recipe(places: dict[str, str], *arguments: str) -> None:
-    cost([str(VENVS / "core" / "bin" / "recipe"), *arguments], places)
+    cost([RECIPE, *arguments], places)
 
 
 def _result(task: dict[str, Any], constant: float) -> Result:

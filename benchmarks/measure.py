@@ -1,4 +1,4 @@
-"""Whole processes, measured from outside."""
+"""Whole processes, measured from outside, and what is said of them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import resource
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from statistics import median
 
 from spine.children import die_with_parent
-from spine.paths import ROOT
+from spine.paths import EMBEDDED, ROOT, VENVS
+
+RECIPE = str(VENVS / "core" / "bin" / "recipe")
+MODEL = str(EMBEDDED)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,23 @@ class Result:
         peer = f"{self.peer:.2f}{self.unit}  {self.peer_name}"
         ratio = f"{self.ours / self.peer:.3f}" if self.peer else "-"
         return [self.what, f"{self.ours:.2f}{self.unit}", peer, ratio, self.aim, "met" if self.met else "MISSED"]
+
+
+def beside(what: str, ours: float, peer_name: str, peer: float, times: float) -> Result:
+    """Ours may take ``times`` as long as the peer's."""
+    return Result(what, ours, peer_name, peer, f"< {times:g} times", ours < times * peer)
+
+
+def within(what: str, seconds: float, most: float, peer_name: str = "", peer: float = 0.0) -> Result:
+    """Ours may take ``most`` seconds; a peer's are only told."""
+    return Result(what, seconds, peer_name, peer, f"< {most:g} s", seconds < most)
+
+
+@contextmanager
+def workshop() -> Iterator[Path]:
+    """A folder on the checkout's disk for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(dir=ROOT / "data") as name:
+        yield Path(name)
 
 
 @dataclass(frozen=True)
@@ -86,16 +106,6 @@ def _resident(pid: int) -> int:
     except OSError:  # it has just ended
         return held
     return held + sum(_resident(int(child)) for child in children)
-
-
-def alternating(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Cost]:
-    """Median cost of each command over ``rounds``."""
-    return medians({name: partial(cost, command) for name, command in commands.items()}, rounds)
-
-
-def medians(measured: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
-    """Median costs over ``rounds``."""
-    return {name: middle(costs) for name, costs in in_turn(measured, rounds).items()}
 
 
 def middle(costs: Sequence[Cost]) -> Cost:

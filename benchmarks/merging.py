@@ -12,16 +12,14 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from benchmarks.measure import Cost, Result, cost, in_turn, middle, quickest
+from benchmarks.measure import MODEL, RECIPE, Cost, Result, beside, cost, in_turn, middle, quickest, workshop
 from spine.environments import python, variables
-from spine.paths import ROOT, VENVS
+from spine.paths import ROOT
 
 LAYERS, LARGE = 28, 120  # 2.9 and 12 GB
 TIMES_CP, OF_PEERS, GIB, THREE = 2.2, 0.25, 1.2e9 / 2**30, 2.6
 ROUNDS = 7
 BYTES, BYTES_72B = 2.9e9, 145.4e9  # of our checkpoint and of Qwen2-72B in bf16, to be read and to be written
-RECIPE = str(VENVS / "core" / "bin" / "recipe")
-MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 
 
 def run() -> list[Result]:
@@ -29,14 +27,15 @@ def run() -> list[Result]:
     and everything in memory, where no disk is the limit."""
     cost([RECIPE, "model"])
     unbound = _in_memory()
-    with tempfile.TemporaryDirectory(dir=ROOT / "data") as name:
-        folder = Path(name)
+    with workshop() as folder:
         _files(folder, LAYERS)
         warm = _rounds(folder, cold=False)
         cold = _rounds(folder, cold=True) if _forget() else None
         one = quickest(warm["one"])
         held = _merge(folder, "0.56", memory=True)
-        peft = _emptied(folder, [str(python("train")), "-m", "benchmarks.merge_peer", "base", "adapter", "peft"])
+        peft = _emptied(
+            folder, [str(python("train")), "-m", "benchmarks.merge_peer", "peft", "base", "adapter", "peft"]
+        )
         axolotl = _axolotl(folder)
         _files(folder, LARGE)
         large = _merge(folder, "0.56", memory=True)
@@ -44,10 +43,8 @@ def run() -> list[Result]:
         *_beside_cp("base in memory, result to the disk", warm),
         *(_beside_cp("base and result on the disk", cold) if cold else []),
         *(_in_memory_beside_cp(unbound) if unbound else []),
-        Result("merge + pad, 3 GB", one.wall, "PEFT merge_and_unload + save", peft.wall, f"< {OF_PEERS} times",
-               one.wall < OF_PEERS * peft.wall),
-        Result("merge + pad, 3 GB", one.wall, "axolotl merge-lora", axolotl.wall, f"< {OF_PEERS} times",
-               one.wall < OF_PEERS * axolotl.wall),
+        beside("merge + pad, 3 GB", one.wall, "PEFT merge_and_unload + save", peft.wall, OF_PEERS),
+        beside("merge + pad, 3 GB", one.wall, "axolotl merge-lora", axolotl.wall, OF_PEERS),
         Result(f"memory: 3 GB {held.peak_gib:.2f} GiB, 12 GB {large.peak_gib:.2f} GiB", large.wall, "the 3 GB one",
                held.wall, "< 1.2 GB", max(held.peak_gib, large.peak_gib) < GIB),
         *_projected(one),
@@ -80,10 +77,11 @@ def _beside_cp(where: str, found: Mapping[str, list[Cost]]) -> list[Result]:
     usual = {name: f"{middle(costs).wall:.2f}" for name, costs in found.items()}
     rate = 3 * BYTES / 1e9 / three
     return [
-        Result(f"merge + pad, 3 GB, {where}; medians {usual['one']} and {usual['cp']}", one, "cp -r", copied,
-               f"< {TIMES_CP} times", one < TIMES_CP * copied),
-        Result(f"three weights in one pass, {where}; {rate:.1f} GB/s are written; median {usual['three']}", three,
-               "one", one, f"< {THREE} times", three < THREE * one),
+        beside(f"merge + pad, 3 GB, {where}; medians {usual['one']} and {usual['cp']}", one, "cp -r", copied, TIMES_CP),
+        beside(
+            f"three weights in one pass, {where}; {rate:.1f} GB/s are written; median {usual['three']}", three, "one",
+            one, THREE,
+        ),
     ]  # fmt: skip
 
 
@@ -117,11 +115,8 @@ def _projected(one: Cost) -> list[Result]:
 
 
 def _files(folder: Path, layers: int) -> None:
-    command = [str(python("train")), "-m", "benchmarks.merge_files", str(layers), str(MODEL)]
-    subprocess.run(
-        [*command, str(folder / "base"), str(folder / "adapter")], cwd=ROOT, check=True, capture_output=True,
-        env=variables("train", offline=True),
-    )  # fmt: skip
+    command = [str(python("train")), "-m", "benchmarks.merge_peer", "files", str(layers), MODEL]
+    cost([*command, str(folder / "base"), str(folder / "adapter")], variables("train", offline=True))
 
 
 def _merge(folder: Path, alpha: str, *, memory: bool = False, cold: bool = False) -> Cost:

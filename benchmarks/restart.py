@@ -1,6 +1,6 @@
 """``recipe synth run`` over half a million stored answers, from the start of the process to its first request.
 
-``python -m benchmarks.restart ANSWERS ROWS FOLDER`` fills the folder: settings, cache and store of its own.
+``python -m benchmarks.restart ANSWERS FOLDER`` fills the folder: settings, cache and store of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure import RECIPE, cost
 from spine.environments import python
 from spine.paths import CACHE, CONFIGS, ROOT, SYNTHESIS
 from tests.dataset_builders.synthesis.server import Reply, completion, serving
@@ -32,13 +33,11 @@ def first_request(folder: Path, stored: int, rounds: int) -> list[float]:
     (configs / "blends" / "large.yaml").write_text(_BLEND % stored)
     here = {"RECIPE_CONFIGS": configs, "RECIPE_CACHE": folder / "cache", "RECIPE_SYNTHESIS": folder / "synthesis"}
     environment = os.environ | {name: str(path) for name, path in here.items()}
-    core = str(python("core"))
-    fill = [core, "-m", "benchmarks.restart", str(stored), str(folder)]
-    subprocess.run(fill, cwd=ROOT, env=environment, check=True)
-    return [_seconds(folder, core, environment) for _ in range(rounds)]
+    cost([str(python("core")), "-m", "benchmarks.restart", str(stored), str(folder)], environment)
+    return [_seconds(folder, environment) for _ in range(rounds)]
 
 
-def _seconds(folder: Path, core: str, environment: dict[str, str]) -> float:
+def _seconds(folder: Path, environment: dict[str, str]) -> float:
     asked, times = threading.Event(), list[float]()
 
     def script(request: dict[str, Any], number: int) -> Reply:
@@ -47,16 +46,7 @@ def _seconds(folder: Path, core: str, environment: dict[str, str]) -> float:
         return completion(SAID, delay=float("inf"))  # nothing is stored: every round finds the same
 
     with serving(script) as server:
-        command = [
-            str(Path(core).with_name("recipe")),
-            "synth",
-            "run",
-            "large",
-            "--profile",
-            "8xa100",
-            "--model",
-            MODEL,
-        ]
+        command = [RECIPE, "synth", "run", "large", "--profile", "8xa100", "--model", MODEL]
         command += ["--endpoint", server.url, "--data", str(folder / "raw")]
         began = time.monotonic()
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from statistics import median
 
-from benchmarks.measure import Result, cost
+from benchmarks.measure import MODEL, RECIPE, Result, cost
 from spine.environments import python, variables
-from spine.paths import ROOT, VENVS
 
 ADDED_SECONDS = 5.0
 ROUNDS = 3
@@ -25,10 +23,9 @@ def run() -> list[Result]:
     """Wall time, medians of three pairs run in turn."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subprocess.run([str(VENVS / "core" / "bin" / "recipe"), "model"], cwd=ROOT, check=True, capture_output=True)
-        model = ROOT / "models" / "SmolLM2-135M-Instruct"
-        pico = [str(python("train")), "-m", "recipe.smoke.pico", str(model), str(folder / "pico")]
-        subprocess.run(pico, env=variables("train", offline=True), check=True, capture_output=True)
+        cost([RECIPE, "model"])
+        pico = [str(python("train")), "-m", "recipe.smoke.pico", MODEL, str(folder / "pico")]
+        cost(pico, variables("train", offline=True))
         return _compare(folder)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             package, name = ("awq", "autoawq") if item.path.stem == "test_autoawq" else ("gptqmodel", "quantize")
             if importlib.util.find_spec(package) is None:
                 item.add_marker(pytest.mark.skip(reason=f"needs the {name} environment: make env-{name} test"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """gptqmodel leaves ``logs/`` where it works."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+    yield
+    os.chdir(before)
 
 
 def write_pico(folder: Path, kind: str, **sizes: Any) -> Path:
