@@ -99,24 +99,21 @@ def _padding(model: Checkpoint) -> str | None:
 def _zero_rows(tensor: Tensor) -> int:
     rows = tensor.shape[0]
     row = tensor.nbytes // max(1, rows)
-    count = 0
     with tensor.file.open("rb") as handle:
-        while count < rows:
+        for count in range(rows):
             handle.seek(tensor.begin + (rows - count - 1) * row)
             if any(handle.read(row)):
-                break
-            count += 1
-    return count
+                return count
+    return rows
 
 
 def _zero_columns(tensor: Tensor) -> int:
     """Of 32-bit numbers, in the first rows: of a packed tensor."""
     import numpy as np
 
-    rows = min(tensor.shape[0], 256)
-    with tensor.file.open("rb") as handle:
-        handle.seek(tensor.begin)
-        values = np.frombuffer(handle.read(rows * tensor.shape[1] * 4), dtype="<i4").reshape(rows, -1)
+    columns = tensor.shape[1]
+    values = np.frombuffer(next(tensor.chunks(), b""), dtype="<i4")
+    values = values[: len(values) // columns * columns].reshape(-1, columns)
     used = np.flatnonzero(values.any(axis=0))
     return int(values.shape[1] - 1 - used[-1]) if len(used) else 0
 

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from spine import manifest
 from spine.adapter import CONFIG, WEIGHTS
 from spine.atomic import require_free, whole_folder
-from spine.checkpoint import INDEX, SINGLE, Tensor, header_bytes, open_checkpoint, read_header, read_json
+from spine.checkpoint import (
+    SINGLE,
+    Tensor,
+    copy_companions,
+    open_checkpoint,
+    read_header,
+    read_json,
+    write_safetensors,
+)
 
 _LAYER = re.compile(r"\.layers\.(\d+)\.")
-_CHUNK = 16 * 2**20
-_WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".gguf")
 
 
 def slice_model(model: Path, out: Path, layers: int) -> int:
@@ -35,9 +39,7 @@ def slice_model(model: Path, out: Path, layers: int) -> int:
     if "layer_types" in config:
         config["layer_types"] = config["layer_types"][:layers]
     with whole_folder(out) as folder:
-        for path in model.iterdir():
-            if path.is_file() and path.suffix not in _WEIGHTS and path.name not in (INDEX, manifest.NAME):
-                shutil.copyfile(path, folder / path.name)
+        copy_companions(model, folder)
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         _write(folder / SINGLE, kept)
     return size
@@ -62,14 +64,5 @@ def _first(tensors: Iterable[Tensor], layers: int) -> list[Tensor]:
 
 
 def _write(path: Path, tensors: list[Tensor]) -> None:
-    header, _ = header_bytes({tensor.name: (tensor.dtype, tensor.shape) for tensor in tensors})
-    with path.open("wb") as out:
-        out.write(header)
-        for tensor in tensors:
-            with tensor.file.open("rb") as source:
-                source.seek(tensor.begin)
-                left = tensor.nbytes
-                while left:
-                    chunk = source.read(min(left, _CHUNK))
-                    out.write(chunk)
-                    left -= len(chunk)
+    content = (chunk for tensor in tensors for chunk in tensor.chunks())
+    write_safetensors(path, {tensor.name: (tensor.dtype, tensor.shape) for tensor in tensors}, content)

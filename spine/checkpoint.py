@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spine import manifest
 from spine.errors import RecipeError
 from spine.paths import shown
 
@@ -23,6 +25,10 @@ ITEM = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "
         "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "U32": 4, "U64": 8}  # fmt: skip
 _LONGEST_HEADER = 100 * 2**20  # what the reference implementation allows
 _PICKLES = ("*.bin", "*.pt", "*.pth")
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
+# What is true of a folder's own weights only: its config, and what our steps have found out about them.
+_OF_WEIGHTS = ("config.json", manifest.NAME, "checksums.json", "quality.json")
+_CHUNK = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,17 @@ class Tensor:
     @property
     def nbytes(self) -> int:
         return math.prod(self.shape) * ITEM[self.dtype]
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its bytes, a part at a time."""
+        with self.file.open("rb") as handle:
+            handle.seek(self.begin)
+            for at in range(0, self.nbytes, _CHUNK):
+                yield handle.read(min(_CHUNK, self.nbytes - at))
+
+    def content(self) -> bytes:
+        """All of its bytes."""
+        return b"".join(self.chunks())
 
 
 @dataclass(frozen=True)
@@ -197,6 +214,23 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RecipeError("not a JSON object", where=shown(path))
     return found
+
+
+def copy_companions(model: Path, folder: Path) -> None:
+    """Copies what else lies in a model's folder: tokenizer, templates, cards; not what is of its weights."""
+    for path in model.iterdir():
+        own = path.suffix in _WEIGHTS or path.name.endswith(".index.json") or path.name in _OF_WEIGHTS
+        if path.is_file() and not own and not path.name.startswith("."):
+            shutil.copyfile(path, folder / path.name)
+
+
+def write_safetensors(
+    path: Path, tensors: Mapping[str, tuple[str, tuple[int, ...]]], content: Iterable[bytes | memoryview]
+) -> None:
+    """Writes ``tensors`` (name -> type and shape) to a new file; ``content``: their bytes, in their order."""
+    with path.open("wb") as out:
+        out.write(header_bytes(tensors)[0])
+        out.writelines(content)
 
 
 def header_bytes(tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> tuple[bytes, dict[str, int]]:

@@ -18,7 +18,7 @@ from postprocess.awq.gemm import BITS, IN_ONE
 from spine import child_job, manifest
 from spine.atomic import require_free, whole_folder
 from spine.chat import ChatTokenizer
-from spine.checkpoint import INDEX, Checkpoint, open_checkpoint
+from spine.checkpoint import INDEX, Checkpoint, copy_companions, open_checkpoint
 from spine.child_job import OnProgress
 from spine.code import code_of
 from spine.environments import python
@@ -203,11 +203,7 @@ def _complete(model: Checkpoint, job: ExportJob, made: Mapping[str, Any], folder
     written = scratch / "model"
     for path in [*written.glob("*.safetensors"), *written.glob(INDEX)]:
         path.rename(folder / path.name)
-    for path in job.model.iterdir():
-        weights = path.suffix in (".safetensors", ".bin", ".pth") or path.name.endswith(".index.json")
-        known = path.name in (manifest.NAME, "config.json", QUALITY) or path.name.startswith(".")
-        if path.is_file() and not weights and not known:
-            shutil.copyfile(path, folder / path.name)
+    copy_companions(job.model, folder)
     config = {key: value for key, value in model.config.items() if key not in ("dtype", "torch_dtype")}
     name = "dtype" if "dtype" in model.config else "torch_dtype"
     stated = json.loads((written / "config.json").read_text(encoding="utf-8"))["quantization_config"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postprocess.awq import gemm
-from spine.checkpoint import SINGLE, Checkpoint, Tensor, header_bytes, open_checkpoint
+from spine.checkpoint import SINGLE, Checkpoint, Tensor, copy_companions, open_checkpoint, write_safetensors
 from spine.errors import RecipeError
-from spine.manifest import NAME
 from spine.paths import shown
 
 _METHODS = ("awq", "gptq")
@@ -36,9 +36,7 @@ def unpack_model(model: Path, folder: Path) -> None:
             where=shown(model), way_out="ask the model that it was made from, or use another machine",
         )  # fmt: skip
     folder.mkdir(parents=True)
-    for path in model.iterdir():
-        if path.is_file() and path.name != NAME and "safetensors" not in path.name:
-            shutil.copyfile(path, folder / path.name)
+    copy_companions(model, folder)
     config = {key: value for key, value in checkpoint.config.items() if key != "quantization_config"}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     _write(checkpoint, folder / SINGLE)
@@ -50,13 +48,10 @@ def _write(checkpoint: Checkpoint, path: Path) -> None:
     packed = {f"{layer}.{part}" for layer in layers for part in _PARTS}
     kept = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items() if name not in packed}
     weights = {f"{layer}.weight": ("F32", _shape(tensors, layer)) for layer in sorted(layers)}
-    header, _ = header_bytes({**weights, **kept})  # the widest type first: every tensor lies at a multiple of its own
-    with path.open("wb") as out:
-        out.write(header)
-        for name in weights:
-            out.write(_weight(tensors, name.removesuffix(".weight")).data)
-        for name in kept:
-            out.write(_bytes(tensors[name]))
+    unpacked = (_weight(tensors, name.removesuffix(".weight")).data for name in weights)
+    # The widest type first: every tensor lies at a multiple of its own.
+    content: Iterator[Any] = chain(unpacked, (chunk for name in kept for chunk in tensors[name].chunks()))
+    write_safetensors(path, {**weights, **kept}, content)
 
 
 def _shape(tensors: dict[str, Tensor], layer: str) -> tuple[int, int]:
@@ -79,13 +74,7 @@ def _weight(tensors: dict[str, Tensor], layer: str) -> NDArray[np.float32]:
 
 def _array(tensor: Tensor) -> NDArray[np.generic]:
     if tensor.dtype == "BF16":  # unknown to numpy: the upper half of an fp32 number
-        upper = np.frombuffer(_bytes(tensor), np.uint16).astype(np.uint32)
+        upper = np.frombuffer(tensor.content(), np.uint16).astype(np.uint32)
         return (upper << np.uint32(16)).view(np.float32).reshape(tensor.shape)
     kind = {"I32": np.int32, "F16": np.float16, "F32": np.float32}[tensor.dtype]
-    return np.frombuffer(_bytes(tensor), kind).reshape(tensor.shape)
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    with tensor.file.open("rb") as handle:
-        handle.seek(tensor.begin)
-        return handle.read(tensor.nbytes)
+    return np.frombuffer(tensor.content(), kind).reshape(tensor.shape)

@@ -162,11 +162,8 @@ def units(checkpoint: Checkpoint) -> dict[str, Unit]:
 
 def _quantised(tensor: Tensor, state: Tensor, tensors: Mapping[str, Tensor]) -> Unit:
     """The state is a small JSON text in a tensor of bytes: it says the shape and the type."""
-    with state.file.open("rb") as handle:
-        handle.seek(state.begin)
-        text = handle.read(state.nbytes)
     try:
-        said = json.loads(text)
+        said = json.loads(state.content())
         dtype, shape = _TYPES[said["dtype"]], tuple(map(int, said["shape"]))
     except (ValueError, KeyError, TypeError) as error:
         raise RecipeError(f"{state.name} is unreadable: {error!r}", where=shown(state.file)) from error

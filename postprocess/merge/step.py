@@ -67,7 +67,7 @@ def _refuse_place(out: Path, job: MergeJob) -> None:
         )
 
 
-def produce(job: MergeJob, on_progress: OnProgress) -> Produced:
+def produce(job: MergeJob, on_progress: OnProgress = lambda what, done, total: None) -> Produced:
     """Writes the results that are not there yet; the caller holds the lock.
 
     Raises:

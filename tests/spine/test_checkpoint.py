@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spine.checkpoint import INDEX, ITEM, SINGLE, header_bytes, open_checkpoint, read_header, read_json
+from spine.checkpoint import INDEX, ITEM, SINGLE, copy_companions, header_bytes, open_checkpoint, read_header, read_json
 from spine.errors import RecipeError
 from tests.postprocess.checkpoints import model_shapes, write_index, write_model, write_tensors
 
@@ -226,3 +226,15 @@ def test_pickled_weights_and_empty_folders(tmp_path: Path) -> None:
         open_checkpoint(folder)
     with pytest.raises(RecipeError, match="no such model folder"):
         open_checkpoint(tmp_path / "none")
+
+
+def test_what_lies_beside_the_weights_is_copied_and_nothing_that_is_true_of_them_alone(tmp_path: Path) -> None:
+    model, copy = tmp_path / "model", tmp_path / "copy"
+    for folder in (model, copy, model / "original"):
+        folder.mkdir()
+    beside = ["tokenizer.json", "chat_template.jinja", "README.md", "generation_config.json", "vocab.txt"]
+    of_weights = ["config.json", "manifest.json", "checksums.json", "quality.json", SINGLE, INDEX, "x.gguf", ".lock"]
+    for name in (*beside, *of_weights):
+        (model / name).write_text(name)
+    copy_companions(model, copy)
+    assert sorted(path.name for path in copy.iterdir()) == sorted(beside)
