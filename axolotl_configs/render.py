@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
 from ruamel.yaml.comments import CommentedMap
 
 from axolotl_configs.blend import Portion, ResolvedBlend, resolve_blend, scaled
@@ -23,7 +22,7 @@ from axolotl_configs.schema import Hardware, Profile, load, load_profile
 from spine.errors import RecipeError, did_you_mean
 from spine.hardware import bf16_on_cpu
 from spine.paths import CONFIGS, ROOT, shown
-from spine.prompts import environment, explained
+from spine.prompts import render
 from spine.runs import Run
 from spine.yamlfile import YamlFile, dump, parse, parse_scalar, plain
 
@@ -186,28 +185,21 @@ def _parent(
 
 
 def _render(profile: Profile, run: Run, parent: Run | None, seed: int) -> CommentedMap:
-    try:
-        text = (
-            environment(CONFIGS)
-            .get_template(TEMPLATE)
-            .render(
-                base_model=profile.base_model,
-                gpus=profile.hardware.gpus,
-                tracker=profile.tracker,
-                run_name=f"{run.profile}-{run.name}",
-                seed=seed,
-                train_file=relative(run.data / "train.parquet"),
-                val_file=relative(run.data / "val.parquet"),
-                # Inside the data's own folder, which is replaced as a whole: axolotl keys this cache by path and
-                # config, not by content, and would not notice other rows in a file of the same name.
-                prepared=relative(run.data / "prepared"),
-                output_dir=relative(run.train),
-                parent_adapter=relative(parent.train) if parent else None,
-            )
-        )
-    except TemplateError as error:
-        raise explained(error, CONFIGS, TEMPLATE) from error
-    return parse(text, CONFIGS / TEMPLATE)
+    values = {
+        "base_model": profile.base_model,
+        "gpus": profile.hardware.gpus,
+        "tracker": profile.tracker,
+        "run_name": f"{run.profile}-{run.name}",
+        "seed": seed,
+        "train_file": relative(run.data / "train.parquet"),
+        "val_file": relative(run.data / "val.parquet"),
+        # Inside the data's own folder, which is replaced as a whole: axolotl keys this cache by path and config, not by
+        # content, and would not notice other rows in a file of the same name.
+        "prepared": relative(run.data / "prepared"),
+        "output_dir": relative(run.train),
+        "parent_adapter": relative(parent.train) if parent else None,
+    }
+    return parse(render(CONFIGS, TEMPLATE, values), CONFIGS / TEMPLATE)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,22 @@ def environment(folder: Path) -> ImmutableSandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        autoescape=lambda name: ".html." in (name or ""),
     )
+
+
+def render(folder: Path, name: str, values: Mapping[str, Any], **filters: Callable[..., str]) -> str:
+    """A template of ``folder``, filled in; ``filters``: that the folder's templates may use.
+
+    Raises:
+        RecipeError: a mistake in it, or a value that it lacks.
+    """
+    made = environment(folder)
+    made.filters.update(filters)
+    try:
+        return made.get_template(name).render(values)
+    except TemplateError as error:
+        raise explained(error, folder, name) from error
 
 
 def explained(error: TemplateError, folder: Path, name: str) -> RecipeError:

@@ -13,7 +13,7 @@ from dataset_builders.blend.stats import beside_published, statistics
 from dataset_builders.pools.build import Pool, Report
 from spine.atomic import write_text
 from spine.paths import shown
-from spine.prompts import environment
+from spine.prompts import render
 from spine.task_types import TaskType
 
 
@@ -37,13 +37,12 @@ def describe(
     _write_lines(folder / "rejected.jsonl", ({"place": place, "problem": what} for place, what in rejected.items()))
     removed = [pair for report in reports.values() for pair in report.contaminated.items()]
     _write_lines(folder / "contaminated.jsonl", ({"question": what, "stands_in": where} for what, where in removed))
-    card = environment(Path(__file__).parent).get_template("card.md.j2")
-    text = card.render(
+    values = dict(
         name=name, why=why, totals=stats["totals"], datasets=stats["datasets"], beside=beside_published(stats),
         what={pool.name: pool.task.what for pool in pools}, evaluation=[shown(path) for path in pools[0].evaluation],
         rejected=len(rejected), contaminated=len(removed), short={kind: kind.short for kind in TaskType},
     )  # fmt: skip
-    write_text(folder / "card.md", text)
+    write_text(folder / "card.md", render(Path(__file__).parent, "card.md.j2", values))
     return stats
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, TemplateError
 
 from axolotl_configs.render import Resolved
 from dataset_builders.published.sources import HUB, in_words
@@ -24,7 +21,7 @@ from recipe.hub.terms import Base, Terms, base_of
 from recipe.report.results import Reader
 from recipe.report.scores import interval
 from recipe.steps.merge import default_alphas
-from spine.prompts import environment, explained, system_prompt
+from spine.prompts import render, system_prompt
 from spine.task_types import TaskType
 
 _HERE = Path(__file__).parent
@@ -196,6 +193,8 @@ def _rendered(name: str, facts: Facts) -> str:
     settings = first.train["inputs"]["axolotl"] if first.train else {}
     alphas = default_alphas(facts.blend)
     more = {
+        "facts": facts,
+        "first": first,
         "settings": [(key, settings[key]) for key in _SETTINGS if key in settings],
         "quality": gate.summary(facts.lineage.quality) if facts.lineage.quality else [],
         "alphas": alphas,
@@ -206,10 +205,7 @@ def _rendered(name: str, facts: Facts) -> str:
         "Kind": Kind,
         "TaskType": TaskType,
     }
-    try:
-        return _environment().get_template(name).render(facts=facts, first=first, **more)
-    except TemplateError as error:
-        raise explained(error, _HERE, name) from error
+    return render(_HERE, name, more, column=_column, interval=interval, in_words=in_words, cell=cell, number=number)
 
 
 def _headline(found: Sequence[Table], alphas: Sequence[float]) -> str | None:
@@ -223,12 +219,3 @@ def _headline(found: Sequence[Table], alphas: Sequence[float]) -> str | None:
     told += f" at weight {ours[0].weight:g}" if ours[0].weight is not None else ""
     told += f"; the base {number(base.parts[OVERALL]['score'])}" if base else ""
     return f"{told}; the constant answer {number(found[0].constant.get(OVERALL))}"
-
-
-@cache
-def _environment() -> Environment:
-    made = environment(_HERE).overlay()
-    made.filters |= {
-        "column": _column, "interval": interval, "in_words": in_words, "cell": cell, "number": number,
-    }  # fmt: skip
-    return made

@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, TemplateError
 
 from inference.answering.questions import TRACKS
 from recipe.report.facts import Facts
@@ -20,7 +17,7 @@ from recipe.walk.rows import ALL_AROUND
 from spine import manifest
 from spine.atomic import write_text
 from spine.progress import Meter
-from spine.prompts import environment, explained
+from spine.prompts import render
 
 PAGE, NUMBERS, TABLE = "report.html", "report.json", "table.md"
 _HERE = Path(__file__).parent
@@ -71,18 +68,8 @@ def table(facts: Facts) -> str:
 
 
 def _rendered(name: str, facts: Facts, **more: Any) -> str:
-    try:
-        more |= {"tracks": _tracks(facts), "track_names": _TRACK_NAMES, "constants": _constants(facts)}
-        return _environment(html=name.endswith(".html.j2")).get_template(name).render(facts=facts, **more)
-    except TemplateError as error:
-        raise explained(error, _HERE, name) from error
-
-
-@cache
-def _environment(*, html: bool) -> Environment:
-    made = environment(_HERE).overlay(autoescape=html)
-    made.filters |= {"took": took, "readable": readable, "interval": interval, "score": _score, "mark": _mark}
-    return made
+    more |= {"facts": facts, "tracks": _tracks(facts), "track_names": _TRACK_NAMES, "constants": _constants(facts)}
+    return render(_HERE, name, more, took=took, readable=readable, interval=interval, score=_score, mark=_mark)
 
 
 def _tracks(facts: Facts) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from recipe.smoke.machine import ENVIRONMENTS
 from spine.atomic import write_text
-from spine.prompts import environment
+from spine.prompts import render
 
 PAGE, NUMBERS = "smoke.md", "smoke.json"
 _UNITS = {"gib": "GiB of memory", "seconds_a_step": "seconds a step", "tokens_per_second": "tokens a second"}
@@ -67,6 +67,5 @@ def write(folder: Path, facts: Mapping[str, str], results: Mapping[str, Result],
     """The page and its numbers; ``facts``: what it is about; ``untried``: the steps that have no result."""
     steps = {step: asdict(result) for step, result in results.items()}
     write_text(folder / NUMBERS, json.dumps({**facts, "steps": steps}, indent=1) + "\n")
-    template = environment(Path(__file__).parent).get_template("page.md.j2")
     named = {"facts": facts, "results": results, "untried": untried, "units": _UNITS, "environments": ENVIRONMENTS}
-    write_text(folder / PAGE, template.render(named))
+    write_text(folder / PAGE, render(Path(__file__).parent, "page.md.j2", named))
