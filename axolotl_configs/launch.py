@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import subprocess
 import time
@@ -18,6 +17,7 @@ from axolotl_configs.events import NAME as EVENTS
 from axolotl_configs.events import Event, Follower, read_events
 from spine.adapter import CONFIG, WEIGHTS
 from spine.atomic import disk_full_explained, write_text
+from spine.checkpoint import read_header
 from spine.children import CPU_MEMORY, end_of_log, running, what_it_said
 from spine.environments import python, variables
 from spine.errors import RecipeError
@@ -121,20 +121,13 @@ def goes_on(step: Step) -> bool:
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether nothing cut it off while it was written.
-
-    transformers writes ``trainer_state.json`` last; a safetensors header tells its file's length.
-    """
+    """Whether nothing cut it off while it was written: transformers writes ``trainer_state.json`` last."""
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        with (checkpoint / WEIGHTS).open("rb") as weights:
-            in_all = os.fstat(weights.fileno()).st_size
-            header_bytes = int.from_bytes(weights.read(8), "little")
-            header = json.loads(weights.read(min(header_bytes, in_all)))
-            end = max(t["data_offsets"][1] for name, t in header.items() if name != "__metadata__")
-            return bool(in_all == 8 + header_bytes + end)
-    except (OSError, ValueError):
+        read_header(checkpoint / WEIGHTS)
+    except (OSError, ValueError, RecipeError):
         return False
+    return True
 
 
 def _command(folder: Path, job: Job) -> list[str]:

@@ -10,7 +10,6 @@ import re
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
@@ -21,7 +20,7 @@ from axolotl_configs.costs.estimate import rows_a_step
 from axolotl_configs.schema import Hardware, Profile, load, load_profile
 from spine.errors import RecipeError, did_you_mean
 from spine.hardware import bf16_on_cpu
-from spine.paths import CONFIGS, ROOT, shown
+from spine.paths import CONFIGS, shown
 from spine.prompts import render
 from spine.runs import Run
 from spine.yamlfile import YamlFile, dump, parse, parse_scalar, plain
@@ -137,11 +136,6 @@ def resolve(
     return Resolved(run, profile, blend, portions, seed, processes, settings, lasting, text, changed, parent)
 
 
-def relative(path: Path) -> str:
-    """Relative to the checkout where possible (axolotl runs there), so that rendered YAMLs can be moved."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
 def _with_overrides(profile: Profile, file: YamlFile, overrides: Mapping[str, Any]) -> Profile:
     ours = {key: value for key, value in overrides.items() if key in _OURS}
     if "base_model" in ours and "embedded" not in ours:
@@ -191,13 +185,13 @@ def _render(profile: Profile, run: Run, parent: Run | None, seed: int) -> Commen
         "tracker": profile.tracker,
         "run_name": f"{run.profile}-{run.name}",
         "seed": seed,
-        "train_file": relative(run.data / "train.parquet"),
-        "val_file": relative(run.data / "val.parquet"),
+        "train_file": shown(run.data / "train.parquet"),
+        "val_file": shown(run.data / "val.parquet"),
         # Inside the data's own folder, which is replaced as a whole: axolotl keys this cache by path and config, not by
         # content, and would not notice other rows in a file of the same name.
-        "prepared": relative(run.data / "prepared"),
-        "output_dir": relative(run.train),
-        "parent_adapter": relative(parent.train) if parent else None,
+        "prepared": shown(run.data / "prepared"),
+        "output_dir": shown(run.train),
+        "parent_adapter": shown(parent.train) if parent else None,
     }
     return parse(render(CONFIGS, TEMPLATE, values), CONFIGS / TEMPLATE)
 

