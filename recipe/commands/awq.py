@@ -13,9 +13,9 @@ from axolotl_configs.render import Resolved
 from axolotl_configs.schema import Quantize
 from postprocess.awq import export, gate
 from postprocess.awq.export import ExportJob
-from recipe.commands.options import examples, profile_option, resolve_run, set_option
+from recipe.commands.options import FOLDER, alpha_option, examples, profile_option, resolve_run, set_option
 from recipe.steps.export import FIRST, LAST, export_jobs, texts_of
-from recipe.steps.merge import FOLDER, alpha_option, alphas_of, ensure_produced
+from recipe.steps.merge import alphas_of, ensure_produced
 from spine.errors import RecipeError
 from spine.lock import locked
 from spine.paths import shown

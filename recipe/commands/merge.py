@@ -8,13 +8,18 @@ from pathlib import Path
 import click
 
 from postprocess.merge.plan import MergeJob, Padding
-from recipe.commands.options import examples, profile_option, resolve_run, set_option
-from recipe.steps.merge import (
+from recipe.commands.options import (
     FOLDER,
     alpha_option,
+    dry_run_option,
+    examples,
+    profile_option,
+    resolve_run,
+    set_option,
+)
+from recipe.steps.merge import (
     alphas_of,
     carry_out,
-    dry_run_option,
     parse_alpha,
     parse_alphas,
     parse_checkpoints,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recipe.walk.request import WalkRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
+FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 def profile_option(function: F) -> F:
@@ -33,6 +34,18 @@ def set_option(function: F) -> F:
         "--set", "overrides", default="", envvar="SET", metavar="'KEY=VALUE ...'",
         help="Settings for this run only: axolotl's keys, or base_model, rows, val_rows, tracker, seed.  [env: SET]",
     )(function)  # fmt: skip
+
+
+def alpha_option(function: F) -> F:
+    return click.option(
+        "--alpha", envvar="ALPHA", metavar="W[,W...]",
+        help="Wise-ft weights; several are written in one reading of the base.  [default: the blend's in tracks.yaml; "
+        "env: ALPHA]",
+    )(function)  # fmt: skip
+
+
+def dry_run_option(function: F) -> F:
+    return click.option("--dry-run", is_flag=True, help="Show the plan and the disk it needs; write nothing.")(function)
 
 
 def run_options(function: F) -> F:

@@ -8,8 +8,16 @@ from pathlib import Path
 import click
 
 from postprocess.merge.plan import MergeJob, Padding
-from recipe.commands.options import examples, profile_option, resolve_run, set_option
-from recipe.steps.merge import FOLDER, alpha_option, alphas_of, carry_out, dry_run_option, profile_padding, run_job
+from recipe.commands.options import (
+    FOLDER,
+    alpha_option,
+    dry_run_option,
+    examples,
+    profile_option,
+    resolve_run,
+    set_option,
+)
+from recipe.steps.merge import alphas_of, carry_out, profile_padding, run_job
 from spine.models import local_folder
 
 

@@ -20,8 +20,7 @@ from axolotl_configs.render import Resolved, parse_set, resolve
 from axolotl_configs.schema import names
 from dataset_builders.task import task_names
 from postprocess.awq.export import ENVIRONMENTS
-from recipe.commands.options import examples, resolve_run, run_options
-from recipe.steps.merge import alpha_option
+from recipe.commands.options import alpha_option, examples, resolve_run, run_options
 from recipe.steps.plan import plan_request
 from spine.atomic import free_gib, write_text
 from spine.errors import RecipeError

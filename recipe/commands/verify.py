@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from recipe.commands.options import examples
-from recipe.steps.merge import FOLDER
+from recipe.commands.options import FOLDER, examples
 from spine import child_job
 from spine.checkpoint import open_checkpoint
 from spine.errors import RecipeError

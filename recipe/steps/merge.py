@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -18,7 +18,7 @@ from spine import manifest
 from spine.errors import RecipeError
 from spine.lock import locked
 from spine.models import local_folder
-from spine.paths import ROOT, shown
+from spine.paths import shown
 from spine.progress import Meter, clock
 from spine.terminal import console, say, table
 
@@ -26,20 +26,7 @@ if TYPE_CHECKING:
     from axolotl_configs.render import Resolved
 
 _LARGEST = 2.0
-FOLDER = click.Path(path_type=Path, file_okay=False)
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def alpha_option(function: F) -> F:
-    return click.option(
-        "--alpha", envvar="ALPHA", metavar="W[,W...]",
-        help="Wise-ft weights; several are written in one reading of the base.  [default: the blend's in tracks.yaml; "
-        "env: ALPHA]",
-    )(function)  # fmt: skip
-
-
-def dry_run_option(function: F) -> F:
-    return click.option("--dry-run", is_flag=True, help="Show the plan and the disk it needs; write nothing.")(function)
+N = TypeVar("N", int, float)
 
 
 def parse_alphas(text: str, *, beyond_one: bool) -> list[float]:
@@ -48,14 +35,16 @@ def parse_alphas(text: str, *, beyond_one: bool) -> list[float]:
     Raises:
         RecipeError: see ``parse_alpha``; a weight that is there twice.
     """
-    found: list[float] = []
     where = f"ALPHA={text}"
-    for part in text.split(","):
-        value = parse_alpha(part, where, beyond_one=beyond_one)
-        if f"{value:g}" in {f"{other:g}" for other in found}:  # so the results' folders are called
-            raise RecipeError(f"the weight {value:g} is there twice", where=where)
-        found.append(value)
-    return found
+    return _each_once([parse_alpha(part, where, beyond_one=beyond_one) for part in text.split(",")], "weight", where)
+
+
+def _each_once(values: list[N], what: str, where: str) -> list[N]:
+    """The values, no two of which give their results the same name."""
+    names = [f"{value:g}" for value in values]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise RecipeError(f"the {what} {twice} is there twice", where=where)
+    return values
 
 
 def parse_alpha(text: str, where: str, *, beyond_one: bool) -> float:
@@ -102,14 +91,10 @@ def parse_checkpoints(text: str) -> list[int]:
         RecipeError: one of them is no number, or is there twice.
     """
     where = f"CHECKPOINTS={text}"
-    found: list[int] = []
     for part in text.split(","):
         if not part.strip().isdecimal():
             raise RecipeError(f"'{part}' is no number of steps", where=where, way_out="150,192, for instance")
-        if int(part) in found:
-            raise RecipeError(f"checkpoint {int(part)} is there twice", where=where)
-        found.append(int(part))
-    return found
+    return _each_once(list(map(int, text.split(","))), "checkpoint", where)
 
 
 def run_job(
@@ -177,13 +162,18 @@ def held(job: MergeJob, run_folder: Path | None) -> Iterator[None]:
 
 
 def carry_out(job: MergeJob, run_folder: Path | None, *, dry_run: bool, began: float) -> None:
-    """The end of `merge` and `pad`: shows the plan, or writes what is not there yet and says where it is."""
+    """The end of `merge` and `pad`: shows the plan, or writes what is not there yet, and says where and how fast."""
     if dry_run:
         show_plan(checked_plan(job))
         return
     with held(job, run_folder):
         made = ensure_produced(job)
-    report(job, made, began)
+    for out in job.outs:
+        click.echo(f"model     {shown(Path(out))}  ({made.plan.nbytes / 1e9:.2f} GB)")
+    if made.fresh:
+        rate = made.bytes / 1e9 / max(made.seconds, 1e-9)
+        click.echo(f"written   {made.bytes / 1e9:.2f} GB at {rate:.2f} GB/s, products on {made.device}")
+    click.echo(f"time      {clock(time.monotonic() - began)}")
 
 
 def ensure_produced(job: MergeJob) -> Produced:
@@ -202,16 +192,6 @@ def ensure_produced(job: MergeJob) -> Produced:
     return made
 
 
-def report(job: MergeJob, made: Produced, began: float) -> None:
-    """Where the results are, and how fast they were written."""
-    for out in job.outs:
-        click.echo(f"model     {shown(Path(out))}  ({made.plan.nbytes / 1e9:.2f} GB)")
-    if made.fresh:
-        rate = made.bytes / 1e9 / max(made.seconds, 1e-9)
-        click.echo(f"written   {made.bytes / 1e9:.2f} GB at {rate:.2f} GB/s, products on {made.device}")
-    click.echo(f"time      {clock(time.monotonic() - began)}")
-
-
 def show_plan(plan: MergePlan) -> None:
     """What would be done, and the disk it needs."""
     listed = table(
@@ -222,15 +202,10 @@ def show_plan(plan: MergePlan) -> None:
     console().print(listed)
     for number, out in enumerate(plan.job.outs):
         weights = ", ".join(
-            f"{weight:g} x {_name(source)}"
+            f"{weight:g} x {shown(Path(source))}"
             for weight, source in zip(plan.job.weights[number], plan.job.sources, strict=True)
         )
         click.echo(f"result    {shown(Path(out))}  {f'({weights})' if weights else ''}")
     for note in plan.notes:
         click.echo(f"note      {note}")
     click.echo(f"disk      {len(plan.job.outs) * plan.nbytes / 1e9:.2f} GB, there is room")
-
-
-def _name(source: str) -> str:
-    path = Path(source)
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else source
