@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,3 +22,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.train_env)
             if not HAVE_AXOLOTL:
                 item.add_marker(pytest.mark.skip(reason="needs the train environment: make test"))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("picos")
+
+
+@pytest.fixture(scope="module")
+def bases(place: Path) -> Any:
+    """Bases by kind, untied unless asked for, each made once."""
+    import torch
+
+    from tests.train_env.picos import write_model
+
+    @cache
+    def of(kind: str, tied: bool = False, dtype: str = "float32") -> Path:
+        return write_model(place / f"{kind}-{tied}-{dtype}", kind, getattr(torch, dtype), tie_word_embeddings=tied)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def base(bases: Any) -> Path:
+    found: Path = bases("llama")
+    return found
+
+
+@pytest.fixture(scope="module")
+def adapter(base: Path, place: Path) -> Path:
+    from tests.train_env.picos import write_adapter
+
+    return write_adapter(base, place / "adapter")

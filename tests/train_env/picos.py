@@ -16,6 +16,7 @@ from postprocess.merge.plan import MergeJob, Padding, partial
 from postprocess.merge.step import checked_plan
 from postprocess.merge.write import execute
 from spine.checkpoint import open_checkpoint
+from spine.manifest import file_digest
 
 LLAMA = {
     "vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -140,3 +141,8 @@ def assert_close(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], relat
 def blended(base: Mapping[str, Tensor], full: Mapping[str, Tensor], weight: float) -> dict[str, Tensor]:
     """``W + a (W' - W)`` in float64, rounded to fp32: what a linear adapter is at weight a."""
     return {name: (base[name].double() + weight * (full[name].double() - base[name].double())).float() for name in base}
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Of every file but the manifest, which tells the time."""
+    return {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.name != "manifest.json"}

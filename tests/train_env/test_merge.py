@@ -1,11 +1,7 @@
-"""Merged models against what PEFT, transformers and bitsandbytes compute, and what no merge may do silently."""
+"""Merged models against what PEFT and transformers compute, and what no merge may do silently."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import warnings
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +10,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
-from safetensors.torch import load_file, save_file  # noqa: E402
 
 from postprocess.merge.plan import MergeJob  # noqa: E402
-from spine.checkpoint import INDEX, SINGLE, open_checkpoint, read_json  # noqa: E402
+from spine.checkpoint import INDEX, read_json  # noqa: E402
 from spine.errors import RecipeError  # noqa: E402
 from tests.train_env import picos  # noqa: E402
 from tests.train_env.picos import (  # noqa: E402
@@ -67,33 +62,6 @@ LINEAR_CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("picos")
-
-
-@pytest.fixture(scope="module")
-def bases(place: Path) -> Any:
-    """Bases by kind, untied unless asked for, each made once."""
-
-    @cache
-    def of(kind: str, tied: bool = False, dtype: str = "float32") -> Path:
-        return write_model(place / f"{kind}-{tied}-{dtype}", kind, getattr(torch, dtype), tie_word_embeddings=tied)
-
-    return of
-
-
-@pytest.fixture(scope="module")
-def base(bases: Any) -> Path:
-    found: Path = bases("llama")
-    return found
-
-
-@pytest.fixture(scope="module")
-def adapter(base: Path, place: Path) -> Path:
-    return write_adapter(base, place / "adapter")
-
-
 @pytest.mark.parametrize("case", LINEAR_CASES)
 def test_linear_adapters_are_what_peft_makes_of_them(case: str, bases: Any, tmp_path: Path) -> None:
     kind, settings = LINEAR_CASES[case]
@@ -136,83 +104,6 @@ def test_a_sum_in_fp32_is_rounded_once(kind: str, bases: Any, tmp_path: Path) ->
 
 
 # settings, whether head and embedding are still one afterwards
-TIED_CASES: dict[str, tuple[dict[str, Any], bool]] = {
-    "neither": ({}, True),
-    "LoRA on the embedding": ({"target_modules": ["q_proj", "embed_tokens"]}, False),
-    "LoRA on the head": ({"target_modules": ["q_proj", "lm_head"]}, False),
-    "LoRA on both": ({"target_modules": ["q_proj", "embed_tokens", "lm_head"]}, False),
-    "embedding in full": ({"modules_to_save": ["embed_tokens"]}, False),
-    "head in full": ({"modules_to_save": ["lm_head"]}, False),
-    "both in full": ({"modules_to_save": ["embed_tokens", "lm_head"]}, False),
-    "LoRA on the embedding, head in full": (
-        {"target_modules": ["q_proj", "embed_tokens"], "modules_to_save": ["lm_head"]},
-        False,
-    ),
-    "LoRA on the head, embedding in full": (
-        {"target_modules": ["q_proj", "lm_head"], "modules_to_save": ["embed_tokens"]},
-        False,
-    ),
-}
-# PEFT 0.20 cannot make this one: its head would have to be LoRA and a copy in one.
-NO_PEFT_TYING = "LoRA on the head, embedding in full"
-TYING = [(case, False) for case in TIED_CASES] + [(case, True) for case in TIED_CASES if case != NO_PEFT_TYING]
-
-
-@pytest.mark.parametrize(("case", "ensure"), TYING)
-@pytest.mark.parametrize("tokens", [0, 8])
-def test_nothing_trained_in_tied_embeddings_is_dropped_or_doubled(
-    case: str, ensure: bool, tokens: int, bases: Any, tmp_path: Path
-) -> None:
-    base = bases("llama", tied=True)
-    settings, still_tied = TIED_CASES[case]
-    adapter = write_adapter(base, tmp_path / "adapter", tokens=tokens, ensure_weight_tying=ensure, **settings)
-    merged = merge(base, [adapter], [1.0], tmp_path / "merged")
-    theirs = logits(peft_model(base, adapter, tokens=tokens))
-    torch.testing.assert_close(logits(load(merged)), theirs, rtol=1e-5, atol=2e-5)
-    config = read_json(merged / "config.json")
-    assert config["vocab_size"] == picos.LLAMA["vocab_size"] + tokens
-    # Without ensure_weight_tying PEFT saves a resized embedding twice: that it is one tensor is not to be seen then.
-    assert config["tie_word_embeddings"] is (ensure or (still_tied and not tokens))
-    assert ("lm_head.weight" in tensors(merged)) is not config["tie_word_embeddings"]
-
-
-@pytest.mark.parametrize("settings", [{"target_modules": ["c_fc", "wte"]}, {"target_modules": ["c_fc", "lm_head"]}])
-def test_a_head_shared_by_default_is_not_changed_with_the_embedding(
-    settings: dict[str, Any], bases: Any, tmp_path: Path
-) -> None:
-    """Configs of the hub often do not say tie_word_embeddings, and then GPT-2 and others share all the same."""
-    base = shutil.copytree(bases("gpt2", tied=True), tmp_path / "base")
-    config = read_json(base / "config.json")
-    assert config.pop("tie_word_embeddings") is True and "lm_head.weight" not in tensors(base)
-    (base / "config.json").write_text(json.dumps(config))
-    adapter = write_adapter(base, tmp_path / "adapter", **settings)
-    merged = merge(base, [adapter], [1.0], tmp_path / "merged")
-    torch.testing.assert_close(logits(load(merged)), logits(peft_model(base, adapter)), rtol=1e-5, atol=2e-5)
-
-
-@pytest.mark.parametrize(
-    "settings", [{"modules_to_save": ["embed_tokens", "lm_head"]}, {"target_modules": ["embed_tokens", "lm_head"]}, {}]
-)
-def test_added_tokens(settings: dict[str, Any], bases: Any, tmp_path: Path) -> None:
-    """An adapter in fp32 on a base in bf16, as training makes it: the new rows have the base's type."""
-    base = bases("llama", dtype="bfloat16")
-    adapter = write_adapter(base, tmp_path / "adapter", tokens=5, **settings)
-    merged = merge(base, [adapter], [1.0], tmp_path / "merged")
-    assert all(tensor.dtype == "BF16" for tensor in open_checkpoint(merged).tensors.values())
-    theirs = peft_model(base, adapter, tokens=5).merge_and_unload().state_dict()
-    for name, tensor in tensors(merged).items():
-        torch.testing.assert_close(tensor, theirs[name].bfloat16(), rtol=2**-7, atol=0)
-    with pytest.raises(RecipeError, match=r"(?s)more rows.*the weight 0.5 cannot weigh.*ALPHA=1"):
-        merge(base, [adapter], [0.5], tmp_path / "half")
-
-
-def test_added_tokens_of_which_the_adapter_holds_only_one_side(base: Path, tmp_path: Path) -> None:
-    """PEFT saves no resized head when LoRA is on the embedding: the model cannot be made from such an adapter."""
-    adapter = write_adapter(base, tmp_path / "adapter", tokens=8, target_modules=["embed_tokens"])
-    with pytest.raises(RecipeError, match=r"rows of lm_head.weight 96, model.embed_tokens.weight 104"):
-        merge(base, [adapter], [1.0], tmp_path / "merged")
-
-
 def test_several_adapters_add_up(base: Path, adapter: Path, tmp_path: Path) -> None:
     """Deltas add, factors do not: (B1 + B2)(A1 + A2) would be something else."""
     other = write_adapter(base, tmp_path / "other", seed=2, r=2, target_modules=["q_proj", "lm_head"])
@@ -351,99 +242,6 @@ def test_several_weights_in_one_reading_are_those_of_single_ones(base: Path, tmp
         for path in sorted(alone.iterdir()):
             assert path.read_bytes() == (out / path.name).read_bytes(), path.name
     assert len({(out / "model.safetensors").read_bytes() for out in outs}) == 3
-
-
-@pytest.fixture(scope="module")
-def four_bit(bases: Any, place: Path) -> Path:
-    """A tied model with biases in NF4 with double quantisation, every tensor and part of one in a shard of its own."""
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-
-    chosen = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = AutoModelForCausalLM.from_pretrained(
-            bases("qwen2", tied=True), quantization_config=chosen, dtype=torch.bfloat16, device_map="cpu"
-        )
-    folder = place / "four-bit"
-    model.save_pretrained(folder)
-    made = load_file(folder / SINGLE)
-    names = {name: f"model-{number:05}-of-{len(made):05}.safetensors" for number, name in enumerate(sorted(made), 1)}
-    for name, tensor in made.items():
-        save_file({name: tensor}, str(folder / names[name]), {"format": "pt"})
-    (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": names}))
-    (folder / SINGLE).unlink()
-    return folder
-
-
-def dequantised_by_bitsandbytes(folder: Path) -> dict[str, Any]:
-    from bitsandbytes.functional import dequantize_4bit
-    from bitsandbytes.nn import Linear4bit
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(folder, device_map="cpu")
-    found = {name: tensor for name, tensor in model.named_parameters() if tensor.dtype.is_floating_point}
-    layers = {name: m.weight for name, m in model.named_modules() if isinstance(m, Linear4bit)}
-    assert len(layers) == 14
-    return found | {f"{name}.weight": dequantize_4bit(w.data, w.quant_state) for name, w in layers.items()}
-
-
-def test_a_base_in_4_bit_is_dequantised(four_bit: Path, bases: Any, tmp_path: Path) -> None:
-    plain = dequantised_by_bitsandbytes(four_bit)
-    merged = merge(four_bit, [], [], tmp_path / "dequantised")
-    ours = tensors(merged)
-    assert ours.keys() == plain.keys()
-    assert all(ours[n].dtype == t.dtype and torch.equal(ours[n], t) for n, t in plain.items())
-    assert "quantization_config" not in read_json(merged / "config.json")
-    load(merged)
-
-
-def test_a_base_in_4_bit_is_merged_into(four_bit: Path, bases: Any, tmp_path: Path) -> None:
-    base = bases("qwen2", tied=True)
-    adapter = write_adapter(base, tmp_path / "adapter")
-    unquantised, full = tensors(base), peft_merged(base, adapter)
-    plain = dequantised_by_bitsandbytes(four_bit)
-    for weight in (1.0, 0.56):
-        ours = tensors(merge(four_bit, [adapter], [weight], tmp_path / f"{weight:g}"))
-        for name, tensor in plain.items():
-            wanted = tensor.double() + weight * (full[name].double() - unquantised[name].double())
-            assert ours[name].dtype == torch.bfloat16
-            assert (ours[name].double() - wanted).abs().max() <= 2**-8 * wanted.abs().max(), name
-    assert "quantization_config" not in read_json(tmp_path / "1" / "config.json")
-    load(tmp_path / "1")
-
-
-def test_nf4_round_trip_is_for_what_was_quantised_in_training(bases: Any, tmp_path: Path) -> None:
-    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
-
-    base = bases("llama", dtype="bfloat16")
-    ours, plain = tensors(merge(base, [], [], tmp_path / "rounded", round_trip=True)), tensors(base)
-    for name, tensor in plain.items():
-        if "_proj" in name:
-            packed, state = quantize_4bit(tensor, quant_type="nf4", compress_statistics=True)
-            assert torch.equal(ours[name], dequantize_4bit(packed, state)) and not torch.equal(ours[name], tensor)
-        else:
-            assert torch.equal(ours[name], tensor), name
-    adapter = write_adapter(base, tmp_path / "adapter")
-    added = tensors(merge(base, [adapter], [0.5], tmp_path / "added", round_trip=True))
-    again = tensors(merge(tmp_path / "rounded", [adapter], [0.5], tmp_path / "again"))
-    assert all(torch.equal(added[name], again[name]) for name in added)
-
-
-@pytest.mark.parametrize("kind", ["gptq", "awq"])
-def test_a_base_quantised_otherwise_is_refused(kind: str, base: Path, adapter: Path, tmp_path: Path) -> None:
-    spoilt = shutil.copytree(base, tmp_path / "base")
-    config = read_json(spoilt / "config.json") | {"quantization_config": {"quant_method": kind, "bits": 4}}
-    (spoilt / "config.json").write_text(json.dumps(config))
-    with pytest.raises(RecipeError, match=rf"(?s)is quantised with {kind}.*merge into the unquantised model"):
-        merge(spoilt, [adapter], [1.0], tmp_path / "merged")
-
-
-def test_a_model_in_4_bit_cannot_be_added(four_bit: Path, bases: Any, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="is stored in 4 bit; only the base may be"):
-        merge(bases("qwen2", tied=True), [four_bit], [1.0], tmp_path / "merged")
 
 
 def test_vllm_s_and_transformers_names_are_all_there(base: Path, adapter: Path, tmp_path: Path) -> None:
