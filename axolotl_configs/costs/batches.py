@@ -1,4 +1,4 @@
-"""What axolotl makes of rows: steps, micro batches, and how many rows and tokens each of them has.
+"""How long rows are, and what axolotl makes of them: steps, micro batches, how many rows and tokens each of these has.
 
 With ``sample_packing`` a micro batch is made of bins, each filled with as many whole rows as fit. The counts are those
 of axolotl 0.19 (utils/samplers/multipack.py, utils/trainer.py: calculate_total_num_steps, core/trainers/base.py);
@@ -8,7 +8,7 @@ tests/train_env/test_packing.py compares them with its sampler's.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,13 +17,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axolotl_configs.costs.estimate import steps
-from axolotl_configs.costs.lengths import Lengths
 
 # Attention that tells the rows of a bin apart by itself: axolotl then makes one long bin of a micro batch.
 _LONG_BINS = ("flash", "flex", "xformers", "sage", "kernels-community/")
 _ROWS_A_BIN = 200  # sample_packing_bin_size, where the settings do not say
 _DRAWN = 4096  # rows that are packed to learn how full bins become; of more rows they become 0.5% fuller at most
 _MULTIPLE = 64  # pad_to_sequence_len pads to the next multiple of it
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """``mean`` tokens of a row; ``spread``: mean lengths, over the mean, of equally many rows from short to long."""
+
+    mean: float
+    spread: Sequence[float]
+
+    def longest_of(self, count: int) -> float:
+        """Of ``count`` rows that meet in a batch the longest, on average: the others are padded to it."""
+        parts = len(self.spread)
+        chance = [((at + 1) / parts) ** count - (at / parts) ** count for at in range(parts)]
+        return self.mean * sum(length * part for length, part in zip(self.spread, chance, strict=True))
+
+    @property
+    def around_a_token(self) -> float:
+        """The length of the row in which a token, taken at random, finds itself: long rows have more of them."""
+        return self.mean * sum(length**2 for length in self.spread) / sum(self.spread)
+
+    def drawn(self, count: int) -> NDArray[np.float64]:
+        """``count`` lengths spread like these, in an order that is random and always the same."""
+        parts = self.mean * np.asarray(self.spread, dtype=np.float64)
+        places = (np.arange(count) + 0.5) / count * len(parts) - 0.5
+        found = np.interp(places, np.arange(len(parts)), parts)
+        return np.random.default_rng(0).permutation(found * (self.mean / found.mean()))
 
 
 @dataclass(frozen=True)

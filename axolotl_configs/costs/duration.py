@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from axolotl_configs.costs.architecture import Architecture
-from axolotl_configs.costs.batches import held_out_batches, training_batches
-from axolotl_configs.costs.lengths import Lengths
+from axolotl_configs.costs.batches import Lengths, held_out_batches, training_batches
 from axolotl_configs.costs.memory import NF4, in_fp32, zero_stage
 
 # Share of the peak FLOPs that a further token reaches: from the published speeds of Qwen-72B's Q-LoRA on one A100,

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from axolotl_configs.blend import Portion
+from axolotl_configs.costs.batches import Lengths
 from axolotl_configs.costs.duration import Gpu
-from axolotl_configs.costs.lengths import Lengths
 from axolotl_configs.schema import Strict, load
 from spine.errors import RecipeError, did_you_mean
 from spine.paths import CONFIGS

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from axolotl_configs.costs.architecture import FAMILIES, Architecture
+from axolotl_configs.costs.batches import Lengths
 from axolotl_configs.costs.duration import Duration, Gpu, duration
 from axolotl_configs.costs.estimate import training_bytes
 from axolotl_configs.costs.host_memory import Machine, Work, host_parts
-from axolotl_configs.costs.lengths import Lengths
 from axolotl_configs.costs.memory import Part, cpu_parts, gpu_parts, loading_bytes, zero_stage
 from spine.errors import RecipeError
 

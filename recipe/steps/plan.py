@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from axolotl_configs.costs.architecture import Architecture, model_config
+from axolotl_configs.costs.batches import Lengths
 from axolotl_configs.costs.duration import Gpu
 from axolotl_configs.costs.estimate import check_fits
 from axolotl_configs.costs.host_memory import Machine
 from axolotl_configs.costs.known_figures import expected_lengths, gpu, measured_lengths, usual_memory
-from axolotl_configs.costs.lengths import Lengths
 from axolotl_configs.costs.planning import Request, require_known
 from axolotl_configs.render import Resolved
 from axolotl_configs.schema import Hardware

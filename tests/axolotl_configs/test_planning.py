@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from axolotl_configs import render
 from axolotl_configs.costs.architecture import Architecture, model_config
-from axolotl_configs.costs.batches import first_fit, held_out_batches, training_batches
+from axolotl_configs.costs.batches import Lengths, first_fit, held_out_batches, training_batches
 from axolotl_configs.costs.duration import COMPUTE_SHARE, Gpu, duration, token_flops
 from axolotl_configs.costs.host_memory import Machine
 from axolotl_configs.costs.known_figures import environments, expected_lengths, gpu, measured_lengths, usual_memory
-from axolotl_configs.costs.lengths import Lengths
 from axolotl_configs.costs.memory import NF4, cpu_parts, gpu_parts, loading_bytes
 from axolotl_configs.costs.planning import GIB, Request, four_bit_bytes, make_plan, require_known, ways_out
 from axolotl_configs.render import resolve

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from axolotl_configs.costs.batches import Lengths
 from axolotl_configs.costs.duration import duration
 from axolotl_configs.costs.known_figures import environments
-from axolotl_configs.costs.lengths import Lengths
 from axolotl_configs.costs.memory import gpu_parts
 from recipe.commands.plan import command
 from spine.errors import RecipeError

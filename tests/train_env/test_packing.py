@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from axolotl_configs.costs.batches import held_out_batches, training_batches
-from axolotl_configs.costs.lengths import Lengths
+from axolotl_configs.costs.batches import Lengths, held_out_batches, training_batches
 
 pytest.importorskip("axolotl")
 
