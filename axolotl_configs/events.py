@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-NAME = "events.jsonl"
+EVENTS = "events.jsonl"
 Event = dict[str, Any]
 
 

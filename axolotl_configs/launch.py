@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from axolotl_configs.curve import write_curve
-from axolotl_configs.events import NAME as EVENTS
-from axolotl_configs.events import Event, Follower, read_events
+from axolotl_configs.events import EVENTS, Event, Follower, read_events
 from spine.adapter import CONFIG, WEIGHTS
 from spine.atomic import disk_full_explained, write_text
 from spine.checkpoint import read_header

@@ -19,7 +19,7 @@ from axolotl.integrations.base import BasePlugin
 from bitsandbytes.nn import Linear4bit
 from transformers import TrainerCallback
 
-from axolotl_configs.events import NAME
+from axolotl_configs.events import EVENTS
 
 _PACKAGES = ("axolotl", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "trl")
 
@@ -49,7 +49,7 @@ class RecipePlugin(BasePlugin):  # type: ignore[misc]
         keep_trainable(model)
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
-        return [_Events(Path(cfg.output_dir) / NAME)]
+        return [_Events(Path(cfg.output_dir) / EVENTS)]
 
 
 def _several_on_cpu() -> bool:

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from axolotl_configs.costs.architecture import model_config
 from axolotl_configs.costs.estimate import rows_a_step
-from axolotl_configs.events import NAME as EVENTS
-from axolotl_configs.events import read_events
+from axolotl_configs.events import EVENTS, read_events
 from axolotl_configs.render import Resolved, parse_set
 from postprocess.awq.export import read_report
 from postprocess.slice import slice_adapter, slice_model
