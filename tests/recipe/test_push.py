@@ -17,7 +17,7 @@ from spine import manifest
 from spine.paths import ROOT
 from tests.recipe.finished_run import ALPHA, PLACE, FinishedRun
 from tests.recipe.hub import BROKEN, TOKEN, Fault, Hub
-from tests.recipe.pushing import NAME, push, refused, sent
+from tests.recipe.pushing import ADAPTER, MERGED, NAME, push, refused, sent
 from tests.recipe.test_cli import recipe
 
 
