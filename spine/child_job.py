@@ -14,10 +14,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
@@ -30,6 +32,7 @@ from spine.paths import ROOT, shown
 OnProgress = Callable[[str, int, int], None]
 
 EXPLAINED, STOPPED = 3, 130
+_TOLD_EVERY_SECONDS = 0.2
 # numpy's: a job's own threads are its parallelism. And a log in order, to the last line before a crash.
 _OURS = {**CPU_MEMORY, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 _WAYS_OUT = {"No space left on device": "free some space and run the same command again; nothing half-written was kept"}
@@ -160,15 +163,22 @@ def serve(work: Callable[[Any, Teller], Any], *, at_once: bool = False) -> None:
 
 
 class Teller:
-    """Says things to who started this process; the process's own output goes to stderr from now on."""
+    """Says things to who started this process, several threads at a time if need be; the process's own output goes to
+    stderr from now on."""
 
     def __init__(self) -> None:
         self._line = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+        self._lock, self._told = Lock(), (0.0, "")
         os.dup2(2, 1)  # libraries print to both
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        self.say({"doing": what, "done": done, "total": total})
+        """An ``OnProgress``; what comes too soon after the last one is not told, the first and the last of it are."""
+        now = time.monotonic()
+        if done in (0, total) or what != self._told[1] or now - self._told[0] > _TOLD_EVERY_SECONDS:
+            self._told = (now, what)
+            self.say({"doing": what, "done": done, "total": total})
 
     def say(self, message: Mapping[str, Any]) -> None:
         """Any other message."""
-        self._line.write(json.dumps(message) + "\n")
+        with self._lock:
+            self._line.write(json.dumps(message) + "\n")

@@ -19,6 +19,7 @@ from typing import Any
 
 from spine import pieces
 from spine.atomic import write_text
+from spine.errors import RecipeError
 from spine.paths import ROOT, shown
 
 NAME = "manifest.json"
@@ -115,6 +116,20 @@ def read(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def refuse_foreign(folder: Path, step: str) -> None:
+    """Refuses to replace what ``step`` has not written.
+
+    Raises:
+        RecipeError: ``folder`` is a file, or holds files and no manifest of that step.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RecipeError("is a file, not a folder", where=shown(folder))
+    if folder.is_dir() and any(folder.iterdir()) and (read(folder) or {}).get("step") != step:
+        raise RecipeError(
+            f"holds files that are no result of {step}", where=shown(folder), way_out="choose an empty folder"
+        )
 
 
 def damaged(folder: Path) -> list[str]:

@@ -168,13 +168,7 @@ def _check_group(model: Checkpoint, group: int) -> None:
 def _check_out(job: ExportJob) -> None:
     if job.out.resolve() == job.model.resolve() or job.model.resolve().is_relative_to(job.out.resolve()):
         raise RecipeError("the export would replace the model it is made from", where=shown(job.out))
-    if job.out.exists() and not job.out.is_dir():
-        raise RecipeError("is a file, not a folder", where=shown(job.out))
-    known = manifest.read(job.out)
-    if job.out.is_dir() and any(job.out.iterdir()) and (known or {}).get("step") != NAME:
-        raise RecipeError(
-            "holds files that are not an export's", where=shown(job.out), way_out="choose an empty folder"
-        )
+    manifest.refuse_foreign(job.out, NAME)
 
 
 def _quantised(job: ExportJob, texts: Texts, folder: Path, scratch: Path, on_progress: OnProgress) -> dict[str, Any]:

@@ -59,12 +59,7 @@ def _refuse_place(out: Path, job: MergeJob) -> None:
             where=shown(out),
             way_out="--out FOLDER",
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and (manifest.read(out) or {}).get("step") != STEP:
-        raise RecipeError(
-            "holds files that no merge or padding of this recipe has written",
-            where=shown(out),
-            way_out="choose an empty folder",
-        )
+    manifest.refuse_foreign(out, STEP)
 
 
 def produce(job: MergeJob, on_progress: OnProgress = lambda what, done, total: None) -> Produced:

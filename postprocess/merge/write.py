@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -33,7 +33,6 @@ from spine.paths import shown
 from spine.pieces import SUMS
 
 _PIECE = 32 * 2**20  # bytes of a result that one thread writes at a time, with a checksum of their own
-_TOLD_EVERY_SECONDS = 0.2
 
 # (offset, bytes, xxh3-64 in hex)
 Seal = tuple[int, int, str]
@@ -124,20 +123,27 @@ def _write_shards(
     plan: MergePlan, shards: list[Shard], folders: list[Path], files: Files, device: Device, on_progress: OnProgress
 ) -> None:
     total = sum(shard.nbytes for shard in shards) * len(folders)
-    tell = _Teller(on_progress, total)
+    told, lock = 0, threading.Lock()
+
+    def wrote(count: int, shard: str) -> None:
+        nonlocal told
+        with lock:
+            told += count
+            on_progress(shard, told, total)
+
     cores = len(os.sched_getaffinity(0))
     threads = cores + 1 if plan.job.device == "cpu" else 4  # one more than compute: some wait for the disk
     with closing(WriteBehind(total)) as behind, ThreadPoolExecutor(threads) as executor:
         opened = [_begin(shard, folders, behind) for shard in shards]  # all of them: is there room for the last?
         futures: list[Future[None]] = [
-            executor.submit(_write, piece, plan, one, folders, files, device, tell)
+            executor.submit(_write, piece, plan, one, folders, files, device, wrote)
             for one, piece in _in_turn(opened, threads)
         ]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         executor.shutdown(wait=True, cancel_futures=True)
         for future in done:
             future.result()
-    tell.last()
+    on_progress("", total, total)
 
 
 def _in_turn(opened: list[_Open], threads: int) -> Iterator[tuple[_Open, _Piece]]:
@@ -169,7 +175,13 @@ def _begin(shard: Shard, folders: list[Path], behind: WriteBehind) -> _Open:
 
 
 def _write(
-    piece: _Piece, plan: MergePlan, opened: _Open, folders: list[Path], files: Files, device: Device, tell: _Teller
+    piece: _Piece,
+    plan: MergePlan,
+    opened: _Open,
+    folders: list[Path],
+    files: Files,
+    device: Device,
+    wrote: Callable[[int, str], None],
 ) -> None:
     operation = piece.operation
     columns = by_rows(operation.shape)[1]
@@ -185,7 +197,7 @@ def _write(
     for file, seals, made in zip(opened.files, opened.seals, hashes, strict=True):
         seals.append((begin, at - begin, made.hexdigest()))
         opened.behind.wrote(file, begin, at - begin)
-    tell((at - begin) * len(opened.files), opened.shard.name)
+    wrote((at - begin) * len(opened.files), opened.shard.name)
     with opened.lock:
         opened.left -= 1
         last = opened.left == 0
@@ -229,24 +241,6 @@ def _refuse_not_finite(plan: MergePlan, files: Files) -> None:
             where=shown(bad[0].file),
             way_out="the training diverged, or the file is damaged; take an earlier checkpoint",
         )
-
-
-class _Teller:
-    """Sums up what the threads have written and passes it on, not too often."""
-
-    def __init__(self, on_progress: OnProgress, total: int) -> None:
-        self._on_progress, self._total, self._done, self._told = on_progress, total, 0, 0.0
-        self._lock = threading.Lock()
-
-    def __call__(self, count: int, what: str) -> None:
-        with self._lock:
-            self._done += count
-            if time.monotonic() - self._told > _TOLD_EVERY_SECONDS:
-                self._told = time.monotonic()
-                self._on_progress(what, self._done, self._total)
-
-    def last(self) -> None:
-        self._on_progress("", self._total, self._total)
 
 
 def _work(settings: Mapping[str, Any], on_progress: OnProgress) -> dict[str, Any]:

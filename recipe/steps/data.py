@@ -84,12 +84,7 @@ def write_sample(folder: Path, *, scale: float = SCALE, seed: int = SEED) -> Non
     step = sample_step(folder, scale, seed)
     if step.is_done():
         return
-    if folder.exists() and any(folder.iterdir()) and manifest.read(folder) is None:
-        raise RecipeError(
-            "holds files that are not the sample shop's",
-            where=shown(folder),
-            way_out="choose an empty folder",
-        )
+    manifest.refuse_foreign(folder, step.name)
     written: dict[str, int] = {}
     with timed(f"writing the sample shop to {shown(folder)}"), whole_folder(folder) as temporary:
         with Meter("writing", "row") as meter:

@@ -98,7 +98,7 @@ def test_folders_that_are_in_use_are_refused(tmp_path: Path, venvs: Path) -> Non
             check(job(model, out))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
-    with pytest.raises(RecipeError, match="files that are not an export's"):
+    with pytest.raises(RecipeError, match="files that are no result of awq"):
         check(job(model, tmp_path / "mine"))
     with pytest.raises(RecipeError, match="is a file"):
         check(job(model, tmp_path / "mine" / "notes.txt"))

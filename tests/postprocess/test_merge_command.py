@@ -108,7 +108,7 @@ def test_shares_are_weights_too(share: str, models: Path) -> None:
         ((*MERGE, "--add", "@none"), "no adapter and no model"),
         (("merge", "--base", "@base", "--add", "@one", "--out", "@base"), "input's folder"),
         (("merge", "--base", "@base", "--add", "@one", "--out", "@one"), "input's folder"),
-        (("merge", "--base", "@base", "--add", "@one", "--out", "@two"), "holds files that no merge"),
+        (("merge", "--base", "@base", "--add", "@one", "--out", "@two"), "holds files that are no result of merge"),
         (("merge", "--base", "@base", "--add", "@one", "--out", "@one/x"), "input's folder"),
         (("merge", BLEND), "the adapter is not trained yet"),
         (("merge", BLEND, "--checkpoints", "150,x"), "CHECKPOINTS=150,x: 'x' is no number of steps"),

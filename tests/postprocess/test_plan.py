@@ -183,13 +183,13 @@ def test_a_folder_with_something_else_in_it_is_not_replaced(base: Path, adapter:
     out.mkdir()
     checked_plan(job(base, adapter))
     (out / "thesis.tex").write_text("")
-    with pytest.raises(RecipeError, match="holds files that no merge or padding of this recipe has written"):
+    with pytest.raises(RecipeError, match="holds files that are no result of merge"):
         checked_plan(job(base, adapter))
     Step(out, "train", {}).finish(["thesis.tex"])  # another step's result is not thrown away either
-    with pytest.raises(RecipeError, match="holds files that no merge"):
+    with pytest.raises(RecipeError, match="holds files that are no result of merge"):
         checked_plan(job(base, adapter))
     (out / manifest.NAME).write_text("{}")  # nor is a model of the hub with a manifest.json of its own
-    with pytest.raises(RecipeError, match="holds files that no merge"):
+    with pytest.raises(RecipeError, match="holds files that are no result of merge"):
         checked_plan(job(base, adapter))
     Step(out, STEP, {}).finish(["thesis.tex"])
     checked_plan(job(base, adapter))
