@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from dataset_builders.raw import RawData
@@ -30,6 +30,23 @@ def path_of(product: amazon_reviews.Product) -> Path:
 @lru_cache(maxsize=20_000)
 def _tidy(categories: Path) -> Path:
     return tuple(filter(None, map(one_line, categories)))
+
+
+def typed_products(raw: RawData) -> Iterator[tuple[amazon_reviews.Product, Path]]:
+    """Those of all categories whose path says what they are, with it."""
+    for category in amazon_reviews.categories(raw):
+        for product in amazon_reviews.products(raw, category):
+            if path := path_of(product):
+                yield product, path
+
+
+def typed_reviews(raw: RawData) -> Iterator[tuple[amazon_reviews.Review, str]]:
+    """All reviews of such products, with their product's type."""
+    for category in amazon_reviews.categories(raw):
+        types = types_of(raw, category)
+        for review in amazon_reviews.reviews(raw, category):
+            if review.parent_asin in types:
+                yield review, types[review.parent_asin]
 
 
 def types_of(raw: RawData, category: str) -> dict[str, str]:

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from functools import partial
-from itertools import chain
 
-from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import multiple_choice, product_entity
 from dataset_builders.tasks._details import attributes
-from dataset_builders.tasks._product_types import Path, Tree, enough, path_of
+from dataset_builders.tasks._product_types import Path, Tree, enough, typed_products
 
 _WRONG, _AMONG = 3, 12  # wrong options; categories of one branch that they are drawn from
 
@@ -25,16 +23,14 @@ _WRONG, _AMONG = 3, 12  # wrong options; categories of one branch that they are 
 @task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=1, llm="enrich")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     seen = _Seen(raw)
-    for category in amazon_reviews.categories(raw):
-        for product in amazon_reviews.products(raw, category):
-            entity = product_entity(product.parent_asin)
-            if (path := path_of(product)) and seeded.wants(entity):
-                for key in attributes(product):
-                    rng = seeded.rng(f"{entity}:{key}")
-                    never = partial(seen.never, key, path[-1])
-                    wrong = seen.tree.near(rng, path, _WRONG, never, among=_AMONG)
-                    if len(wrong) == _WRONG:
-                        yield multiple_choice(rng, entity, {"attribute": key}, path[-1], wrong)
+    for product, path in typed_products(raw):
+        entity = product_entity(product.parent_asin)
+        for key in attributes(product) if seeded.wants(entity) else ():
+            rng = seeded.rng(f"{entity}:{key}")
+            never = partial(seen.never, key, path[-1])
+            wrong = seen.tree.near(rng, path, _WRONG, never, among=_AMONG)
+            if len(wrong) == _WRONG:
+                yield multiple_choice(rng, entity, {"attribute": key}, path[-1], wrong)
 
 
 class _Seen:
@@ -45,12 +41,10 @@ class _Seen:
         self._products: Counter[str] = Counter()
         self._having: defaultdict[str, Counter[str]] = defaultdict(Counter)
         paths: set[Path] = set()
-        everything = (amazon_reviews.products(raw, category) for category in amazon_reviews.categories(raw))
-        for product in chain.from_iterable(everything):
-            if path := path_of(product):
-                paths.add(path)
-                self._products[path[-1]] += 1
-                self._having[path[-1]].update(attributes(product))
+        for product, path in typed_products(raw):
+            paths.add(path)
+            self._products[path[-1]] += 1
+            self._having[path[-1]].update(attributes(product))
         self.tree = Tree(paths)
         self._enough = enough(self._products.total(), len(self._products))
 

@@ -9,6 +9,10 @@ mmlu/auxiliary_train.csv (no header; question, 4 choices, letter; invented):
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ruamel.yaml import YAML
 
 from dataset_builders.sources import mmlu
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
@@ -17,45 +21,18 @@ from dataset_builders.tasks._common import mmlu_entity, multiple_choice
 _LONGEST_STEM, _LONGEST_CHOICE = 180, 100  # characters; the rest are passages
 _MOST_WORDS = 20
 
-_WHICH = r"(?:what|which(?:(?: one)? of (?:these|the following))?(?: [a-z]+)?)"
-_CAN = r"(?:(?:can|could|may|might|will|would|is|are|was|were) )?"
-_LIKELY = r"(?:(?:most|likely|probably|directly|usually|typically|often|best|mainly|all|to) )*"
-_ONE = r"(?:the|an?|one) (?:(?:most|likely|possible|probable|direct|main|primary|negative|positive|harmful) )*"
-_CAUSE = r"(?:causes?|caused|leads? to|led to|results? in|resulted in)"
-_HAPPEN = rf"{_CAN}{_LIKELY}(?:be the result|happen(?:s|ed)?|occurs?)(?: next| then| as a result)?"
-_MAINLY = r"(?: (?:mainly|largely|primarily|partly|usually|often))?"
-# Only where the words leave no doubt about what the event is and how the choices are related to it.
-_STEMS = {
-    "causes": (
-        rf"{_WHICH} {_CAN}{_LIKELY}{_CAUSE} (?P<event>(?!by )(?!.* to ).+)\?",
-        rf"{_WHICH} (?:is|was) {_ONE}(?:cause of|reason for|reason that|reason why) (?P<event>.+)\?",
-        r"which (?:(?:statement|sentence|one|of these|of the following) )*(?:best )?explains why (?P<event>.+)\?",
-        rf"(?P<event>[^.?!]+)\. {_WHICH} {_CAN}{_LIKELY}(?:caused|causes|explains) (?:this|it)(?: event| change)?\?",
-        rf"(?P<event>.+?) (?:is|are|was|were){_MAINLY} caused by(?: what\?|:)?",
-        rf"(?P<event>.+?){_MAINLY},? because(?: of)?:?",
-        r"why do (?P<event>.+)\?",
-    ),
-    "follows": (
-        rf"what {_HAPPEN} (?:if|when|after) (?P<event>.+)\?",
-        rf"(?:if|when|after) (?P<event>[^,]+), what {_HAPPEN}\?",
-        rf"(?P<event>[^.?!]+)\. what {_HAPPEN}\?",
-        rf"{_WHICH} (?:is|are|was|would be|could be) {_ONE}(?:result|effect|consequence|outcome) of (?P<event>.+)\?",
-        rf"{_WHICH} (?:is|are|was|were) caused by (?P<event>.+)\?",
-        rf"(?P<event>.+?) {_CAN}{_LIKELY}{_CAUSE}(?: what\?|:)?",
-        r"(?P<event>.+) is the reason (?:that|why|for):?",
-        # "If a cup falls, it will": each choice goes on with the sentence.
-        r"(?:if|when|after) (?P<event>[^,]+)(?:, then|,| then) (?P<rest>(?:it|they|he|she) (?:will|would|can|may))",
-    ),
-    "prevents": (
-        rf"{_WHICH} {_CAN}{_LIKELY}(?:helps? )?(?:prevents?|stops?|avoids?) (?P<event>.+)\?",
-        rf"{_WHICH} is {_ONE}way to (?:prevent|stop|avoid) (?P<event>.+)\?",
-        r"how can (?:people|we|you|one|someone) (?:best )?(?:prevent|avoid) (?P<event>.+)\?",
-        r"how (?:can|could) (?P<event>.+) be (?:prevented|avoided)\?",
-        r"[^.?!]+\. what (?:can|could|would) (?:best )?prevent that (?P<event>.+)\?",
-    ),
-    "prevented": (rf"(?P<event>.+?) {_CAN}(?:helps? )?(?:to )?prevents?(?: what\?|:)?",),
-}
-_PATTERNS = [(relation, re.compile(stem, re.I)) for relation, stems in _STEMS.items() for stem in stems]
+
+def _patterns(file: Path) -> Iterator[tuple[str, re.Pattern[str]]]:
+    """Relation and stem, in the order in which they are tried."""
+    raw = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    for relation, stems in raw["stems"].items():
+        for stem in stems:
+            for name, part in raw["parts"].items():
+                stem = stem.replace(f"<{name}>", part)
+            yield relation, re.compile(stem, re.I)
+
+
+_PATTERNS = [*_patterns(Path(__file__).with_name("_commonsense_event.yaml"))]
 _TURNED = re.compile(r"\b(?:not|never|except|least|greatest|cannot)\b|n't\b|_", re.I)
 # An event of its own: it does not go on with something said before, and nothing is asked in it.
 _EVENT = re.compile(

@@ -14,10 +14,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import one_line, product_entity
-from dataset_builders.tasks._product_types import path_of
+from dataset_builders.tasks._product_types import typed_products
 
 _LONGEST = 200  # characters of an example's title
 _WORDS = range(6, 46)  # of a definition
@@ -43,17 +42,15 @@ class _Definitions(NamedTuple):
 @task(type=TaskType.GENERATION, source="amazon_reviews", track=1, llm="enrich")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     asked: set[str] = set()
-    for category in amazon_reviews.categories(raw):
-        for product in amazon_reviews.products(raw, category):
-            path = path_of(product)
-            if path and (found := _definition(path[-1], (*product.description, *product.features))):
-                name, sentence = found
-                # Once bare. After that the example makes it another question: sellers copy definitions.
-                example = one_line(product.title, _LONGEST) if name.lower() in asked else ""
-                if example or name.lower() not in asked:
-                    asked.add(name.lower())
-                    fields = {"product_type": name, "example": example}
-                    yield Question(product_entity(product.parent_asin), fields, sentence)
+    for product, path in typed_products(raw):
+        if definition := _definition(path[-1], (*product.description, *product.features)):
+            name, sentence = definition
+            # Once bare. After that the example makes it another question: sellers copy definitions.
+            example = one_line(product.title, _LONGEST) if name.lower() in asked else ""
+            if example or name.lower() not in asked:
+                asked.add(name.lower())
+                fields = {"product_type": name, "example": example}
+                yield Question(product_entity(product.parent_asin), fields, sentence)
 
 
 def _definition(leaf: str, texts: Iterable[str]) -> tuple[str, str] | None:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._aspects import Phrase, kin, phrases
 from dataset_builders.tasks._common import one_line, product_entity
-from dataset_builders.tasks._product_types import types_of
+from dataset_builders.tasks._product_types import typed_reviews
 
 _SHORTEST, _LONGEST = 40, 800  # characters of a review
 _WORDS = range(1, 9)  # of a phrase
@@ -23,18 +22,15 @@ _WORDS = range(1, 9)  # of a phrase
 
 @task(type=TaskType.GENERATION, source="amazon_reviews", track=1, llm="construct")
 def build(raw: RawData, seeded: Seeded) -> Questions:
-    for category in amazon_reviews.categories(raw):
-        types = types_of(raw, category)
-        for review in amazon_reviews.reviews(raw, category):
-            product, key = review.parent_asin, review.key
-            if product not in types or not seeded.wants(product_entity(product), key):
-                continue
-            text = one_line(review.text, _LONGEST)
-            if len(text) >= _SHORTEST and (found := _telling(phrases(text))):
-                rng = seeded.rng(f"{product}:{key}")
-                phrase = rng.choice(found)
-                fields = {"product_type": types[product], "review": text, "aspect": phrase.about[0]}
-                yield Question(product_entity(product), fields, phrase.text, key=key)
+    for review, type in typed_reviews(raw):
+        product, key = review.parent_asin, review.key
+        if not seeded.wants(product_entity(product), key):
+            continue
+        text = one_line(review.text, _LONGEST)
+        if len(text) >= _SHORTEST and (telling := _telling(phrases(text))):
+            phrase = seeded.rng(f"{product}:{key}").choice(telling)
+            fields = {"product_type": type, "review": text, "aspect": phrase.about[0]}
+            yield Question(product_entity(product), fields, phrase.text, key=key)
 
 
 def _telling(found: Sequence[Phrase]) -> list[Phrase]:

@@ -12,7 +12,7 @@ from dataset_builders.synthesis.rules import within
 from dataset_builders.task import Question, RawData, Seeded
 from dataset_builders.tasks import _common
 from dataset_builders.tasks._common import distinct, one_line, product_entity
-from dataset_builders.tasks._product_types import Path, Tree, path_of, types_of
+from dataset_builders.tasks._product_types import Path, Tree, path_of, typed_products, typed_reviews
 
 TITLE, TEXT, REVIEW = 300, 800, 800  # characters that the model is given
 _SHORTEST_REVIEW = 60
@@ -40,11 +40,10 @@ def retrieval(seed: Seed, fields: dict[str, Any], right: Sequence[str], wrong: S
 
 def wanted_products(raw: RawData, seeded: Seeded) -> Iterator[tuple[str, amazon_reviews.Product, Path]]:
     """(entity, product, its categories) of Amazon Reviews."""
-    for category in amazon_reviews.categories(raw):
-        for product in amazon_reviews.products(raw, category):
-            entity = product_entity(product.parent_asin)
-            if product.title and seeded.wants(entity) and (path := path_of(product)):
-                yield entity, product, path
+    for product, path in typed_products(raw):
+        entity = product_entity(product.parent_asin)
+        if product.title and seeded.wants(entity):
+            yield entity, product, path
 
 
 def wanted_among_neighbours(
@@ -61,15 +60,12 @@ def wanted_among_neighbours(
 
 def wanted_reviews(raw: RawData, seeded: Seeded) -> Seeds:
     """Reviews long enough to say something, with the type of their product."""
-    for category in amazon_reviews.categories(raw):
-        types = types_of(raw, category)
-        for review in amazon_reviews.reviews(raw, category):
-            entity = product_entity(review.parent_asin)
-            if review.parent_asin in types and seeded.wants(entity, review.key):
-                text = one_line(review.text, REVIEW)
-                if len(text) >= _SHORTEST_REVIEW:
-                    fields = {"product_type": types[review.parent_asin], "review": text}
-                    yield Seed(entity, fields, "", key=review.key)
+    for review, type in typed_reviews(raw):
+        entity = product_entity(review.parent_asin)
+        if seeded.wants(entity, review.key):
+            text = one_line(review.text, REVIEW)
+            if len(text) >= _SHORTEST_REVIEW:
+                yield Seed(entity, {"product_type": type, "review": text}, "", key=review.key)
 
 
 def listing(product: amazon_reviews.Product) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dataset_builders.sources import amazon_reviews
 from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit, exactly
 from dataset_builders.synthesis.rules import counted, different, in_language
 from dataset_builders.synthesis.tasks._common import REVIEW, retrieval
 from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._aspects import kin, phrases
 from dataset_builders.tasks._common import one_line, product_entity
-from dataset_builders.tasks._product_types import types_of
+from dataset_builders.tasks._product_types import typed_reviews
 
 _SENTIMENTS = {1: "positive", -1: "negative"}
 
@@ -23,20 +22,18 @@ class Snippets(Answer):
 
 
 def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
-    for category in amazon_reviews.categories(raw):
-        types = types_of(raw, category)
-        for review in amazon_reviews.reviews(raw, category):
-            entity = product_entity(review.parent_asin)
-            if review.parent_asin not in types or review.rating == 3 or not seeded.wants(entity, review.key):
-                continue
-            verdict = 1 if review.rating > 3 else -1
-            for phrase in phrases(one_line(review.text, REVIEW)):
-                on_one = len(phrase.about) == len(phrase.touched) == 1
-                if phrase.verdict == verdict and on_one and 1 < len(phrase.text.split()) <= 10:
-                    fields = {"product_type": types[review.parent_asin], "aspect": phrase.about[0]}
-                    fields |= {"sentiment": _SENTIMENTS[verdict], "snippet": phrase.text}
-                    yield Seed(entity, fields, "", key=review.key)
-                    break
+    for review, type in typed_reviews(raw):
+        entity = product_entity(review.parent_asin)
+        if review.rating == 3 or not seeded.wants(entity, review.key):
+            continue
+        verdict = 1 if review.rating > 3 else -1
+        for phrase in phrases(one_line(review.text, REVIEW)):
+            on_one = len(phrase.about) == len(phrase.touched) == 1
+            if phrase.verdict == verdict and on_one and 1 < len(phrase.text.split()) <= 10:
+                fields = {"product_type": type, "aspect": phrase.about[0]}
+                fields |= {"sentiment": _SENTIMENTS[verdict], "snippet": phrase.text}
+                yield Seed(entity, fields, "", key=review.key)
+                break
 
 
 def _questions(seed: Seed, answer: Snippets) -> Questions:
