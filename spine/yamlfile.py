@@ -112,6 +112,11 @@ def _located(text: str, path: Path) -> tuple[CommentedMap, Mapping[Address, int]
     return root, dict(_lines(root, ()))
 
 
+def read_lists(path: Path) -> Any:
+    """The values of one of the program's own word lists and tables, which need no lines: a tenth of the time."""
+    return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+
+
 def parse_scalar(text: str) -> Any:
     """``text`` as YAML 1.2 reads a value: ``1e-4`` is a number, ``true`` a bool, ``[a, b]`` a list."""
     try:

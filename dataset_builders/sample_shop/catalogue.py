@@ -9,6 +9,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from spine.yamlfile import read_lists
+
 LANGUAGES = ("en", "de", "es", "fr", "it", "ja")
 Word = tuple[str, ...]  # one string for each of LANGUAGES
 EN, DE, ES, FR, IT, JA = range(6)
@@ -99,10 +101,8 @@ def _size(entry: str, raw: Mapping[str, Any]) -> Word:
 @cache
 def read(name: str) -> dict[str, Any]:
     """A YAML file of this folder, with tuples for its lists; read on the first call (the catalogue: 0.3 s)."""
-    from ruamel.yaml import YAML
-
-    found: dict[str, Any] = _frozen(YAML(typ="safe").load(Path(__file__).with_name(name).read_text(encoding="utf-8")))
-    return found
+    lists: dict[str, Any] = _frozen(read_lists(Path(__file__).with_name(name)))
+    return lists
 
 
 def _frozen(value: Any) -> Any:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from dataset_builders.held_out import held_out
 from dataset_builders.pools.fitness import problem
-from dataset_builders.synthesis.declare import Answer, Seed, Synthesis, Unfit
+from dataset_builders.synthesis.declare import Form, Seed, Synthesis, Unfit
 from dataset_builders.synthesis.rules import speaks_to_model, texts_of
 from dataset_builders.task import Question
 from spine.code import code_of
@@ -65,7 +65,7 @@ def rules_digest(synthesis: Synthesis) -> str:
     return digest(code_of(synthesis.module, __name__, "dataset_builders.synthesis.rules"))[:16]
 
 
-def read(said: str, form: type[Answer]) -> Answer:
+def read(said: str, form: type[Form]) -> Form:
     """The first JSON object in ``said``, in its form. Fences, thoughts, a comma too many are overlooked; half an object
     is not made whole."""
     if len(said) > LONGEST:

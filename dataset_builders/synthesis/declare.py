@@ -33,7 +33,7 @@ def exactly(number: int) -> Any:
     return Field(min_length=number, max_length=number)
 
 
-class Answer(BaseModel):
+class Form(BaseModel):
     """The form of an answer; a field more, a field less or another type is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
@@ -67,7 +67,7 @@ class Synthesis:
     """
 
     module: str
-    answer: type[Answer]
+    answer: type[Form]
     seeds: Callable[[RawData, Seeded], Seeds]
     questions: Callable[[Seed, Any], Questions]
     tokens: int

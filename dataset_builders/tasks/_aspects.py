@@ -13,6 +13,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spine.yamlfile import read_lists
+
 _FILE = Path(__file__).with_name("_aspects.yaml")
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 # A clause ends where a sentence does, or where another subject or an objection begins.
@@ -124,9 +126,7 @@ def _entries(word: str) -> tuple[_Entry, ...]:
 
 @cache
 def _lexicon() -> _Lexicon:
-    from ruamel.yaml import YAML
-
-    raw: dict[str, Any] = YAML(typ="safe").load(_FILE.read_text(encoding="utf-8"))
+    raw: dict[str, Any] = read_lists(_FILE)
     words: defaultdict[str, list[_Entry]] = defaultdict(list)
     stems: defaultdict[str, list[_Entry]] = defaultdict(list)
 

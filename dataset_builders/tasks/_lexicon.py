@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+from spine.yamlfile import read_lists
 
-_LISTS: dict[str, Any] = YAML(typ="safe").load(Path(__file__).with_name("_lexicon.yaml").read_text(encoding="utf-8"))
+_LISTS: dict[str, Any] = read_lists(Path(__file__).with_name("_lexicon.yaml"))
 COLORS, _SHADES, TREATMENTS, NO_TYPE = (
     frozenset(_LISTS[name].split()) for name in ("colors", "shades", "treatments", "no_type")
 )

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ruamel.yaml import YAML
+from spine.yamlfile import read_lists
 
 T = TypeVar("T")
 
@@ -25,9 +25,7 @@ class Unit(NamedTuple):
     size: Fraction
 
 
-_LISTED: dict[str, dict[str, str]] = YAML(typ="safe").load(
-    Path(__file__).with_name("_quantities.yaml").read_text(encoding="utf-8")
-)
+_LISTED: dict[str, dict[str, str]] = read_lists(Path(__file__).with_name("_quantities.yaml"))
 UNITS = {sign: Unit(unit["name"], unit["dimension"], Fraction(unit["size"])) for sign, unit in _LISTED.items()}
 _NAMES = {sign: unit["written"] for sign, unit in _LISTED.items()}
 _SIGNS = tuple(_NAMES)

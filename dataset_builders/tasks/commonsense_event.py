@@ -12,11 +12,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from dataset_builders.sources import mmlu
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import mmlu_entity, multiple_choice
+from spine.yamlfile import read_lists
 
 _LONGEST_STEM, _LONGEST_CHOICE = 180, 100  # characters; the rest are passages
 _MOST_WORDS = 20
@@ -24,7 +23,7 @@ _MOST_WORDS = 20
 
 def _patterns(file: Path) -> Iterator[tuple[str, re.Pattern[str]]]:
     """Relation and stem, in the order in which they are tried."""
-    raw = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    raw = read_lists(file)
     for relation, stems in raw["stems"].items():
         for stem in stems:
             for name, part in raw["parts"].items():

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dataset_builders.sources import amazon_reviews
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Unfit
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Unfit
 from dataset_builders.synthesis.rules import within
 from dataset_builders.task import Question, RawData, Seeded
 from dataset_builders.tasks import _common
@@ -73,7 +73,7 @@ def listing(product: amazon_reviews.Product) -> str:
     return one_line(" ".join((*product.features, *product.description)), TEXT)
 
 
-def found_entities(answer: Answer, text: str, what: str) -> dict[str, list[str]]:
+def found_entities(answer: Form, text: str, what: str) -> dict[str, list[str]]:
     """Entity type -> phrases as ``text`` spells them, where there are any. Every phrase stands in the text, and none
     belongs to two types.
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Synthesis, Text, Unfit
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Synthesis, Text, Unfit
 from dataset_builders.synthesis.rules import counted, in_language
 from dataset_builders.task import Question, Questions, RawData, Seeded, load_task
 from dataset_builders.wording import BLANK, INSTRUCTION, blank
@@ -26,7 +26,7 @@ _TONES = (
 )  # fmt: skip
 
 
-class Reworded(Answer):
+class Reworded(Form):
     instruction: Text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, Unfit
 from dataset_builders.synthesis.rules import counted, related
 from dataset_builders.synthesis.tasks._common import TITLE, listing, multiple_choice, wanted_among_neighbours
 from dataset_builders.task import Questions, RawData, Seeded
@@ -11,7 +11,7 @@ from dataset_builders.tasks._common import one_line
 _WRONG, _AMONG = 3, 12
 
 
-class Attribute(Answer):
+class Attribute(Form):
     attribute: Short
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from dataset_builders.sources import mmlu
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit, exactly
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, Unfit, exactly
 from dataset_builders.synthesis.rules import counted, different, in_language
 from dataset_builders.synthesis.tasks._common import multiple_choice
 from dataset_builders.task import Questions, RawData, Seeded
@@ -14,7 +14,7 @@ from dataset_builders.tasks._common import mmlu_entity, one_line
 _LONGEST = 240  # characters of a question; the rest are passages
 
 
-class Events(Answer):
+class Events(Form):
     event: Short
     relation: Literal["causes", "follows", "prevents", "prevented"]
     right: Short

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Text, exactly
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, Text, exactly
 from dataset_builders.synthesis.rules import absent, counted, different, within
 from dataset_builders.synthesis.tasks._common import TITLE, listing, multiple_choice, wanted_products
 from dataset_builders.task import Questions, RawData, Seeded
@@ -16,7 +16,7 @@ _MAY_FIT = re.compile(
 )
 
 
-class Fit(Answer):
+class Fit(Form):
     statement: Text
     fits: Short
     does_not_fit: Annotated[list[Short], exactly(3)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, exactly
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, exactly
 from dataset_builders.synthesis.rules import among, different
 from dataset_builders.synthesis.tasks._common import TITLE, multiple_choice, wanted_among_neighbours
 from dataset_builders.task import Questions, RawData, Seeded
@@ -13,7 +13,7 @@ from dataset_builders.tasks._common import one_line
 _CANDIDATES, _LEAST = 12, 6
 
 
-class Complement(Answer):
+class Complement(Form):
     complement: Short
     unrelated: Annotated[list[Short], exactly(3)]
 

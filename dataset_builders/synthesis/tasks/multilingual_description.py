@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from dataset_builders.held_out import held_out
 from dataset_builders.sources import amazon_m2
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Synthesis, Text, Unfit
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Synthesis, Text, Unfit
 from dataset_builders.synthesis.rules import in_language, same_numbers
 from dataset_builders.synthesis.tasks._common import multiple_choice
 from dataset_builders.task import Questions, RawData, Seeded
@@ -18,7 +18,7 @@ _WRONG = 3
 _LANGUAGES = {"UK": "English"} | {locale: language for locale, (language, _) in SITES.items()}
 
 
-class Description(Answer):
+class Description(Form):
     description: Text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from dataset_builders.sources import amazon_m2
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit, exactly
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, Unfit, exactly
 from dataset_builders.synthesis.rules import counted, different, in_language
 from dataset_builders.synthesis.tasks._common import TITLE, multiple_choice
 from dataset_builders.task import Questions, RawData, Seeded
@@ -16,7 +16,7 @@ _TEXT = 300  # characters of a description
 _WORDS = Annotated[list[Short], exactly(4)]
 
 
-class Keywords(Answer):
+class Keywords(Form):
     right: _WORDS
     wrong: Annotated[list[_WORDS], exactly(3)]
 

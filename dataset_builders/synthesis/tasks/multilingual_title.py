@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataset_builders.sources import amazon_m2
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Synthesis, Text, Unfit
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Synthesis, Text, Unfit
 from dataset_builders.synthesis.rules import different, in_language, same_numbers
 from dataset_builders.synthesis.tasks._common import TITLE, ask
 from dataset_builders.task import Questions, RawData, Seeded
@@ -11,7 +11,7 @@ from dataset_builders.tasks._common import one_line, product_entity, spelled
 from dataset_builders.tasks.multilingual_title import SITES
 
 
-class Title(Answer):
+class Title(Form):
     title: Text
 
 

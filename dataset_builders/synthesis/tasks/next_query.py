@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit, exactly
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, Unfit, exactly
 from dataset_builders.synthesis.rules import counted, different, related
 from dataset_builders.synthesis.tasks._common import retrieval
 from dataset_builders.task import Questions, RawData, Seeded
@@ -15,7 +15,7 @@ _LOCALES = ("UK", "DE", "ES", "FR", "IT")  # words that are set apart can be com
 _CLICKS, _TITLE = 4, 160  # of a session at most; characters
 
 
-class Queries(Answer):
+class Queries(Form):
     next: Annotated[list[Short], exactly(3)]
     unlikely: Annotated[list[Short], exactly(7)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataset_builders.sources import amazon_m2
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, Unfit
 from dataset_builders.synthesis.tasks._common import TITLE, found_entities
 from dataset_builders.task import Question, Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line, product_entity, spelled
@@ -11,7 +11,7 @@ from dataset_builders.tasks._common import one_line, product_entity, spelled
 _TYPES = ("brand", "color", "material", "size")
 
 
-class Entities(Answer):
+class Entities(Form):
     brand: list[Short]
     color: list[Short]
     material: list[Short]

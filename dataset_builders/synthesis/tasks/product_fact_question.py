@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, exactly
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, exactly
 from dataset_builders.synthesis.rules import absent, counted, different, within
 from dataset_builders.synthesis.tasks._common import TITLE, ask, rng_of, wanted_products
 from dataset_builders.task import Questions, RawData, Seeded
@@ -16,7 +16,7 @@ _FACTS = 8
 _CANNOT_SHARE = 5  # one in so many questions cannot be answered
 
 
-class Fact(Answer):
+class Fact(Form):
     attribute: Short
     values: Annotated[list[Short], exactly(3)]
 

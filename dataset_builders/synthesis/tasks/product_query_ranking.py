@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataset_builders.sources import esci
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, Unfit
 from dataset_builders.synthesis.rules import counted, different, in_language, related
 from dataset_builders.synthesis.tasks._common import TITLE, ask, rng_of
 from dataset_builders.task import Questions, RawData, Seeded
 from dataset_builders.tasks._common import one_line, product_entity
 
 
-class Queries(Answer):
+class Queries(Form):
     exact: Short
     substitute: Short
     complement: Short

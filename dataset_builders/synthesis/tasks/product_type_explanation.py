@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Synthesis, Text, Unfit
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Synthesis, Text, Unfit
 from dataset_builders.synthesis.rules import counted, in_language
 from dataset_builders.synthesis.tasks._common import TITLE, ask, wanted_products
 from dataset_builders.task import Questions, RawData, Seeded
@@ -15,7 +15,7 @@ _OF_ONE_TYPE = 12  # products that one type is explained beside
 _PITCH = re.compile(r"\b(?:you|your|our|we|us|i|my|this product|buy|best|perfect)\b|[!$€®™]", re.I)
 
 
-class Explanation(Answer):
+class Explanation(Form):
     explanation: Text
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Annotated
 
 from dataset_builders.sources import amazon_m2
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Text, Unfit, exactly
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, Text, Unfit, exactly
 from dataset_builders.synthesis.rules import computed, counted, in_language, numbers
 from dataset_builders.synthesis.tasks._common import multiple_choice
 from dataset_builders.task import Questions, RawData, Seeded
@@ -21,7 +21,7 @@ _KNOWN = {"2", "10", "12", "16", "100", "1000", "60", "24", "7", "2.54", "25.4",
 _UNIT = re.compile(r"[^\W\d_][\w./ -]{0,11}|[€£$¥%]")
 
 
-class Calculation(Answer):
+class Calculation(Form):
     question: Text
     calculation: Short
     answer: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis
 from dataset_builders.synthesis.tasks._common import found_entities
 from dataset_builders.task import Question, Questions, RawData, Seeded
 from dataset_builders.tasks._common import query_entity
@@ -11,7 +11,7 @@ from dataset_builders.tasks._judgements import by_query
 _LONGEST = 80  # characters
 
 
-class Entities(Answer):
+class Entities(Form):
     brand: list[Short]
     color: list[Short]
     material: list[Short]

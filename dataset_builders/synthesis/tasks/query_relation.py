@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, Unfit
 from dataset_builders.synthesis.rules import counted, different, in_language
 from dataset_builders.synthesis.tasks._common import multiple_choice
 from dataset_builders.task import Question, Questions, RawData, Seeded
@@ -15,7 +15,7 @@ _WORD = re.compile(r"[^\W\d_]{3}")
 _RELATIONS = ("irrelevant", "substitute", "complement", "narrowing")
 
 
-class Query(Answer):
+class Query(Form):
     query: Short
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit
+from dataset_builders.synthesis.declare import Form, Seed, Short, Synthesis, Unfit
 from dataset_builders.synthesis.rules import counted, within
 from dataset_builders.synthesis.tasks._common import ask, wanted_reviews
 from dataset_builders.task import Questions
 from dataset_builders.tasks._aspects import aspects, kin, phrases
 
 
-class Keyphrase(Answer):
+class Keyphrase(Form):
     aspect: Short
     keyphrase: Short
 

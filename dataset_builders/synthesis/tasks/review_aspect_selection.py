@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dataset_builders.synthesis.declare import Answer, Seed, Short, Synthesis, Unfit, exactly
+from dataset_builders.synthesis.declare import Form, Seed, Short, Synthesis, Unfit, exactly
 from dataset_builders.synthesis.rules import absent, counted, different, within
 from dataset_builders.synthesis.tasks._common import retrieval, wanted_reviews
 from dataset_builders.task import Questions
 from dataset_builders.tasks._aspects import aspects, kin, phrases
 
 
-class Covered(Answer):
+class Covered(Form):
     aspect: Short
     quote: Short
 
 
-class Aspects(Answer):
+class Aspects(Form):
     covered: Annotated[list[Covered], exactly(3)]
     not_covered: Annotated[list[Short], exactly(7)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dataset_builders.synthesis.declare import Answer, Seed, Seeds, Short, Synthesis, Unfit, exactly
+from dataset_builders.synthesis.declare import Form, Seed, Seeds, Short, Synthesis, Unfit, exactly
 from dataset_builders.synthesis.rules import counted, different, in_language
 from dataset_builders.synthesis.tasks._common import REVIEW, retrieval
 from dataset_builders.task import Questions, RawData, Seeded
@@ -15,7 +15,7 @@ from dataset_builders.tasks._product_types import typed_reviews
 _SENTIMENTS = {1: "positive", -1: "negative"}
 
 
-class Snippets(Answer):
+class Snippets(Form):
     same: Annotated[list[Short], exactly(2)]
     opposite: Annotated[list[Short], exactly(3)]
     other_aspects: Annotated[list[Short], exactly(9)]
