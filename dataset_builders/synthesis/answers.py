@@ -73,13 +73,13 @@ def read(said: str, form: type[Form]) -> Form:
     if said.startswith(REFUSED):
         raise Unfit("a refusal", "answer with the JSON object alone")
     text = _THOUGHT.sub("", said)
-    found = _object(text)
-    if found is None:
+    parsed = _object(text)
+    if parsed is None:
         if _REFUSAL.match(text.strip()):
             raise Unfit("a refusal", "answer with the JSON object alone")
         raise Unfit("no JSON", "the answer holds no whole JSON object; answer with one and nothing else")
     try:
-        return form.model_validate_json(json.dumps(found))
+        return form.model_validate_json(json.dumps(parsed))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the object"
@@ -91,9 +91,9 @@ def _object(text: str) -> dict[str, Any] | None:
         at = candidate.find("{")
         while at >= 0:
             try:
-                found, _ = _DECODER.raw_decode(candidate, at)
+                parsed, _ = _DECODER.raw_decode(candidate, at)
             except (json.JSONDecodeError, RecursionError):
                 at = candidate.find("{", at + 1)
                 continue
-            return found if isinstance(found, dict) and found else None
+            return parsed if isinstance(parsed, dict) and parsed else None
     return None

@@ -62,8 +62,8 @@ class Prices(_Strict):
 
     def of(self, model: str) -> Price | None:
         """``None`` where the model is not listed."""
-        found = self.models.get(model)
-        return None if found is None else Price(found.asked, found.answered)
+        listed = self.models.get(model)
+        return None if listed is None else Price(listed.asked, listed.answered)
 
 
 @cache
@@ -105,11 +105,11 @@ class Budget:
         known = price or prices().of(model)
         if not text:
             return cls(known)
-        found = _AMOUNT.fullmatch(text.strip())
-        unit = found and (found["unit"] or ("usd" if found["dollar"] else "")).lower()
-        if not found or not unit or (found["dollar"] and unit != "usd"):
+        match = _AMOUNT.fullmatch(text.strip())
+        unit = match and (match["unit"] or ("usd" if match["dollar"] else "")).lower()
+        if not match or not unit or (match["dollar"] and unit != "usd"):
             raise RecipeError(f"'{text}' is no budget", way_out="--budget 2Mtokens, or --budget 5usd")
-        amount = float(found["number"]) * _SCALE[found["scale"].lower()]
+        amount = float(match["number"]) * _SCALE[match["scale"].lower()]
         if unit != "usd":
             return cls(known, tokens=amount)
         if known is None:

@@ -85,9 +85,9 @@ class Synthesis:
     @property
     def schema(self) -> dict[str, Any]:
         """The form as JSON Schema, in the part of it that structured outputs know: lengths of texts are left to us."""
-        found = _plain(self.answer.model_json_schema())
-        assert isinstance(found, dict)
-        return found
+        schema = _plain(self.answer.model_json_schema())
+        assert isinstance(schema, dict)
+        return schema
 
 
 def _plain(value: Any) -> Any:

@@ -31,8 +31,8 @@ def silent(name: str, done: int, total: int) -> None:
 def current_heads(store: Store, synthesis: Synthesis, model: str | None = None) -> list[Head]:
     """Those whose template is the present one; the latest first."""
     template = template_digest(synthesis)
-    found = [head for head in store.heads() if head.dataset == synthesis.name and head.template == template]
-    return [head for head in reversed(found) if model in (None, head.model)]
+    heads = [head for head in store.heads() if head.dataset == synthesis.name and head.template == template]
+    return [head for head in reversed(heads) if model in (None, head.model)]
 
 
 def told(records: Iterator[Record], name: str, total: int, tell: Tell) -> Iterator[Record]:

@@ -64,37 +64,39 @@ class Quality:
 def qualities(store: Store, tell: Tell = silent) -> list[Quality]:
     """Of everything that was asked with the present templates."""
     known = [load_synthesis(name) for name in synthesis_names()]
-    found = [quality(store, head, synthesis, tell) for synthesis in known for head in current_heads(store, synthesis)]
-    return [one for one in found if one.judged or one.open]
+    measured = [
+        quality(store, head, synthesis, tell) for synthesis in known for head in current_heads(store, synthesis)
+    ]
+    return [each for each in measured if each.judged or each.open]
 
 
 def quality(store: Store, head: Head, synthesis: Synthesis, tell: Tell = silent) -> Quality:
     """Of the answers of ``head``; of many, some are read."""
-    found = Quality(synthesis.name, str(synthesis.task.llm), head.model)
+    result = Quality(synthesis.name, str(synthesis.task.llm), head.model)
     reasons: Counter[str] = Counter()
     for count in store.counts(head):
-        found.asked += count.asked
-        found.answered += count.answered
-        found.seconds += count.seconds
-        found.kept += count.answers * (count.state == KEPT)
-        found.second += count.twice * (count.state == KEPT)
-        found.open += count.answers * (count.state == AGAIN)
+        result.asked += count.asked
+        result.answered += count.answered
+        result.seconds += count.seconds
+        result.kept += count.answers * (count.state == KEPT)
+        result.second += count.twice * (count.state == KEPT)
+        result.open += count.answers * (count.state == AGAIN)
         reasons[count.reason] += count.answers * (count.state == REJECTED)
-    found.reasons = {reason: count for reason, count in reasons.most_common() if count}
-    found.seconds = round(found.seconds / max(1, found.judged + found.open), 3)
-    records = told(store.records(head, KEPT, _MOST), head.dataset, min(_MOST, found.kept), tell)
-    _look(found, records, synthesis)
-    return found
+    result.reasons = {reason: count for reason, count in reasons.most_common() if count}
+    result.seconds = round(result.seconds / max(1, result.judged + result.open), 3)
+    records = told(store.records(head, KEPT, _MOST), head.dataset, min(_MOST, result.kept), tell)
+    _look(result, records, synthesis)
+    return result
 
 
-def _look(found: Quality, records: Iterator[Record], synthesis: Synthesis) -> None:
+def _look(result: Quality, records: Iterator[Record], synthesis: Synthesis) -> None:
     near, lengths = NearDuplicates(), list[int]()
     chunk: list[Question] = []
 
     def sieve() -> None:
         words = Words.of(texts_of(question) for question in chunk)
         answers = [answer_of(question.type or synthesis.task.type, question) for question in chunk]
-        found.near_duplicates += near.sieve(words, answers).count(False)
+        result.near_duplicates += near.sieve(words, answers).count(False)
         lengths.extend(len(answer.split()) for answer in answers)
         chunk.clear()
 
@@ -104,10 +106,10 @@ def _look(found: Quality, records: Iterator[Record], synthesis: Synthesis) -> No
             sieve()
     if chunk:
         sieve()
-    found.questions = len(lengths)
+    result.questions = len(lengths)
     if lengths:
         p5, p50, p95 = np.percentile(lengths, (5, 50, 95)).tolist()
-        found.words = (p5, p50, p95)
+        result.words = (p5, p50, p95)
 
 
 def _questions(record: Record, synthesis: Synthesis) -> list[Question]:
@@ -128,25 +130,25 @@ def export_all(
 
 def write_report(store: Store, folder: Path, tell: Tell = silent) -> list[Quality]:
     """Writes ``report.json``, ``report.md`` and ``report.png`` to ``folder``."""
-    found = qualities(store, tell)
-    rows = [asdict(one) | {"acceptance": round(one.acceptance, 4)} for one in found]
+    measured = qualities(store, tell)
+    rows = [asdict(each) | {"acceptance": round(each.acceptance, 4)} for each in measured]
     write_text(folder / "report.json", json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
-    write_text(folder / "report.md", _markdown(found))
-    if found:
-        draw(folder / "report.png", found)
-    return found
+    write_text(folder / "report.md", _markdown(measured))
+    if measured:
+        draw(folder / "report.png", measured)
+    return measured
 
 
-def _markdown(found: Sequence[Quality]) -> str:
+def _markdown(measured: Sequence[Quality]) -> str:
     head = ("dataset", "way", "model", "judged", "kept", "of them sent back once", "near-duplicates",
             "words of an answer, p5 p50 p95", "s a row", "rejected because")  # fmt: skip
     lines = ["# What was made\n", "![acceptance by dataset](report.png)\n", _row(head), _row(["---"] * len(head))]
-    for one in found:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in one.reasons.items()) or "-"
-        words = " ".join(f"{value:.0f}" for value in one.words)
-        share = f"{one.near_duplicates / max(1, one.questions):.1%}"
-        cells = (one.dataset, one.way, one.model, f"{one.judged:,}", f"{one.kept:,} ({one.acceptance:.0%})",
-                 f"{one.second:,}", share, words, f"{one.seconds:.2f}", reasons)  # fmt: skip
+    for each in measured:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in each.reasons.items()) or "-"
+        words = " ".join(f"{value:.0f}" for value in each.words)
+        share = f"{each.near_duplicates / max(1, each.questions):.1%}"
+        cells = (each.dataset, each.way, each.model, f"{each.judged:,}", f"{each.kept:,} ({each.acceptance:.0%})",
+                 f"{each.second:,}", share, words, f"{each.seconds:.2f}", reasons)  # fmt: skip
         lines.append(_row(cells))
     return "\n".join(lines) + "\n"
 
@@ -155,37 +157,37 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
-def draw(path: Path, found: Sequence[Quality]) -> None:
+def draw(path: Path, measured: Sequence[Quality]) -> None:
     """One bar a dataset: kept at once, kept after it was sent back, and rejected by the most common reasons."""
     from matplotlib.figure import Figure  # 0.5 s; not pyplot, which needs a display's backend
     from matplotlib.ticker import PercentFormatter
 
-    common = sum((Counter(one.reasons) for one in found), Counter[str]())
+    common = sum((Counter(each.reasons) for each in measured), Counter[str]())
     reasons = [reason for reason, _ in common.most_common(len(_REJECTED) - 1)]
     parts: Mapping[str, Sequence[int]] = {
-        "kept": [one.kept - one.second for one in found],
-        "kept, sent back once": [one.second for one in found],
-        **{reason: [one.reasons.get(reason, 0) for one in found] for reason in reasons},
-        "other reasons": [sum(n for reason, n in one.reasons.items() if reason not in reasons) for one in found],
+        "kept": [each.kept - each.second for each in measured],
+        "kept, sent back once": [each.second for each in measured],
+        **{reason: [each.reasons.get(reason, 0) for each in measured] for reason in reasons},
+        "other reasons": [sum(n for reason, n in each.reasons.items() if reason not in reasons) for each in measured],
     }
-    models = sorted({one.model for one in found})
-    names = [one.dataset if len(models) == 1 else f"{one.dataset}, {one.model}" for one in found]
-    figure = Figure(figsize=(10, 1.6 + 0.3 * len(found)), layout="constrained")
+    models = sorted({each.model for each in measured})
+    names = [each.dataset if len(models) == 1 else f"{each.dataset}, {each.model}" for each in measured]
+    figure = Figure(figsize=(10, 1.6 + 0.3 * len(measured)), layout="constrained")
     axes = figure.add_subplot()
-    places, left = np.arange(len(found)), np.zeros(len(found))
+    places, left = np.arange(len(measured)), np.zeros(len(measured))
     for (name, counts), colour in zip(parts.items(), (*_KEPT, *_REJECTED), strict=False):
-        widths = np.array(counts) / [max(1, one.judged) for one in found]
+        widths = np.array(counts) / [max(1, each.judged) for each in measured]
         if widths.any():
             axes.barh(places, widths, 0.7, left=left, color=colour, label=name)
         left += widths
-    for place, one in enumerate(found):
-        axes.text(1.01, place, f"{one.kept:,} of {one.judged:,}", va="center", fontsize=9)
+    for place, each in enumerate(measured):
+        axes.text(1.01, place, f"{each.kept:,} of {each.judged:,}", va="center", fontsize=9)
     axes.set_yticks(places, names)
-    axes.set(xlim=(0, 1), ylim=(len(found) - 0.5, -0.5))
+    axes.set(xlim=(0, 1), ylim=(len(measured) - 0.5, -0.5))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.tick_params(left=False)
     axes.spines[:].set_visible(False)
-    kept, judged = sum(one.kept for one in found), sum(one.judged for one in found)
+    kept, judged = sum(each.kept for each in measured), sum(each.judged for each in measured)
     axes.set_title(f"{kept:,} of {judged:,} answers of {', '.join(models)} are kept", loc="left")
     figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     with whole_file(path) as temporary:

@@ -54,10 +54,10 @@ def speaks_to_model(texts: Iterable[str]) -> bool:
 
 def within(phrase: str, text: str, what: str) -> str:
     """``phrase`` as ``text`` spells it; it must stand there as words of its own."""
-    found = spelled(one_line(phrase), text)
-    if found is None:
+    as_spelled = spelled(one_line(phrase), text)
+    if as_spelled is None:
         raise Unfit(f"not in the {what}", f"{phrase!r} does not stand in the {what}; copy it word for word")
-    return found
+    return as_spelled
 
 
 def absent(phrases: Iterable[str], text: str, what: str) -> None:
@@ -88,10 +88,10 @@ def counted(text: str, least: int, most: int, what: str) -> str:
 
 def among(choice: str, choices: Collection[str], what: str) -> str:
     """``choice`` as the list spells it."""
-    found = {other.casefold(): other for other in choices}.get(choice.casefold())
-    if found is None:
+    listed = {other.casefold(): other for other in choices}.get(choice.casefold())
+    if listed is None:
         raise Unfit(f"not among the {what}", f"{choice!r} is none of the {what} that were given")
-    return found
+    return listed
 
 
 def in_language(text: str, language: str) -> str:

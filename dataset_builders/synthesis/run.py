@@ -42,6 +42,11 @@ class Progress:
     estimated: bool = False  # whether tokens were counted by us, since the endpoint did not
     ended: str = ""
 
+    @classmethod
+    def of(cls, works: Sequence[Work], budget: Budget) -> Progress:
+        """Before anything is asked."""
+        return cls(sum(work.wanted for work in works), sum(work.kept for work in works), budget)
+
 
 async def synthesize(
     works: Sequence[Work],
@@ -60,7 +65,7 @@ async def synthesize(
     Raises:
         RecipeError: the endpoint cannot be used, or answers cannot be kept. Those that had come are kept.
     """
-    progress = Progress(sum(work.wanted for work in works), sum(work.kept for work in works), budget)
+    progress = Progress.of(works, budget)
     run = _Run(works, endpoint, store, settings, budget, limit, progress, tell)
     tasks: set[asyncio.Task[None]] = set()
     finished = list[asyncio.Task[None]]()
@@ -73,8 +78,8 @@ async def synthesize(
     try:
         while not progress.ended or tasks:
             free = not progress.ended and len(tasks) < endpoint.pace.in_hand
-            if found := _next(works, store) if free else None:
-                task = asyncio.create_task(run.one(_Asking.of(*found)))
+            if row := _next(works, store) if free else None:
+                task = asyncio.create_task(run.one(_Asking.of(*row)))
                 task.add_done_callback(is_back)
                 tasks.add(task)
                 await asyncio.sleep(0)  # answers that are back go first

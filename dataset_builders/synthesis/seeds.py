@@ -55,10 +55,10 @@ def ensure_seeds(wanted: Sequence[SeedRequest], cache: Path, tell: Callable[[str
     Raises:
         RecipeError: a raw file is missing or broken.
     """
-    sources = {load_task(one.name).source: one.raw for one in wanted}
+    sources = {load_task(each.name).source: each.raw for each in wanted}
     raw = {source: fingerprint(folder, source) for source, folder in sources.items()}
-    steps = {one.name: seeds_step(one, cache, raw[load_task(one.name).source]) for one in wanted}
-    missing = [(steps[one.name], one) for one in wanted if not steps[one.name].is_done()]
+    steps = {each.name: seeds_step(each, cache, raw[load_task(each.name).source]) for each in wanted}
+    missing = [(steps[each.name], each) for each in wanted if not steps[each.name].is_done()]
     workers = min(len(missing), len(os.sched_getaffinity(0)))
     if workers == 1:
         _make(*missing[0])
@@ -75,30 +75,30 @@ def ensure_seeds(wanted: Sequence[SeedRequest], cache: Path, tell: Callable[[str
     return {name: step.folder / "seeds.parquet" for name, step in steps.items()}
 
 
-def seeds_step(one: SeedRequest, cache: Path, raw: Mapping[str, object]) -> Step:
+def seeds_step(wanted: SeedRequest, cache: Path, raw: Mapping[str, object]) -> Step:
     """The step that writes ``seeds.parquet``; ``raw``: the fingerprint of the dataset's source."""
-    code = code_of(__name__, load_synthesis(one.name).module, *task_code(one.name))
-    size = roomy(one.rows, _TO_SPARE, _LEAST)
-    inputs = {"size": size, "raw": raw, "code": code, "max_rejected": one.max_rejected}
-    return Step.in_cache(cache / "synthesis" / one.name, f"seed rows of {one.name}", inputs)
+    code = code_of(__name__, load_synthesis(wanted.name).module, *task_code(wanted.name))
+    size = roomy(wanted.rows, _TO_SPARE, _LEAST)
+    inputs = {"size": size, "raw": raw, "code": code, "max_rejected": wanted.max_rejected}
+    return Step.in_cache(cache / "synthesis" / wanted.name, f"seed rows of {wanted.name}", inputs)
 
 
-def _make(step: Step, one: SeedRequest) -> None:
+def _make(step: Step, wanted: SeedRequest) -> None:
     step = Step(step.folder, step.name, step.inputs)  # its clock starts here
     with whole_folder(step.folder) as temporary:
-        left_out = write_seeds(temporary / "seeds.parquet", _chosen(one, step.inputs["size"]))
+        left_out = write_seeds(temporary / "seeds.parquet", _chosen(wanted, step.inputs["size"]))
         step.finish(["seeds.parquet"], written_in=temporary, sealed=["seeds.parquet"], speaks_to_model=left_out)
 
 
-def _chosen(one: SeedRequest, size: int) -> Iterator[Seed]:
+def _chosen(wanted: SeedRequest, size: int) -> Iterator[Seed]:
     """As a blend chooses, of the training side alone."""
-    synthesis, raw = load_synthesis(one.name), RawData(one.raw, one.max_rejected)
-    choice = Choice(one.name, _SEED, train=size, val=0)
+    synthesis, raw = load_synthesis(wanted.name), RawData(wanted.raw, wanted.max_rejected)
+    choice = Choice(wanted.name, _SEED, train=size, val=0)
 
     def wants(entity: str, key: str) -> bool:
         return not held_out(entity) and choice.wants(entity, key)
 
-    for seed in synthesis.seeds(raw, Seeded(_SEED, one.name, wants)):
+    for seed in synthesis.seeds(raw, Seeded(_SEED, wanted.name, wants)):
         if not held_out(seed.entity) and not any(map(held_out, seed.also)):
             choice.offer(seed)
     return map(unpacked, choice.sides["train"].taken())

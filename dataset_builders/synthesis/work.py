@@ -116,11 +116,11 @@ def prepare(
         tell: told of the answers that are judged.
     """
     works = []
-    for one in wanted:
-        synthesis = load_synthesis(one.name)
-        head = store.head(one.name, template_digest(synthesis), model, settings.text(synthesis))
+    for seed_request in wanted:
+        synthesis = load_synthesis(seed_request.name)
+        head = store.head(seed_request.name, template_digest(synthesis), model, settings.text(synthesis))
         judge_anew(store, head, synthesis, tell)
-        works.append(Work.of(synthesis, head, SeedFile(files[one.name]), one.rows, store))
+        works.append(Work.of(synthesis, head, SeedFile(files[seed_request.name]), seed_request.rows, store))
     return works
 
 

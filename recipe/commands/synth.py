@@ -114,14 +114,14 @@ def run(
         raise click.UsageError("name an --endpoint, or --engine ray and a --model")
     spending = Budget.parse(budget, asked.model, Price.parse(price) if price else None)
     with Store(store_path()) as store:
-        found = run_it(resolved, names, data, asked, store)
-        console().print(estimate_table(asked, estimates(found, store), spending.price))
+        works = run_it(resolved, names, data, asked, store)
+        console().print(estimate_table(asked, estimates(works, store), spending.price))
         if spending.price and not price:
             click.echo(f"prices as of {prices().as_of}, {prices().source}; --price says what holds today")
         if dry_run:
             return
         try:
-            asked.synthesize(found, store, spending, limit)
+            asked.synthesize(works, store, spending, limit)
         except (RecipeError, KeyboardInterrupt):
             say(f"what was answered is kept; for `recipe data {blend}` to use it as it is: recipe synth export")
             raise
@@ -130,21 +130,21 @@ def run(
     click.echo(f"report    {shown(SYNTHESIS)}/report.md, report.png  (recipe synth samples)")
 
 
-def estimate_table(asked: Asked, found: list[Estimate], price: Price | None) -> Table:
+def estimate_table(asked: Asked, rows: list[Estimate], price: Price | None) -> Table:
     """What a run may take; of tokens and cost what they come to if each seed row is asked about once."""
     numbers = ("wanted", "kept", "requests", "tokens asked", "answered", "USD")
     made = table(f"{asked.model} at {asked.url or 'workers of Ray'}", "dataset", "way", *numbers, right=numbers)
-    for one in found:
-        cost = f"{one.dollars(price):.2f}" if price else "?"
+    for row in rows:
+        cost = f"{row.dollars(price):.2f}" if price else "?"
         made.add_row(
-            one.name, one.way, f"{one.wanted:,}", f"{one.kept:,}", f"{one.requests:,}", f"~{one.asked:,}",
-            f"~{one.answered:,}", cost,
+            row.name, row.way, f"{row.wanted:,}", f"{row.kept:,}", f"{row.requests:,}", f"~{row.asked:,}",
+            f"~{row.answered:,}", cost,
         )  # fmt: skip
     made.add_section()
-    asked_tokens, answered = sum(one.asked for one in found), sum(one.answered for one in found)
+    asked_tokens, answered = sum(row.asked for row in rows), sum(row.answered for row in rows)
     made.add_row(
-        f"{len(found)} datasets", "", f"{sum(one.wanted for one in found):,}", f"{sum(one.kept for one in found):,}",
-        f"{sum(one.requests for one in found):,}", f"~{asked_tokens:,}", f"~{answered:,}",
+        f"{len(rows)} datasets", "", f"{sum(row.wanted for row in rows):,}", f"{sum(row.kept for row in rows):,}",
+        f"{sum(row.requests for row in rows):,}", f"~{asked_tokens:,}", f"~{answered:,}",
         f"{price.of(asked_tokens, answered):.2f}" if price else "? (--price)",
     )  # fmt: skip
     return made
@@ -160,13 +160,13 @@ def status() -> None:
     made = table(shown(store_path()), "dataset", "model", *numbers, "rejected because", right=numbers)
     with opened() as store:
         with judging() as tell:
-            found = qualities(store, tell)
-        for one in found:
-            reasons = ", ".join(f"{reason} {count:,}" for reason, count in list(one.reasons.items())[:4]) or "-"
+            measured = qualities(store, tell)
+        for each in measured:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in list(each.reasons.items())[:4]) or "-"
             made.add_row(
-                one.dataset, one.model, f"{one.judged:,}", f"{one.kept:,}", f"{one.acceptance:.0%}", f"{one.second:,}",
-                f"{one.open:,}", f"{one.near_duplicates / max(1, one.questions):.1%}",
-                f"{one.asked + one.answered:,}", f"{one.seconds:.2f}", reasons,
+                each.dataset, each.model, f"{each.judged:,}", f"{each.kept:,}", f"{each.acceptance:.0%}",
+                f"{each.second:,}", f"{each.open:,}", f"{each.near_duplicates / max(1, each.questions):.1%}",
+                f"{each.asked + each.answered:,}", f"{each.seconds:.2f}", reasons,
             )  # fmt: skip
         console().print(made)
         stale = _stale(store)

@@ -69,16 +69,16 @@ class Asked:
             RecipeError: see ``run.synthesize``. What was answered is kept.
         """
         if not any(work.left and work.kept < work.wanted for work in works):
-            _tell_end(found := Progress(sum(work.wanted for work in works), sum(work.kept for work in works), budget))
-            return found
+            _tell_end(nothing_to_do := Progress.of(works, budget))
+            return nothing_to_do
         if self.plan:
             with endpoint_on_ray(self.plan) as (url, workers):
                 there = replace(self, url=url, concurrency=self.concurrency * workers, plan=None)
                 return there.synthesize(works, store, budget, limit)
         with Meter("asking", "row") as meter:
-            found = asyncio.run(self._ask(works, store, budget, limit, meter))
-        _tell_end(found)
-        return found
+            progress = asyncio.run(self._ask(works, store, budget, limit, meter))
+        _tell_end(progress)
+        return progress
 
     async def _ask(
         self, works: Sequence[Work], store: Store, budget: Budget, limit: int | None, meter: Meter
@@ -140,19 +140,18 @@ def counting(what: str, unit: str) -> Iterator[Tell]:
         yield lambda name, done, total: meter.update(done, total, name)
 
 
-def _tell_end(found: Progress) -> None:
-    spent = found.budget.spent + (" (counted by us)" if found.estimated else "")
-    say(
-        f"synth: {found.new:,} rows kept of {found.asked:,} requests, {sum(found.reasons.values()):,} rejected; {spent}"
-    )
-    for reason, count in found.reasons.most_common(8):
+def _tell_end(progress: Progress) -> None:
+    spent = progress.budget.spent + (" (counted by us)" if progress.estimated else "")
+    rejected = sum(progress.reasons.values())
+    say(f"synth: {progress.new:,} rows kept of {progress.asked:,} requests, {rejected:,} rejected; {spent}")
+    for reason, count in progress.reasons.most_common(8):
         say(f"  rejected {count:,}: {reason}")
-    for reason, count in found.failed.most_common(5):
+    for reason, count in progress.failed.most_common(5):
         say(f"  not answered {count:,}: {reason}")
-    if found.ended:
-        say(f"synth: stopped, {found.ended}; {found.kept:,} of {found.wanted:,} rows are there")
-    elif found.kept < found.wanted:
-        say(f"synth: {found.kept:,} of {found.wanted:,} rows; there are no more seed rows")
+    if progress.ended:
+        say(f"synth: stopped, {progress.ended}; {progress.kept:,} of {progress.wanted:,} rows are there")
+    elif progress.kept < progress.wanted:
+        say(f"synth: {progress.kept:,} of {progress.wanted:,} rows; there are no more seed rows")
 
 
 def plan_of(resolved: Resolved, model: str, workers: int | None, tensor_parallel: int | None) -> ServedOnRay:
