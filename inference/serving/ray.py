@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inference.answering.engines.cluster import LOG, SAME_PATHS, Room, cluster
+from inference.answering.engines.cluster import LOG, Room, cluster, worker_fault
 from inference.answering.rules import Mode
 from inference.serving.command import Serving
 from inference.serving.middleware import Message, Receive, Send, whole_body
@@ -54,14 +54,12 @@ class Served:
 
     async def load(self) -> str:
         """Loads the model, once; says why it could not."""
-        import ray
-
         async with self._lock:
             try:
                 if self._client is None:
                     await self._load()
             except Exception as error:
-                return f"a worker on {ray.util.get_node_ip_address()}: {_explained(error)}"
+                return worker_fault(error, _said())
         return ""
 
     async def ask(self, method: str, path: str, body: bytes) -> Response:
@@ -92,11 +90,10 @@ class Served:
         self._engine = engine
 
 
-def _explained(error: Exception) -> str:
-    if isinstance(error, RecipeError):
-        return f"{error}\n  ({SAME_PATHS})"
-    said = [line for line in end_of_log(Path("/proc/self/fd/2").resolve()) if "Error" in line][-_LINES:]
-    return "\n".join([repr(error), *(f"  | {line[:300]}" for line in said)])
+def _said() -> list[str]:
+    """What vLLM wrote into the worker's log."""
+    said = [line for line in end_of_log(Path("/proc/self/fd/2").resolve()) if "Error" in line]
+    return [f"  | {line[:300]}" for line in said[-_LINES:]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from spine.paths import RUNS
 RAY = "ray"  # as an engine: the usual one, in workers of Ray
 ADDRESS = "RAY_ADDRESS"
 LOG = RUNS / "ray.log"  # what Ray has to say: many lines about every worker that dies
-SAME_PATHS = "model, adapter and this checkout must have the same paths on every node (docs/cluster.md)"
+_SAME_PATHS = "model, adapter and this checkout must have the same paths on every node (docs/cluster.md)"
 _REACH_SECONDS = 5.0
 _STORE_BYTES = 256 * 2**20  # of the object store of a Ray of our own: what goes through it is text
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
@@ -87,6 +87,15 @@ def cluster(workers: int, gpus: int | None) -> Iterator[Room]:
             _join(address) if address else _start(folder)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield room([(int(node.get("GPU", 0)), int(node.get("CPU", 0))) for node in nodes], workers, gpus)
+
+
+def worker_fault(error: Exception, said: Sequence[str] = ()) -> str:
+    """In a worker: an error with its node, and what else was ``said`` of it there. Of an exception Ray would make a
+    hundred lines."""
+    import ray
+
+    what = f"{error}\n  ({_SAME_PATHS})" if isinstance(error, RecipeError) else "\n".join([repr(error), *said])
+    return f"a worker on {ray.util.get_node_ip_address()}: {what}"
 
 
 def room(nodes: Sequence[Node], workers: int, gpus: int | None) -> Room:

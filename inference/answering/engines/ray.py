@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 
 from inference.answering.decoding import rule_from_json
-from inference.answering.engines.cluster import LOG, SAME_PATHS, Room, cluster
+from inference.answering.engines.cluster import LOG, Room, cluster, worker_fault
 from inference.answering.engines.requests import Engine, Request
 from spine.errors import RecipeError
 from spine.paths import shown
@@ -104,26 +104,19 @@ def _request(row: dict[str, Any]) -> Request:
 
 
 class _Worker:
-    """One engine. What it cannot do it says in a row: of an exception Ray would make a hundred lines."""
+    """One engine. What it cannot do it says in a row."""
 
     def __init__(self, load: Callable[[int, float], Engine], gpus: int, alpha: float) -> None:
         self._fault = ""
         try:
             self._engine = load(gpus, alpha)
         except Exception as error:
-            self._fault = _explained(error)
+            self._fault = worker_fault(error)
 
     def __call__(self, share: pa.Table) -> pa.Table:
         try:
             found = {} if self._fault else dict(self._engine.generate([_request(row) for row in share.to_pylist()]))
         except Exception as error:
-            found, self._fault = {}, _explained(error)
+            found, self._fault = {}, worker_fault(error)
         rows = [{"index": index, "answer": text, "fault": ""} for index, text in found.items()]
         return pa.Table.from_pylist(rows or [{"index": -1, "answer": "", "fault": self._fault}])
-
-
-def _explained(error: Exception) -> str:
-    import ray
-
-    node = ray.util.get_node_ip_address()
-    return f"a worker on {node}: " + (f"{error}\n  ({SAME_PATHS})" if isinstance(error, RecipeError) else repr(error))
