@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builders.pools.fitness import MOST_RETRIEVED, problem
-from dataset_builders.raw import RawData
-from dataset_builders.sources._files import Raw, known, read, text
+from dataset_builders.raw import RawData, RawRow
+from dataset_builders.sources._files import known, read, text
 from dataset_builders.task import Question, Seeded, Task
 from spine.manifest import digest
 from spine.paths import shown
@@ -49,7 +49,7 @@ def prompts(raw: RawData, path: Path) -> Iterator[tuple[int, str]]:
     return enumerate(read(raw, path, _COLUMNS[:1], lambda row: text(row["input_field"])), start=1)
 
 
-def _question(row: Raw) -> Question:
+def _question(row: RawRow) -> Question:
     """Raises ValueError where the answer does not fit the type or the numbers listed in the prompt."""
     prompt, given = text(row["input_field"]), row["output_field"]
     if not prompt:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from spine.errors import RecipeError
 from spine.paths import shown
+
+RawRow = Mapping[str, Any]  # from column or key to value, as a file gives it
 
 # Of a larger file, an even sample of entities is read; packed text counts as five times its size.
 MOST_BYTES = 2 << 30

@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 from dataset_builders.held_out import HELD_OUT_SEED, TEST, only_tested
 from dataset_builders.pools.build import Report
 from dataset_builders.pools.rows import SCHEMA
-from dataset_builders.task import Seeded
+from dataset_builders.task import Origin, Seeded
 from spine.atomic import whole_file
 from spine.errors import RecipeError
 
 _STRETCH = 65_536  # rows of the result that are put in order at a time
-_ORIGIN = ("template", "model", "seed_row")  # of a row that an LLM made
-_NUMBERS = ("held_out", "prompt", "touches", "tokens", "trained_tokens", "copy", "task_type", *_ORIGIN)
+_NUMBERS = ("held_out", "prompt", "touches", "tokens", "trained_tokens", "copy", "task_type", *Origin._fields)
 Bits = NDArray[np.uint64]
 
 
@@ -154,7 +153,7 @@ class Numbers:
         touches = table["touches"].combine_chunks()
         self.touches: Bits = touches.values.to_numpy()
         self.starts: NDArray[np.int64] = touches.offsets.to_numpy()[:-1].astype(np.int64)
-        self.origin = table.select(_ORIGIN)
+        self.origin = table.select(Origin._fields)
 
     def held_out_rows(self, wanted: int, limits: Limits, seen: set[int], *, test: bool = False) -> NDArray[np.intp]:
         """The first ``wanted`` rows of the held-out side that are short enough; their prompts are ``seen`` then.

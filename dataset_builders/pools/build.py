@@ -28,7 +28,7 @@ from dataset_builders.pools.fitness import problem
 from dataset_builders.pools.likeness import NearDuplicates, Words, answer_of, common_texts, hash64, texts_of
 from dataset_builders.pools.rows import POOL_SCHEMA, Row, table
 from dataset_builders.raw import RawData
-from dataset_builders.task import Question, Seeded, Task, load_task
+from dataset_builders.task import Origin, Question, Seeded, Task, load_task
 from dataset_builders.wording import INSTRUCTION, REWORDED, messages
 from spine.atomic import write_text
 from spine.chat import ChatTokenizer
@@ -227,7 +227,6 @@ def _row(task: Task, question: Question, seeded: Seeded, copy: int, tokenizer: C
     wording = names[(seeded.digest(f"wording {question.entity} {question.key}") + copy) % len(names)]
     if question.origin and INSTRUCTION in question.fields and not copy:
         wording = REWORDED
-    template, model, seed_row = question.origin or (None, None, None)
     kind = question.type or task.type
     shown = list(dict.fromkeys([question.entity, *question.also]))
     turns = messages(task, kind, wording, question, tokenizer.defuse)
@@ -243,8 +242,6 @@ def _row(task: Task, question: Question, seeded: Seeded, copy: int, tokenizer: C
         "wording": wording,
         "truth": json.dumps(question.truth, ensure_ascii=False),
         "copy": copy,
-        "template": template,
-        "model": model,
-        "seed_row": seed_row,
+        **(question.origin._asdict() if question.origin else dict.fromkeys(Origin._fields)),
         "prompt": hash64(turns[1]["content"]),
     }

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dataset_builders.raw import RawData
-from dataset_builders.sources._files import Raw, find, read, text
+from dataset_builders.sources._files import find, read, text
 
 
 class Instruction(NamedTuple):
@@ -26,8 +26,4 @@ class Instruction(NamedTuple):
 def instructions(raw: RawData) -> Iterator[Instruction]:
     """Every instruction, in the order of the file."""
     path = find(raw / "alpaca", "alpaca_data_cleaned")
-    return read(raw, path, Instruction._fields, _instruction)
-
-
-def _instruction(row: Raw) -> Instruction:
-    return Instruction(text(row["instruction"]), text(row["input"]), text(row["output"]))
+    return read(raw, path, Instruction._fields, lambda row: Instruction(*map(text, map(row.get, Instruction._fields))))

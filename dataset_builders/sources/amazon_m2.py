@@ -17,8 +17,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from dataset_builders.raw import RawData
-from dataset_builders.sources._files import Raw, find, known, read, text
+from dataset_builders.raw import RawData, RawRow
+from dataset_builders.sources._files import find, known, read, text
 
 LOCALES = ("DE", "JP", "UK", "ES", "FR", "IT")
 # The quoted items of a printed array; commas are let pass because lists are printed with them.
@@ -73,7 +73,7 @@ def printed_array(printed: str) -> tuple[str, ...]:
     return tuple(item[1:-1] for item in re.findall(_ITEM, printed))
 
 
-def _product(row: Raw) -> Product:
+def _product(row: RawRow) -> Product:
     texts = {field: text(row[field]) for field in Product._fields if field != "price"}
     known(texts["locale"], LOCALES)
     return Product(**texts, price=_price(row["price"]))
@@ -83,7 +83,7 @@ def _price(value: Any) -> float | None:
     return None if value is None or value == "" else float(value)
 
 
-def _session(row: Raw) -> Session:
+def _session(row: RawRow) -> Session:
     items = row["prev_items"]
     items = printed_array(items) if isinstance(items, str) else tuple(text(item) for item in items)
     return Session(items, text(row["next_item"]), known(row["locale"], LOCALES))

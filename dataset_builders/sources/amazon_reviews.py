@@ -19,22 +19,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from dataset_builders.raw import RawData
-from dataset_builders.sources._files import Raw, find, find_all, read, text
+from dataset_builders.raw import RawData, RawRow
+from dataset_builders.sources._files import find, find_all, read, text
 
 _REVIEWS, _META = "amazon_reviews/raw/review_categories", "amazon_reviews/raw/meta_categories"
 _REVIEW = ("rating", "title", "text", "asin", "parent_asin", "user_id", "timestamp", "helpful_vote")
-_PRODUCT = (
-    "parent_asin",
-    "title",
-    "main_category",
-    "categories",
-    "features",
-    "description",
-    "price",
-    "store",
-)
-_SOME = ("details", "average_rating", "rating_number", "bought_together")  # not in every mirror
+_PRODUCT = ("parent_asin", "title", "categories", "features", "description", "price", "store")
+_SOME = ("details", "bought_together")  # not in every mirror
 
 
 class Review(NamedTuple):
@@ -46,7 +37,6 @@ class Review(NamedTuple):
     user_id: str
     timestamp: int  # milliseconds since 1970
     helpful_vote: int
-    verified_purchase: bool
 
     @property
     def key(self) -> str:
@@ -59,15 +49,12 @@ class Product(NamedTuple):
 
     parent_asin: str
     title: str
-    main_category: str
     categories: tuple[str, ...]
     features: tuple[str, ...]
     description: tuple[str, ...]
     details: Mapping[str, Any]
     price: float | None  # US dollars
     store: str
-    average_rating: float | None
-    rating_number: int
     bought_together: tuple[str, ...]  # parent_asins; empty in most rows of the 2023 release
 
 
@@ -96,7 +83,7 @@ def _sieve(raw: RawData, category: str) -> Callable[[str], bool]:
     return raw.sieve(*(path for folder, stem in both for path in folder.glob(f"{stem}*")))
 
 
-def _review(row: Raw) -> Review:
+def _review(row: RawRow) -> Review:
     return Review(
         rating=int(row["rating"]),
         title=text(row["title"]),
@@ -106,29 +93,24 @@ def _review(row: Raw) -> Review:
         user_id=text(row["user_id"]),
         timestamp=int(row["timestamp"]),
         helpful_vote=int(row["helpful_vote"] or 0),
-        verified_purchase=bool(row.get("verified_purchase")),
     )
 
 
-def _product(row: Raw) -> Product:
+def _product(row: RawRow) -> Product:
     details = row.get("details") or {}
     if isinstance(details, str):  # mirrors on the Hugging Face hub print the object
         details = json.loads(details) or {}
     if not isinstance(details, dict):
         raise TypeError(f"an object was expected as details, not {str(details)[:40]!r}")
-    average = row.get("average_rating")
     return Product(
         parent_asin=text(row["parent_asin"]),
         title=text(row["title"]),
-        main_category=text(row["main_category"]),
         categories=_texts(row["categories"]),
         features=_texts(row["features"]),
         description=_texts(row["description"]),
         details=details,
         price=_price(row["price"]),
         store=text(row["store"]),
-        average_rating=None if average is None else float(average),
-        rating_number=int(row.get("rating_number") or 0),
         bought_together=_texts(row.get("bought_together")),
     )
 

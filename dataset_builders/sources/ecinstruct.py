@@ -15,8 +15,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from dataset_builders.raw import RawData
-from dataset_builders.sources._files import Raw, find, read, text
+from dataset_builders.raw import RawData, RawRow
+from dataset_builders.sources._files import find, read, text
 
 TaskName = Literal[
     "Answer_Generation",
@@ -56,7 +56,7 @@ class Example(NamedTuple):
 def examples(raw: RawData, task: TaskName) -> Iterator[Example]:
     """The training examples of one task, in the setting that the authors train on."""
 
-    def parse(row: Raw) -> Example | None:
+    def parse(row: RawRow) -> Example | None:
         if (row["task"], row["split"], row["setting"]) != (task, "train", _SETTING):
             return None
         return Example(

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from dataset_builders.raw import RawData
-from dataset_builders.sources._files import Raw, find, known, read, text
+from dataset_builders.raw import RawData, RawRow
+from dataset_builders.sources._files import find, known, read, text
 
 # Relevance of exact, substitute, complement, irrelevant: the weights of ShopBench's ranking task.
 WEIGHTS: Mapping[str, float] = {"E": 1.0, "S": 0.1, "C": 0.01, "I": 0.0}
@@ -54,7 +54,7 @@ _PRODUCT = tuple(f"product_{field}" for field in Product._fields)
 def examples(raw: RawData, locale: str | None = None, split: str | None = None) -> Iterator[Example]:
     """The judgements, of one site or one split if so asked; those of one query follow each other in the file."""
 
-    def parse(row: Raw) -> Example | None:
+    def parse(row: RawRow) -> Example | None:
         label, site = known(row["esci_label"], _LABELS), known(row["product_locale"], LOCALES)
         if site != (locale or site) or (split is not None and text(row["split"]) != split):
             return None
@@ -68,7 +68,7 @@ def examples(raw: RawData, locale: str | None = None, split: str | None = None) 
 def products(raw: RawData, locale: str | None = None) -> Iterator[Product]:
     """The products of every site, or of one."""
 
-    def parse(row: Raw) -> Product | None:
+    def parse(row: RawRow) -> Product | None:
         site = known(row["product_locale"], LOCALES)
         return Product(*(text(row[column]) for column in _PRODUCT)) if site == (locale or site) else None
 
@@ -79,7 +79,7 @@ def products(raw: RawData, locale: str | None = None) -> Iterator[Product]:
 def titles(raw: RawData, locale: str) -> Iterator[tuple[str, str]]:
     """(id, title) of one site's products: the long texts are not even decoded."""
 
-    def parse(row: Raw) -> tuple[str, str] | None:
+    def parse(row: RawRow) -> tuple[str, str] | None:
         if row["product_locale"] != locale:
             return None
         return text(row["product_id"]), text(row["product_title"])

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dataset_builders.raw import RawData
-from dataset_builders.sources._files import Raw, find, find_all, read, text
+from dataset_builders.raw import RawData, RawRow
+from dataset_builders.sources._files import find, find_all, read, text
 
 _CSV = ("question", "choice0", "choice1", "choice2", "choice3", "answer")
 _PARQUET = ("question", "choices", "answer")
@@ -45,7 +45,7 @@ def _items(raw: RawData, paths: list[Path]) -> Iterator[Item]:
     for path in paths:
         subject = path.name.partition(".")[0].removesuffix("_test")
 
-        def parse(row: Raw, subject: str = subject) -> Item:
+        def parse(row: RawRow, subject: str = subject) -> Item:
             choices = row["choices"] if "choices" in row else [row[column] for column in _CSV[1:5]]
             if len(choices) != 4:
                 raise ValueError(f"4 choices were expected, not {len(choices)}")

@@ -13,46 +13,55 @@ from hypothesis import strategies as st
 
 from dataset_builders.raw import RawData
 from dataset_builders.sources import _files, alpaca, amazon_m2, amazon_reviews, esci, mmlu
-from dataset_builders.sources._json_array import json_array
 from tests.dataset_builders.raw_files import complaint, put, write_parquet
 
 M2_HEADER = ",".join(amazon_m2.Product._fields)
 
-# The JSON array, piece by piece
+# The JSON array
+
+
+def elements(path: Path) -> list[Any]:
+    return list(_files.read(RawData(path.parent), path, ["a"], dict))
+
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    st.none()
+    | st.booleans()
+    | st.integers(1 - 2**63, 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=12,
 )
 
 
 @settings(deadline=None)  # the machine may be busy
-@given(st.lists(_JSON, max_size=8), st.integers(1, 40), st.booleans(), st.sampled_from([None, 1]))
-def test_an_array_is_read_back_in_chunks_of_any_size(
-    tmp_path_factory: pytest.TempPathFactory, values: list[Any], chunk: int, ascii: bool, indent: int | None
+@given(st.lists(_JSON, max_size=8), st.integers(1, 5_000), st.booleans(), st.sampled_from([None, 1]))
+def test_an_array_is_read_back_whatever_its_size(
+    tmp_path_factory: pytest.TempPathFactory, values: list[Any], times: int, ascii: bool, indent: int | None
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "array.json"
-    path.write_text(json.dumps(values, ensure_ascii=ascii, indent=indent), encoding="utf-8")
-    assert list(json_array(path, chunk)) == list(enumerate(values, 1))
+    path, rows = tmp_path_factory.getbasetemp() / "array.json", [{"a": value} for value in values] * times
+    path.write_text(json.dumps(rows, ensure_ascii=ascii, indent=indent), encoding="utf-8")
+    assert elements(path) == rows
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"a": 1}', "row 1: not a JSON array: '[' was expected, not '{'"),
+        ('"a"', "row 1: not a JSON array: '[' was expected, not '\"'"),
         ("", "row 1: not a JSON array: '[' was expected, not 'the end of the file'"),
-        ("[1 2]", "row 2: not a JSON array: ',' or ']' was expected"),
-        ('[1, {"a": tru}]', "row 2: not a JSON array"),
-        ('[1, 2, {"a": "cut sho', "row 3: not a JSON array"),
-        ("[1, 2", "row 3: not a JSON array: ',' or ']' was expected, not 'the end of the file'"),
-        ("[1, 2,]", "row 3: not a JSON array"),
-        (b'["a", "\xff"]', "not UTF-8"),
+        ('[{"a": 1} 2]', "row 2: not a JSON array: parse error: after array element, I expect ',' or ']'"),
+        ('[{"a": 1}, {"a": tru}]', "row 2: not a JSON array: lexical error: invalid string in json text"),
+        ('[{"a": 1}, {"a": 1}, {"a": "cut sho', "row 3: not a JSON array: parse error: premature EOF"),
+        ('[{"a": 1}, {"a": 1}', "row 3: not a JSON array: parse error: premature EOF"),
+        ('[{"a": 1}, {"a": 1},]', "row 3: not a JSON array"),
+        ('[{"a": 1}] 2', "row 2: not a JSON array: parse error: trailing garbage"),
+        (b'[{"a": "\xff"}]', "row 1: not a JSON array: lexical error: invalid bytes in UTF8 string"),
     ],
 )
 def test_a_broken_array_is_explained(content: str | bytes, said: str, tmp_path: Path) -> None:
     path = put(tmp_path / "broken.json", content)
-    assert said in complaint(lambda: json_array(path))
+    assert said in complaint(lambda: elements(path))
 
 
 def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:

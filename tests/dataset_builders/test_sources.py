@@ -92,12 +92,12 @@ def test_reviewed_products(tmp_path: Path) -> None:
         META | {"details": {"Color": "Red"}},
         META | {"details": '{"Color": "Red"}', "description": "Soft."},
     ]
-    rows += [META | {"details": None, "features": None, "average_rating": 4.4, "rating_number": 3}]
+    rows += [META | {"details": None, "features": None}]
     file = tmp_path / "amazon_reviews/raw/meta_categories/meta_Home.jsonl.gz"
     put(file, "\n".join(map(json.dumps, rows)) + "\n\n")
     first, second, third = amazon_reviews.products(RawData(tmp_path), "Home")
     assert first == second and first.description == ("Soft.",) and first.details == {"Color": "Red"}
-    assert third.details == {} and third.features == () and third.average_rating == 4.4 and third.store == ""
+    assert third.details == {} and third.features == () and third.store == ""
 
 
 def test_reviews_by_category(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_reviews_by_category(tmp_path: Path) -> None:
     assert amazon_reviews.categories(RawData(tmp_path)) == ["Books", "Toys"]
     raw = RawData(tmp_path)
     (toy,), (book,) = amazon_reviews.reviews(raw, "Toys"), amazon_reviews.reviews(raw, "Books")
-    assert (toy.rating, toy.helpful_vote, toy.verified_purchase, book.helpful_vote) == (4, 2, True, 0)
+    assert (toy.rating, toy.helpful_vote, book.helpful_vote) == (4, 2, 0)
 
 
 EC: dict[str, Any] = {
