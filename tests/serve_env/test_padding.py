@@ -30,7 +30,8 @@ from vllm import LLM, SamplingParams
 
 if __name__ == "__main__":
     folder, workers = sys.argv[1], int(sys.argv[2])
-    llm = LLM(folder, dtype="float16", enforce_eager=True, max_model_len=64, tensor_parallel_size=workers)
+    llm = LLM(folder, dtype="float16", enforce_eager=True, max_model_len=64, tensor_parallel_size=workers,
+              gpu_memory_utilization=0.3)  # of this machine's memory, of which others may use most
     tokens = [[7 * row + 11 * at for at in range(24)] for row in range(1, 5)]
     asked = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=5, detokenize=False)
     found = llm.generate([{"prompt_token_ids": row} for row in tokens], asked)
