@@ -1,4 +1,4 @@
-"""What is known without asking anyone: GPUs, lengths of rows, the winners' scores, from ``known/*.yaml``."""
+"""What is known without asking anyone: GPUs, lengths of rows, environments, from ``known/*.yaml``."""
 
 from __future__ import annotations
 
@@ -95,18 +95,3 @@ def measured_lengths(stats: Mapping[str, Any]) -> Lengths:
     lengths = np.repeat(middles, bars["rows"])
     parts = [part.mean() for part in np.array_split(lengths, min(20, len(lengths)))]
     return Lengths(totals["tokens"] / totals["kept"], (np.array(parts) / lengths.mean()).tolist())
-
-
-class _Published(Strict):
-    model: str
-    rows: dict[str, list[float]]
-
-
-def published_scores() -> dict[str, dict[str, float]]:
-    """The winners' scores by row and track, ``{"base": {"1": 0.798, ...}}``; of Qwen2-72B on hidden questions.
-
-    Raises:
-        RecipeError: ``known/published.yaml`` is not as it should be.
-    """
-    rows = load(_Published, read_yaml(CONFIGS / "known" / "published.yaml")).rows
-    return {name: {str(at): score for at, score in enumerate(scores, start=1)} for name, scores in rows.items()}

@@ -12,17 +12,9 @@ import numpy as np
 
 from dataset_builders.blend.mix import Counts
 from dataset_builders.task import Task
+from spine.published import published_blend, published_shares
 from spine.task_types import TaskType
 
-# The winners' slides, KDD Cup 2024 (Team NVIDIA). What is left of 100% is retrieval, ranking and NER together.
-PUBLISHED: Mapping[str, float] = {
-    "datasets": 39,
-    "rows": 500_000,
-    "multiple choice": 0.61,
-    "generation": 0.143,
-    "retrieval, ranking, ner": 0.247,
-    "LLM": 0.598,
-}
 # Why a question is not trained on, in the order in which it is asked.
 REASONS = (
     "shows a held-out entity",
@@ -33,8 +25,6 @@ REASONS = (
     "shown in a held-out row",
     "in another dataset",
 )
-# Bars of ``shares`` whose share is published: (what, bar) -> key of PUBLISHED
-_BARS = {("type", "mc"): "multiple choice", ("type", "gen"): "generation", ("LLM", "without"): "LLM"}
 _COUNTED = ("wanted", "kept", "held_out", "trained_tokens")  # of each dataset, and summed up
 _EDGES = 48  # bars of the length histogram
 Described = dict[str, Any]
@@ -71,18 +61,24 @@ def statistics(tasks: Iterable[Task], counts: Mapping[str, Counts]) -> dict[str,
             "made": sum(made["rows"] for row in rows for made in row["made"]),
         },
         "shares": shares(datasets),
-        "published": PUBLISHED,
+        "published": published_shares(),
         "lengths": {"edges": edges.round(1).tolist(), "rows": bars.tolist()},
     }
 
 
 def shares(datasets: Mapping[str, Described]) -> dict[str, dict[str, float]]:
-    """Shares of the kept rows by task type, source, track, and by whether an LLM may enhance them."""
-    by: dict[str, Counter[str]] = {"type": Counter(), "source": Counter(), "track": Counter(), "LLM": Counter()}
-    for row in datasets.values():
+    """Shares of the kept rows by task type, source, cluster, track, and by whether an LLM may enhance them.
+
+    Source and cluster of a dataset are those of the winners' list; where it has none, its own and ``ours``.
+    """
+    listed = published_blend()
+    by: dict[str, Counter[str]] = {what: Counter() for what in ("type", "source", "cluster", "track", "LLM")}
+    for name, row in datasets.items():
+        line = listed.get(name)
         for kind, number in row["types"].items():
             by["type"][TaskType(kind).short] += number
-        by["source"][row["source"]] += row["kept"]
+        by["source"][line.source if line else row["source"]] += row["kept"]
+        by["cluster"][line.cluster if line else "ours"] += row["kept"]
         by["track"][f"track {row['track']}" if row["track"] else "none"] += row["kept"]
         by["LLM"][row["llm"] or "without"] += row["kept"]
     total = max(1, sum(by["source"].values()))
@@ -94,30 +90,27 @@ def shares(datasets: Mapping[str, Described]) -> dict[str, dict[str, float]]:
 
 def published_share(what: str, bar: str) -> float | None:
     """The winners' share of the rows that a bar of ``shares`` stands for; None where they have not published it."""
-    key = _BARS.get((what, bar))
-    if key is None:
-        return None
-    return 1 - PUBLISHED[key] if bar == "without" else PUBLISHED[key]
+    percent = published_shares().get(what, {}).get(bar)
+    return None if percent is None else percent / 100
 
 
 def beside_published(stats: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(what, ours, published) for those proportions that the winners have published."""
-    types, datasets = stats["shares"]["type"], stats["datasets"]
-    ours = {
-        "datasets": len(datasets),
-        "rows": stats["totals"]["kept"],
-        "multiple choice": types.get("mc", 0.0),
-        "generation": types.get("gen", 0.0),
-        "retrieval, ranking, ner": sum(types.get(kind, 0.0) for kind in ("retrieval", "ranking", "ner")),
-        "LLM": 1 - stats["shares"]["LLM"].get("without", 0.0),
-    }
-    lines = [(what, _number(ours[what]), _number(published)) for what, published in PUBLISHED.items()]
-    made = stats["totals"]["made"] / max(1, stats["totals"]["kept"])
-    return [*lines, ("made by an LLM so far", _number(made), _number(PUBLISHED["LLM"]))]
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.1%}"
+    """(what, ours, published) for all that the winners have published of their blend; what only ours has, too."""
+    ours, published = stats["shares"], published_shares()
+    enhanced = 1 - published["LLM"]["without"] / 100
+    kept, theirs = stats["totals"]["kept"], published_blend().values()
+    lines = [
+        ("datasets", f"{len(stats['datasets'])}", f"{len(theirs)}"),
+        ("rows", f"{kept:,}", f"{sum(line.rows for line in theirs):,}"),
+    ]
+    for what in ("source", "type", "cluster"):
+        for bar in published[what] | ours[what]:
+            share = published_share(what, bar)
+            lines.append(
+                (f"{what}: {bar}", f"{ours[what].get(bar, 0.0):.1%}", "-" if share is None else f"{share:.1%}")
+            )
+    lines.append(("LLM", f"{1 - ours['LLM'].get('without', 0.0):.1%}", f"{enhanced:.1%}"))
+    return [*lines, ("made by an LLM so far", f"{stats['totals']['made'] / max(1, kept):.1%}", f"{enhanced:.1%}")]
 
 
 def read_stats(path: Path) -> dict[str, Any]:

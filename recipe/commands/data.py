@@ -52,7 +52,7 @@ def command(
         folder = ensure_data(resolved, DataFrom(data, decontaminate))
     stats = read_stats(folder / "stats.json")
     console().print(_datasets(folder, stats))
-    beside = table("beside the winners' slides", "", "ours", "published", right=("ours", "published"))
+    beside = table("beside the winners' slides and poster", "", "ours", "published", right=("ours", "published"))
     for line in beside_published(stats):
         beside.add_row(*line)
     console().print(beside)

@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from axolotl_configs.costs.known_figures import published_scores
 from inference.answering.questions import Question, read_questions
 from recipe.report.examples import examples
 from recipe.report.facts import DONE, NOT_RUN, OUTDATED, Facts, StepFact
@@ -21,6 +20,7 @@ from spine.errors import RecipeError
 from spine.hardware import this_machine
 from spine.manifest import Step, digest
 from spine.paths import shown
+from spine.published import published_scores
 
 
 def report_step(subject: Subject) -> Step:

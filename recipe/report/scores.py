@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from axolotl_configs.costs.known_figures import published_scores
 from inference.answering.answer import PREDICTIONS
 from inference.scoring.compare import Comparison, Difference, Verdict, compare, few_questions, matched
 from inference.scoring.predictions import Prediction, read_predictions
@@ -19,6 +18,7 @@ from recipe.report.subject import Line, Subject
 from recipe.walk.rows import ALL_AROUND, UNBOUND
 from spine.errors import RecipeError
 from spine.progress import Meter
+from spine.published import published_scores
 
 
 @dataclass

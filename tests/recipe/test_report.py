@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner
 from pydantic import TypeAdapter
 
-from axolotl_configs.costs.known_figures import published_scores
 from inference.scoring.compare import compare, matched
 from inference.scoring.predictions import read_predictions
 from recipe.commands.report import command
@@ -27,6 +26,7 @@ from recipe.walk.request import WalkRequest
 from recipe.walk.stages import Stages
 from spine import runs
 from spine.errors import RecipeError
+from spine.published import published_scores
 from tests.conftest import copied_configs, edit
 from tests.recipe.made_up import LARGE_KL, SMALL_KL, TASKS, World, rows, taken_as_done
 
@@ -215,7 +215,7 @@ def test_a_page_that_is_up_to_date_is_not_made_again(small: Path) -> None:
 
 def test_the_winners_scores_are_five_to_a_row() -> None:
     assert {tuple(row) for row in published_scores().values()} == {("1", "2", "3", "4", "5")}
-    assert set(published_scores()) == {"base", "round 1", "round 2", "AWQ of round 2"}
+    assert set(published_scores()) == {"base", "fine-tuned", "round 1", "round 2", "AWQ of round 2"}
 
 
 def test_the_table_for_a_readme_has_scores_and_gains(facts: Facts) -> None:
