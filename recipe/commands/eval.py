@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from axolotl_configs.render import Resolved
+from dataset_builders.blend.seen import trained_on
 from inference.answering.questions import read_questions
 from inference.scoring.tables import contest_tables, notes, read_scores, tasks_table, tracks_table
 from recipe.commands.asking import chosen_target, engine_options, questions_options, target_options
@@ -58,13 +60,15 @@ def command(
         raise click.UsageError("name a BLEND, or give --model and --questions")
     resolved, target = chosen_target(blend, profile, overrides, model, adapter, alpha)
     file = questions or held_out(_of(resolved))
-    count = len(read_questions(file, limit=limit, tasks=tasks, tracks=tracks))  # faults, before a model is loaded
+    asked = read_questions(file, limit=limit, tasks=tasks, tracks=tracks)  # faults, before a model is loaded
     evaluation = evaluation_of(
         target, file, resolved, How(**how),
-        count=count, limit=limit, tasks=tasks, tracks=tracks, contest=contest, mergeable=True,
+        count=len(asked), limit=limit, tasks=tasks, tracks=tracks, contest=contest, mergeable=True,
     )  # fmt: skip
     ensure_evaluated(evaluation)
     show_scores(Path(evaluation.folder))
+    if questions and resolved and model != "base":
+        warn_of_what_was_seen(resolved, [question.prompt for question in asked])
     click.echo(f"time      {clock(time.monotonic() - began)}")
 
 
@@ -79,6 +83,14 @@ def show_scores(folder: Path) -> None:
         click.echo(line)
     click.echo(f"scores    {shown(folder)}/scores.json  (recipe table lays several side by side)")
     click.echo(f"answers   {shown(folder)}/predictions.jsonl, worst.jsonl")
+
+
+def warn_of_what_was_seen(resolved: Resolved, prompts: Sequence[str]) -> None:
+    """Where the blend holds questions of an exam (MMLU), a score on them is no test."""
+    train = resolved.run.data / "train.parquet"
+    if train.exists() and (seen := trained_on(train, prompts)):
+        blend = resolved.blend.name
+        click.echo(f"beware    {seen:,} of these {len(prompts):,} questions are rows that {blend} trains on")
 
 
 def _of(resolved: Resolved | None) -> Resolved:
