@@ -27,12 +27,14 @@ FACTS = {
     "answer_generation": ("generation", "ecinstruct", 1, None),
     "answerability": ("multiple-choice", "ecinstruct", 1, None),
     "attribute_value_extraction": ("named_entity_recognition", "ecinstruct", 1, None),
+    "bullet_point_selection": ("retrieval", "esci", 1, None),
     "bullet_summary": ("generation", "esci", 1, "reword"),
     "category_attribute": ("multiple-choice", "amazon_reviews", 1, "enrich"),
     "co_purchase": ("retrieval", "amazon_m2", 3, None),
     "commonsense_event": ("multiple-choice", "mmlu", 2, "construct"),
     "compatibility": ("multiple-choice", "amazon_reviews", 2, "construct"),
     "complementary_category": ("multiple-choice", "amazon_reviews", 2, "enrich"),
+    "exact_match_selection": ("retrieval", "esci", 3, None),
     "mmlu_auxiliary": ("multiple-choice", "mmlu", 2, None),
     "multilingual_description": ("multiple-choice", "amazon_m2", 4, "construct"),
     "multilingual_keywords": ("multiple-choice", "esci", 4, "enrich"),
@@ -42,6 +44,7 @@ FACTS = {
     "product_category": ("multiple-choice", "amazon_reviews", 1, "reword"),
     "product_entities": ("named_entity_recognition", "amazon_m2", 1, "enrich"),
     "product_fact_question": ("multiple-choice", "amazon_reviews", 1, "construct"),
+    "product_for_query": ("multiple-choice", "esci", 3, None),
     "product_matching": ("multiple-choice", "ecinstruct", 1, None),
     "product_query_ranking": ("ranking", "esci", 3, "construct"),
     "product_relation": ("multiple-choice", "ecinstruct", 2, None),
@@ -49,8 +52,13 @@ FACTS = {
     "product_type_explanation": ("generation", "amazon_reviews", 1, "enrich"),
     "quantity_reasoning": ("multiple-choice", "amazon_m2", 2, "construct"),
     "query_entities": ("named_entity_recognition", "esci", 1, "enrich"),
+    "query_for_description": ("multiple-choice", "esci", 3, None),
+    "query_for_features": ("multiple-choice", "esci", 3, None),
+    "query_for_title": ("multiple-choice", "esci", 3, None),
+    "query_product_pair_ranking": ("ranking", "esci", 3, None),
     "query_product_ranking": ("ranking", "esci", 3, None),
     "query_product_ranking_ecinstruct": ("ranking", "ecinstruct", 3, None),
+    "query_product_relation": ("multiple-choice", "esci", 3, None),
     "query_product_relevance": ("multiple-choice", "ecinstruct", 3, None),
     "query_relation": ("multiple-choice", "esci", 3, "construct"),
     "review_aspect_keyphrase": ("generation", "amazon_reviews", 1, "construct"),
@@ -61,6 +69,10 @@ FACTS = {
     "review_snippet_selection": ("retrieval", "amazon_reviews", 1, "construct"),
     "sentiment_analysis": ("multiple-choice", "ecinstruct", 3, None),
     "sequential_recommendation": ("multiple-choice", "ecinstruct", 3, None),
+    "title_brand": ("multiple-choice", "esci", 1, None),
+    "title_for_description": ("multiple-choice", "esci", 1, None),
+    "title_for_features": ("multiple-choice", "esci", 1, None),
+    "title_for_query": ("multiple-choice", "esci", 3, None),
     "title_from_description": ("generation", "esci", 1, "reword"),
 }
 EVERY = pytest.mark.parametrize("name", sorted(FACTS))
@@ -82,8 +94,8 @@ def whole_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_there_are_39_datasets() -> None:
-    assert set(task_names()) == set(FACTS) and len(FACTS) == 39
+def test_every_dataset_is_described_here() -> None:
+    assert set(task_names()) == set(FACTS)
 
 
 @EVERY
