@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +29,14 @@ class RawData:
         max_rejected: the share of a file's rows that may be left out; one row more and the build stops.
         most_bytes: what is read of one file before only a sample of its entities is taken.
         rejected: place (``file:line``) -> what is wrong there, in the order of reading.
+        lacking: reason -> sound rows that a dataset cannot ask about, since they lack what it asks for.
     """
 
     folder: Path
     max_rejected: float = 0.01
     most_bytes: int = MOST_BYTES
     rejected: dict[str, str] = field(default_factory=dict)
+    lacking: Counter[str] = field(default_factory=Counter)
 
     def __truediv__(self, name: str) -> Path:
         return self.folder / name

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from dataset_builders.held_out import held_out
 from dataset_builders.own_questions import own_task
 from dataset_builders.pools.decontaminate import Evaluation
+from dataset_builders.pools.fitness import problem
 from dataset_builders.pools.likeness import Words
 from dataset_builders.raw import RawData
 from dataset_builders.sources import alpaca, mmlu
-from dataset_builders.task import Seeded
+from dataset_builders.task import Seeded, load_task
 from inference.answering.questions import read_questions
 from inference.scoring.parsers import parse
 from spine.task_types import TaskType, answer_text
@@ -43,7 +45,7 @@ def test_every_public_answer_survives_our_text_form_and_the_parsers() -> None:
 def test_real_mmlu_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "mmlu").mkdir()
     shutil.copytree(DATA / "mmlu" / "test", tmp_path / "mmlu" / "test")
-    rows = list(mmlu.exams(RawData(tmp_path)))
+    rows = list(mmlu.test(RawData(tmp_path)))
     assert len(rows) > 7000 and all(len(row.choices) == 4 and 0 <= row.answer < 4 for row in rows)
 
 
@@ -87,3 +89,18 @@ def test_the_public_questions_are_found_among_others() -> None:
     assert sum(hit is not None for hit in found) == len(prompts)
     others = [f"{prompt.splitlines()[0][:40]} of something that nobody has asked before here" for prompt in prompts]
     assert not any(evaluation.find(Words.of([text] for text in others)))
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("query_for_title", 50), ("title_for_query", 50), ("query_product_relation", 200), ("title_brand", 5),
+     ("query_product_pair_ranking", 100), ("title_for_description", 1)],
+)  # fmt: skip
+def test_real_judgements_make_fit_questions(name: str, count: int) -> None:
+    """The folder holds few texts and few products a query; brands are the first words of titles."""
+    task, raw = load_task(name), RawData(DATA / "raw")
+    asked = list(task.build(raw, Seeded(0, name)))
+    assert len(asked) >= count and not raw.rejected
+    for question in asked:
+        assert problem(task.type, question) is None
+        assert held_out(question.entity) or not any(map(held_out, question.also))

@@ -143,6 +143,7 @@ def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Low
     tick(seen % _TICK)
     _refuse_unfit(task, unfit, seen, raw)
     report.rejected = raw.rejected
+    report.dropped += raw.lacking
     report.more = choice.sides["train"].limit < 2**64
     if choice.refused:  # questions that were not worked out: as many as the others let expect
         report.estimated = True

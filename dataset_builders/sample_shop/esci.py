@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from dataset_builders.sample_shop.catalogue import EN, ES, JA, ProductType, Word
 from dataset_builders.sample_shop.draws import Draw
 from dataset_builders.sample_shop.tables import Shop, Table, parquet_file
-from dataset_builders.sample_shop.words import Product, asin, bullets, description, draw_product, title
+from dataset_builders.sample_shop.words import Product, asin, bullets, description, details, draw_product, title
 
 LANGUAGE = {"us": EN, "es": ES, "jp": JA}
 _LOCALES = ("us",) * 6 + ("es",) * 2 + ("jp",) * 2  # shares in tenths
@@ -81,7 +81,7 @@ def draw_query(products: list[Product], draw: Draw, *, partner: bool = False) ->
     """
     partners = [item for item in products[_SAME : _SAME + _PARTNERS] if partner and item.color]
     like = draw.pick(partners or products[:_SAME])
-    asks = draw.pick(("c", "m", "b", "cm", "cb", "mb", "cmb", "cmb", ""))
+    asks = draw.pick(("c", "m", "b", "b", "cm", "cb", "mb", "cmb", ""))
     return Query(
         like.kind,
         like.brand if "b" in asks else None,
@@ -108,11 +108,10 @@ def narrowed(query: Query, products: list[Product], draw: Draw) -> Query:
 
 
 def judged(query: Query, products: list[Product], draw: Draw) -> list[Product]:
-    """8 to 16 of the shelf, one that fits exactly always among them."""
+    """8 to 16 of the shelf, among them three that fit exactly, if there are so many."""
     chosen = draw.some(products, draw.between(8, MOST))
-    if not any(query.label(product) == "E" for product in chosen):
-        chosen[0] = next(product for product in products if query.label(product) == "E")
-    return chosen
+    exact = [product for product in products if query.label(product) == "E"][:3]
+    return draw.shuffled([*exact, *(product for product in chosen if product not in exact)][: len(chosen)])
 
 
 def _families(shop: Shop) -> int:
@@ -139,6 +138,13 @@ def _example_rows(shop: Shop) -> Iterator[tuple[int | str, ...]]:
             yield number * MOST + place, text, number, product.id, locale, query.label(product), small, 1, split
 
 
+def _points(shop: Shop, item: Product, lang: int) -> list[str]:
+    """Its bullet points; those on an attribute name the product, as sellers do, so that one can tell whose they are."""
+    attributes, whose = {f"{name}: {value}" for name, value in details(item).items()}, item.kind.names[lang]
+    lines = bullets(shop.catalogue, item, lang)
+    return [f"{item.brand} {whose} - {line}" if line in attributes else line for line in lines]
+
+
 def _product_rows(shop: Shop) -> Iterator[tuple[str | None, ...]]:
     for family in range(_families(shop)):
         locale, products = shelf(shop, family)
@@ -149,7 +155,7 @@ def _product_rows(shop: Shop) -> Iterator[tuple[str | None, ...]]:
                 item.id,
                 title(shop.catalogue, item, lang),
                 description(shop.catalogue, item, lang, draw.between(2, 4)) if draw.chance(70) else None,
-                "\n".join(bullets(shop.catalogue, item, lang)) if draw.chance(85) else None,
+                "\n".join(_points(shop, item, lang)) if draw.chance(85) else None,
                 item.brand if draw.chance(95) else None,
                 item.color[lang] if item.color and draw.chance(85) else None,
                 locale,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
+from typing import NamedTuple
 
 from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
-from dataset_builders.tasks._common import one_line, query_entity
+from dataset_builders.tasks._common import one_line, product_entity, query_entity
 
+TITLE = 250  # characters of a title that are shown
 _LONGEST_QUERY = 120  # characters; longer ones are pasted titles
 _TITLES = 3  # with one label for one query, that tell what surrounds it
 _WORD = re.compile(r"\w+")
@@ -45,22 +47,49 @@ def by_query(raw: RawData, locale: str) -> Iterator[tuple[str, list[esci.Example
             yield query, list(judged)
 
 
-def judged_twice(raw: RawData, locale: str) -> dict[str, dict[str, str]]:
-    """Product -> query -> label, of a site's products that were judged for two queries or more.
+def labels_of(raw: RawData, locale: str) -> dict[str, Mapping[str, str]]:
+    """Product -> query -> label, of all judged products of a site (0.9 million American ones).
 
-    While the file is read, the ids of all judged products are held (0.9 million American ones, with one tuple a
-    query and label); afterwards those of the fifth that is left. Each query's text is held once.
+    Four fifths were judged for one query: these share a mapping with the others that have its label. Each query's
+    text is held once.
     """
-    first: dict[str, tuple[str, str]] = {}
-    often: dict[str, dict[str, str]] = {}
+    labels: dict[str, Mapping[str, str]] = {}
     for query, judged in by_query(raw, locale):
-        pairs = {label: (query, label) for label in esci.WEIGHTS}
+        alone = {label: {query: label} for label in esci.WEIGHTS}
         for row in judged:
-            if row.product_id in often:
-                often[row.product_id][query] = row.label
-            elif (before := first.setdefault(row.product_id, pairs[row.label]))[0] != query:
-                often[row.product_id] = dict((before, pairs[row.label]))
-    return often
+            before = labels.get(row.product_id)
+            labels[row.product_id] = {**before, query: row.label} if before else alone[row.label]
+    return labels
+
+
+def judged_twice(raw: RawData, locale: str) -> dict[str, Mapping[str, str]]:
+    """``labels_of`` the products that were judged for two queries or more: a fifth."""
+    return {id: labels for id, labels in labels_of(raw, locale).items() if len(labels) > 1}
+
+
+class Judged(NamedTuple):
+    """A product that was judged for a query."""
+
+    title: str
+    entity: str
+    label: str
+
+
+def with_titles(raw: RawData, wants: Callable[[str], bool]) -> Iterator[tuple[str, list[Judged]]]:
+    """The American queries whose entity is wanted, with those of their products that a question about them may show.
+
+    The join holds the American titles (1.2 million).
+    """
+    titles = {product: one_line(title, TITLE) for product, title in esci.titles(raw, "us") if title}
+    for query, rows in by_query(raw, "us"):
+        if not wants(own := query_entity(query)):
+            continue
+        products: dict[str, Judged] = {}  # by title: two listings of one thing are one choice
+        for row in rows:
+            entity = product_entity(row.product_id)
+            if (title := titles.get(row.product_id)) and may_show(own, entity):
+                products[title] = Judged(title, entity, row.label)
+        yield query, list(products.values())
 
 
 class Site:

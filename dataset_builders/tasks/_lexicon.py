@@ -18,9 +18,16 @@ COLOR_RUN = re.compile(rf"(?<!\S)(?:{_SHADED})(?: (?:{_SHADED}))*(?!\S)")
 _MATERIALS = sorted(_LISTS["materials"], key=lambda word: (-len(word), word))
 _PHRASES = "|".join([*_MATERIALS, *(rf"{word}(?= \w)" for word in _LISTS["before_a_noun"])])
 MATERIAL = re.compile(rf"(?<!\S)(?:{_PHRASES})(?!\S)")
+_BRAND = range(2, 40)  # characters
+_NO_BRAND = {"generic", "unknown", "unbranded", "no brand", "none", "n/a", "does not apply"}
 
 
 def is_color(value: str) -> bool:
     """Whether a column's value is the name of a colour and no more: not ``2 Pack``, not ``Black Leather``."""
     words = value.lower().split()
     return len(words) <= 3 and (COLORS | _SHADES).issuperset(words) and not COLORS.isdisjoint(words)
+
+
+def is_brand(value: str) -> bool:
+    """Whether a column's value may name a brand: not ``Generic``."""
+    return len(value) in _BRAND and value.lower() not in _NO_BRAND and any(map(str.isalnum, value))

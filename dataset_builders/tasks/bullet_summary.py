@@ -31,18 +31,18 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         if not seeded.wants(entity := product_entity(product.id)):
             continue
         description = one_line(product.description, _LONGEST)
-        points = _points(product.bullet_point, description)
+        points = _points(product, description)
         if len(description) >= _SHORTEST and len(points) in _POINTS:
             answer = "\n".join(f"- {point}" for point in points)
             yield Question(entity, {"description": description, "count": len(points)}, answer)
 
 
-def _points(bullets: str, description: str) -> list[str]:
-    """The first points that say nothing but what the description says, too."""
-    known, numbers = words(description), {*_NUMBER.findall(description)}
+def _points(product: esci.Product, description: str) -> list[str]:
+    """The first points that say nothing but what the description says, too; that they name the product says nothing."""
+    known, named, numbers = words(description), words(product.title), {*_NUMBER.findall(description)}
     points: list[str] = []
-    for point in distinct(one_line(line).lstrip("-*•·✔★ ") for line in bullets.split("\n")):
-        told = words(point)
+    for point in distinct(one_line(line).lstrip("-*•·✔★ ") for line in product.bullet_point.split("\n")):
+        told = words(point) - named
         if (
             len(point) in _POINT
             and len(told) >= 2

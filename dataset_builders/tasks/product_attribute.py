@@ -17,12 +17,10 @@ from dataset_builders.sources import esci
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import multiple_choice, one_line, product_entity
 from dataset_builders.tasks._judgements import by_query, flat, stems
-from dataset_builders.tasks._lexicon import is_color
+from dataset_builders.tasks._lexicon import is_brand, is_color
 
 _WRONG = 3
 _TITLE, _TEXT = 200, 300  # characters that are shown
-_BRAND = range(2, 40)  # characters
-_NO_BRAND = {"generic", "unknown", "unbranded", "no brand", "none", "n/a", "does not apply"}
 _KEPT = 8  # values for wrong options, of one word
 
 
@@ -87,7 +85,7 @@ def _remember(values: dict[str, str], value: str) -> None:
 def _values(product: esci.Product) -> dict[str, str]:
     brand, color = one_line(product.brand), one_line(product.color)
     values = {"color": color} if is_color(color) else {}
-    if len(brand) in _BRAND and brand.lower() not in _NO_BRAND and _key(brand).strip():
+    if is_brand(brand):
         values["brand"] = brand
     return values
 

@@ -10,13 +10,21 @@ import pytest
 
 from dataset_builders.held_out import held_out
 from dataset_builders.sample_shop.catalogue import EN, ES, catalogue
+from dataset_builders.sources import esci
 from dataset_builders.tasks._lexicon import MATERIAL, is_color
 from tests.dataset_builders.esci_rows import asked, judge, labels, products
 
 TASKS = (
     *("bullet_summary", "multilingual_keywords", "product_attribute", "product_query_ranking", "query_entities"),
     *("query_product_ranking", "query_relation", "title_from_description"),
+    *("query_for_description", "query_for_features", "query_for_title", "title_for_description", "title_for_features"),
+    *("title_for_query", "bullet_point_selection", "product_for_query", "title_brand", "query_product_relation"),
+    *("query_product_pair_ranking", "exact_match_selection"),
 )
+
+
+def _points(row: esci.Product) -> list[str]:
+    return row.bullet_point.split("\n")
 
 
 Asked = dict[tuple[str, str], list[str]]
@@ -29,8 +37,8 @@ def test_entities_name_what_is_shown_and_training_shows_nothing_held_out(name: s
         assert {question.entity, *question.also} <= texts
         assert held_out(question.entity) or not any(map(held_out, question.also))
         for item in question.fields.get("items", ()):
-            named = {f"product:{id}" for id, row in products(shop).items() if row.title == item}
-            assert {f"query:{item}", *named} & {*question.also}
+            named = {f"product:{id}" for id, row in products(shop).items() if row.title == item or item in _points(row)}
+            assert {f"query:{item.partition(' | ')[0]}", *named} & {question.entity, *question.also}
 
 
 def test_entities_of_the_shop_are_what_its_catalogue_calls_them(shop: Path) -> None:

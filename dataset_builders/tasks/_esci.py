@@ -1,0 +1,231 @@
+"""Products of ESCI beside the queries that they were judged for, and wrong options that are hard, for all that match
+one with the other.
+
+What is asked can be answered from what is shown: the right option has a larger share of its words there than any
+wrong one, and no wrong one is told whole by what is known of the product. Wrong options come from the judgements
+(another label for the same query), else from what shares words with the right one.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from dataset_builders.raw import RawData
+from dataset_builders.sources import esci
+from dataset_builders.task import Questions, Seeded
+from dataset_builders.tasks._common import distinct, multiple_choice, one_line, product_entity, query_entity
+from dataset_builders.tasks._judgements import Judged, flat, labels_of, may_show, stems
+from dataset_builders.tasks._lexicon import is_brand
+
+T = TypeVar("T")
+Shown = Callable[[esci.Product], Mapping[str, Any]]  # the fields of a prompt; empty where the text tells too little
+WRONG = 3
+CLEAR = 2 / 3  # share of its words that a query has in a text that it matches
+# Least and greatest share of a query's words in the titles that show what was judged.
+_SHARES = {"E": (0.8, 1.0), "S": (0.5, 0.99), "C": (1 / 3, 1.0), "I": (0.0, 1 / 3)}
+_LIKE = 0.75  # a wrong title has less than this part of the right one's share: its variants have all of it
+_TOLD = 0.4  # share of a title's words that its description has
+_TITLE, _DESCRIPTION, _FEATURE, _FEATURES = 200, 700, 160, 5  # characters that are shown; bullet points
+_SHORTEST = 80  # characters of a description
+_POINT = 20  # characters of a bullet point, at least: not "8 oz."
+_KEPT = 6  # products of a query for wrong options
+_LOOKED_AT = 20  # queries with one word
+# Whose words tell what is not wanted: "frame without mat".
+_NEGATED = re.compile(r"\b(?:no|non|not|without|except)\b", re.I)
+
+
+@lru_cache(maxsize=200_000)  # queries come again and again
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(stems(text))
+
+
+def says_what(query: str) -> bool:
+    """Whether its words tell what is wanted."""
+    return bool(_stems(query)) and not _NEGATED.search(query)
+
+
+def told(text: str, words: AbstractSet[str]) -> float:
+    """The share of its words that are among ``words``."""
+    own = _stems(text)
+    return len(own & words) / max(1, len(own))
+
+
+def less(share: float, right: float) -> bool:
+    """Whether the share of a wrong option is clearly less than the right one's: any less where that is told whole,
+    and the more of it is not told, the less."""
+    return share < 2 * right - 1
+
+
+def title_of(product: esci.Product) -> str:
+    return one_line(product.title, _TITLE)
+
+
+def features_of(product: esci.Product) -> list[str]:
+    """Its first bullet points that say something."""
+    points = (one_line(line, _FEATURE).lstrip("-*•·✔★. ") for line in product.bullet_point.split("\n"))
+    return [point for point in distinct(points) if len(point) >= _POINT][:_FEATURES]
+
+
+def with_title(product: esci.Product) -> Mapping[str, Any]:
+    return {"title": title_of(product)}
+
+
+def with_description(product: esci.Product) -> Mapping[str, Any]:
+    text = one_line(product.description, _DESCRIPTION)
+    return {"description": text} if len(text) >= _SHORTEST else {}
+
+
+def with_features(product: esci.Product) -> Mapping[str, Any]:
+    points = features_of(product)
+    return {"features": points} if len(points) > 1 else {}
+
+
+def with_brand(product: esci.Product) -> Mapping[str, Any]:
+    brand = one_line(product.brand)
+    return {"brand": brand} if is_brand(brand) else {}
+
+
+def products(
+    raw: RawData, judged: Mapping[str, Mapping[str, str]], shown: Shown = with_title
+) -> Iterator[tuple[esci.Product, Mapping[str, str], Mapping[str, Any]]]:
+    """American products that were judged, with their queries' labels and what is shown; others are counted."""
+    for product in esci.products(raw, "us"):
+        if labels := judged.get(product.id):
+            if product.title and (fields := shown(product)):
+                yield product, labels, fields
+            else:
+                raw.lacking[f"without {shown.__name__.removeprefix('with_')}"] += 1
+
+
+class Recent(Generic[T]):
+    """Of each query the last few of its products, so that memory stays bounded."""
+
+    def __init__(self) -> None:
+        self._of: defaultdict[str, dict[str, T]] = defaultdict(dict)
+
+    def add(self, id: str, queries: Iterable[str], value: T) -> None:
+        for query in queries:
+            kept = self._of[query]
+            kept[id] = value
+            if len(kept) > _KEPT:
+                del kept[next(iter(kept))]
+
+    def of(self, entity: str, queries: Iterable[str]) -> dict[str, T]:
+        """id -> value, of what a question about ``entity`` may show."""
+        found = {id: value for query in queries for id, value in self._of.get(query, {}).items()}
+        return {id: value for id, value in found.items() if may_show(entity, product_entity(id))}
+
+
+class Near:
+    """Queries that share words."""
+
+    def __init__(self, queries: Iterable[str]) -> None:
+        self._with: defaultdict[str, list[str]] = defaultdict(list)
+        for query in filter(says_what, dict.fromkeys(queries)):
+            for word in _stems(query):
+                self._with[word].append(query)
+
+    def like(self, rng: random.Random, query: str) -> list[str]:
+        """Others, those that share most first."""
+        own, found = _stems(query), dict[str, int]()
+        for word in sorted(own):
+            having = self._with.get(word, [])
+            for other in rng.sample(having, min(_LOOKED_AT, len(having))):
+                found[other] = len(own & _stems(other))
+        return sorted(found, key=lambda other: -found[other])
+
+
+def choose_query(raw: RawData, seeded: Seeded, shown: Shown) -> Questions:
+    """The query that a product fits exactly, among four; only its ``shown`` text is given.
+
+    The join holds the labels of all judged products, and the queries by their words.
+    """
+    judged = labels_of(raw, "us")
+    near = Near(query for labels in judged.values() for query in labels)
+    for product, labels, fields in products(raw, judged, shown):
+        entity = product_entity(product.id)
+        if not seeded.wants(entity):
+            continue
+        rng, words, known = seeded.rng(entity), _words(fields), stems(" ".join(product))
+        own = [query for query in labels if says_what(query) and may_show(entity, query_entity(query))]
+        exact = [query for query in own if labels[query] == "E" and told(query, words) >= CLEAR]
+        if exact:
+            right = rng.choice(exact)
+            shares: dict[frozenset[str], tuple[float, str]] = {}  # by the words: no singular beside its plural
+            for query in (*own, *near.like(rng, right)):
+                share = told(query, words)
+                wrong = labels.get(query) != "E" and less(share, told(right, words)) and not _stems(query) <= known
+                if wrong and may_show(entity, query_entity(query)):
+                    shares.setdefault(_stems(query), (share, query))
+            options = hardest(rng, {query: share for share, query in shares.values()})
+            if len(options) == WRONG:
+                yield multiple_choice(rng, entity, fields, right, options, map(query_entity, (right, *options)))
+
+
+def choose_title(raw: RawData, seeded: Seeded, shown: Shown) -> Questions:
+    """The title of the product whose ``shown`` text is given, among those of products found for the same query.
+
+    The join holds the labels of all judged products, and the titles of the last few of each query.
+    """
+    judged, recent = labels_of(raw, "us"), Recent[str]()
+    for product, labels, fields in products(raw, judged, shown):
+        entity, title = product_entity(product.id), title_of(product)
+        if seeded.wants(entity):
+            rng, words = seeded.rng(entity), _words(fields)
+            own, alike = told(title, words), recent.of(entity, (query for query in labels if labels[query] in "ES"))
+            titles = {other: id for id, other in alike.items()}
+            shares = {other: told(other, words) for other in titles}
+            wrong = hardest(rng, {other: share for other, share in shares.items() if share < _LIKE * own})
+            if len(wrong) == WRONG and own >= _TOLD and flat(title) not in flat(_text(fields)):
+                also = (product_entity(titles[other]) for other in wrong)
+                yield multiple_choice(rng, entity, fields, title, wrong, also)
+        recent.add(product.id, labels, title)
+
+
+def hardest(rng: random.Random, likeness: Mapping[T, float], count: int = WRONG) -> list[T]:
+    """At most ``count`` of the wrong options, those that are most like the right one."""
+    return sorted(rng.sample(list(likeness), len(likeness)), key=lambda option: -likeness[option])[:count]
+
+
+def clear(query: str, judged: Sequence[Judged]) -> dict[Judged, float]:
+    """Those whose titles show what was judged, with the share of the query's words that they have: exact matches have
+    nearly all, substitutes many, complements some or all, and what is irrelevant few."""
+    shares = {product: told(query, stems(product.title)) for product in judged if says_what(query)}
+    least, most = ({label: bounds[at] for label, bounds in _SHARES.items()} for at in (0, 1))
+    return {one: share for one, share in shares.items() if least[one.label] <= share <= most[one.label]}
+
+
+def exact_among_others(
+    rng: random.Random, query: str, judged: Sequence[Judged], exact: int, counts: range
+) -> tuple[list[Judged], list[Judged]] | None:
+    """So many exact matches and others, in a number among ``counts``, each of which has fewer of the query's words in
+    its title; ``None`` where there are not enough."""
+    shares = clear(query, judged)
+    right = [product for product in shares if product.label == "E"]
+    right = rng.sample(right, min(exact, len(right)))
+    least = min((shares[product] for product in right), default=0.0)
+    others = {one: share for one, share in shares.items() if one.label != "E" and less(share, least)}
+    wrong = hardest(rng, others, counts[-1])
+    return (right, wrong) if len(right) == exact and len(wrong) in counts else None
+
+
+def one_of_each(rng: random.Random, products: Iterable[Judged]) -> dict[str, Judged]:
+    """Label -> one of the products that have it."""
+    found: dict[str, list[Judged]] = {label: [] for label in esci.WEIGHTS}
+    for product in products:
+        found[product.label].append(product)
+    return {label: rng.choice(of) for label, of in found.items() if of}
+
+
+def _text(fields: Mapping[str, Any]) -> str:
+    return " ".join(value if isinstance(value, str) else " ".join(value) for value in fields.values())
+
+
+def _words(fields: Mapping[str, Any]) -> set[str]:
+    return stems(_text(fields))

@@ -1,0 +1,57 @@
+"""Three of up to ten bullet points that belong to a product.
+
+https://github.com/amazon-science/esci-data
+esci/shopping_queries_dataset_products.parquet, judgements from the examples file (invented):
+
+    product_id  product_title                   product_bullet_point
+    B0EXAMPLE1  Aldwick Oak Bread Board, Large  JUICE GROOVE: keeps your table dry\\nSOLID OAK: ..
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import product_entity, retrieval
+from dataset_builders.tasks._esci import Recent, hardest, products, title_of, with_features
+from dataset_builders.tasks._judgements import labels_of, stems
+
+_RIGHT, _WRONG = 3, range(4, 8)
+_NAMED = 2  # words of its product's title that a bullet point must have
+
+
+class _Listing(NamedTuple):
+    """Words of a title, words of a brand, and bullet points."""
+
+    title: set[str]
+    brand: set[str]
+    points: list[str]
+
+
+@task(type=TaskType.RETRIEVAL, source="esci", track=1)
+def build(raw: RawData, seeded: Seeded) -> Questions:
+    # The join holds the labels of all judged products, and the bullet points of the last few of each query.
+    judged, recent = labels_of(raw, "us"), Recent[_Listing]()
+    for product, labels, fields in products(raw, judged, with_features):
+        entity, title = product_entity(product.id), stems(product.title)
+        own = _Listing(title, stems(product.brand), fields["features"])
+        if seeded.wants(entity):
+            rng, known = seeded.rng(entity), stems(" ".join(product))
+            # "Easy to clean" fits everything: a point must share words with its product's title.
+            named = {point: len(stems(point) & title) for point in own.points}
+            right = [point for point, count in named.items() if count >= _NAMED]
+            right = rng.sample(right, min(_RIGHT, len(right)))
+            least = min(map(named.__getitem__, right), default=0)
+            others = recent.of(entity, labels)
+            wrong, whose = dict[str, float](), dict[str, str]()
+            for id, other in others.items():
+                for point in other.points:
+                    foreign, shared = stems(point) - known, len(stems(point) & title)
+                    # It shares fewer: half as many, unless it names another brand.
+                    if (foreign & other.brand and shared < least) or (foreign & other.title and shared <= least / 2):
+                        wrong[point], whose[point] = shared, product_entity(id)
+            chosen = hardest(rng, wrong, _WRONG[-1])
+            if len(right) == _RIGHT and len(chosen) in _WRONG:
+                also = dict.fromkeys(whose[point] for point in chosen)
+                yield retrieval(rng, entity, {"title": title_of(product)}, right, chosen, also)
+        recent.add(product.id, labels, own)

@@ -1,0 +1,36 @@
+"""The brand of a product, told by its title.
+
+https://github.com/amazon-science/esci-data
+esci/shopping_queries_dataset_products.parquet, judgements from the examples file (invented):
+
+    product_id  product_title                   product_brand
+    B0EXAMPLE1  Aldwick Oak Bread Board, Large  Aldwick
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._common import distinct, multiple_choice, product_entity, spelled
+from dataset_builders.tasks._esci import WRONG, Recent, products, title_of, with_brand
+from dataset_builders.tasks._judgements import flat, labels_of
+
+
+@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=1)
+def build(raw: RawData, seeded: Seeded) -> Questions:
+    # The join holds the labels of all judged products, and the brands of the last few of each query.
+    judged, recent = labels_of(raw, "us"), Recent[str]()
+    for product, labels, fields in products(raw, judged, with_brand):
+        entity, title, brand = product_entity(product.id), title_of(product), fields["brand"]
+        if seeded.wants(entity) and spelled(brand, title):
+            rng, own = seeded.rng(entity), {*flat(brand).split()}
+            # What the product is stands in the title, too; other brands do not.
+            queries = (query.split() for query in labels if labels[query] in "ES")
+            kinds = (spelled(" ".join([word for word in query if word not in own][-2:]), title) for query in queries)
+            others = [other for other in recent.of(entity, labels).values() if flat(other) not in flat(title)]
+            options = distinct([*islice(filter(None, kinds), 1), *rng.sample(others, len(others))])
+            wrong = [other for other in options if own.isdisjoint(flat(other).split())][:WRONG]
+            if len(wrong) == WRONG:
+                yield multiple_choice(rng, entity, {"title": title}, brand, wrong)
+        recent.add(product.id, labels, brand)
