@@ -19,6 +19,7 @@ from typing import Any
 
 from dataset_builders.pools.fitness import MOST_RETRIEVED, problem
 from dataset_builders.raw import RawData, RawRow
+from dataset_builders.sources import mmlu
 from dataset_builders.sources._files import known, read, text
 from dataset_builders.task import Question, Seeded, Task
 from spine.manifest import digest
@@ -45,7 +46,10 @@ def own_task(name: str, path: Path) -> Task:
 
 
 def prompts(raw: RawData, path: Path) -> Iterator[tuple[int, str]]:
-    """The numbered questions of an evaluation file, without their answers."""
+    """The numbered questions of an evaluation file, without their answers; of MMLU's files, too: question and choices
+    are texts of their own there, as in the rows that are made of them (``\\0``: ``pools.likeness``)."""
+    if mmlu.is_exam(path):
+        return enumerate(("\0".join((item.question, *item.choices)) for item in mmlu.questions(raw, [path])), start=1)
     return enumerate(read(raw, path, _COLUMNS[:1], lambda row: text(row["input_field"])), start=1)
 
 

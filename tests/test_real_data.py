@@ -45,7 +45,7 @@ def test_every_public_answer_survives_our_text_form_and_the_parsers() -> None:
 def test_real_mmlu_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "mmlu").mkdir()
     shutil.copytree(DATA / "mmlu" / "test", tmp_path / "mmlu" / "test")
-    rows = list(mmlu.test(RawData(tmp_path)))
+    rows = list(mmlu.exams(RawData(tmp_path)))
     assert len(rows) > 7000 and all(len(row.choices) == 4 and 0 <= row.answer < 4 for row in rows)
 
 

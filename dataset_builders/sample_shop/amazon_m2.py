@@ -13,7 +13,7 @@ from itertools import combinations
 from dataset_builders.sample_shop.catalogue import DE, EN, ES, FR, IT, JA
 from dataset_builders.sample_shop.draws import Draw
 from dataset_builders.sample_shop.tables import Shop, Table, csv_file
-from dataset_builders.sample_shop.words import asin, description, stock, title
+from dataset_builders.sample_shop.words import Product, asin, description, stock, title
 
 # In the order of the published file; below their share of the sessions in percent, the last three are small.
 LOCALES = ("DE", "JP", "UK", "ES", "FR", "IT")
@@ -64,8 +64,14 @@ def _product_rows(shop: Shop) -> Iterator[tuple[str | float | None, ...]]:
                 item.model if draw.chance(60) else None,
                 item.material[lang] if item.material and draw.chance(75) else None,
                 item.author,
-                description(catalogue, item, lang, draw.between(1, 3)) if draw.chance(90) else None,
+                _described(shop, item, lang, draw) if draw.chance(90) else None,
             )
+
+
+def _described(shop: Shop, item: Product, lang: int, draw: Draw) -> str:
+    """One to three sentences; an English one may say what such a thing is."""
+    text = description(shop.catalogue, item, lang, draw.between(1, 3))
+    return f"{text} {item.kind.about}" if lang == EN and draw.chance(40) else text
 
 
 def _total(shop: Shop) -> int:

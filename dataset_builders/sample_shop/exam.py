@@ -205,11 +205,12 @@ def _rows(shop: Shop, kind: str, total: int, makers: Sequence[Maker]) -> Iterato
 
 def tables(shop: Shop) -> list[Table]:
     total = shop.count(600, least=len(_AUXILIARY))
-    each = shop.count(300 // len(SUBJECTS), least=3)
     rows = _rows(shop, "auxiliary", total, _AUXILIARY)
     auxiliary = Table("mmlu/auxiliary_train.csv", total, rows, csv_file)
-    tests = [
-        Table(f"mmlu/test/{subject}_test.csv", each, _rows(shop, subject, each, makers), csv_file)
-        for subject, makers in SUBJECTS.items()
-    ]
-    return [auxiliary, *tests]
+    exams = []
+    for part, at_scale_1, least in (("test", 300, 3), ("val", 40, 2), ("dev", 10, 1)):
+        each = shop.count(at_scale_1 // len(SUBJECTS), least)
+        for subject, makers in SUBJECTS.items():
+            asked = _rows(shop, subject if part == "test" else f"{part} {subject}", each, makers)
+            exams.append(Table(f"mmlu/{part}/{subject}_{part}.csv", each, asked, csv_file))
+    return [auxiliary, *exams]

@@ -19,6 +19,7 @@ MIRROR_CATEGORY = "Pet_Supplies"
 _STARS = (1,) * 14 + (2,) * 12 + (3,) * 16 + (4,) * 22 + (5,) * 36  # in percent
 # stars -> (good, bad) sentences, one of two mixes
 _MIX = {1: ((0, 2), (0, 3)), 2: ((1, 2), (0, 2)), 3: ((1, 1), (2, 2)), 4: ((2, 1), (3, 1)), 5: ((2, 0), (3, 0))}
+_A_CUSTOMER = 4  # reviews, in turn on things of two types that go together
 _SIZES = ("small", "medium", "large")
 _START_MS, _SPAN_MS = 1_420_070_400_000, 270_000_000_000  # from January 2015, eight and a half years
 
@@ -55,8 +56,10 @@ def _review_rows(shop: Shop, category: str, total: int) -> Iterator[dict[str, An
     kinds = [kind.index for kind in shop.catalogue.types_of(category)]
     for number in range(total):
         draw = Draw(shop.seed, f"review {category}", number)
-        kind = draw.pick(kinds)
-        index = shop.any_of(kind, draw, percent=40)
+        customer = Draw(shop.seed, f"customer {category}", number // _A_CUSTOMER)
+        first = shop.catalogue.types[customer.pick(kinds)]
+        second = customer.pick([kind for kind in first.goes_with if kind in kinds] or [first.index])
+        index = shop.any_of((first.index, second)[number % 2], draw, percent=40)
         item = stock(shop.catalogue, shop.seed, index)
         stars = draw.pick(_STARS)
         text, votes = review_text(shop, item, stars, draw)
@@ -68,7 +71,7 @@ def _review_rows(shop: Shop, category: str, total: int) -> Iterator[dict[str, An
             # A variant (another colour) has its own asin under the common parent.
             "asin": item.id if draw.chance(70) else asin(index, "B1"),
             "parent_asin": item.id,
-            "user_id": f"AE{draw.token(26)}",
+            "user_id": f"AE{customer.token(26)}",
             "timestamp": _START_MS + draw.below(_SPAN_MS),
             "helpful_vote": votes,
             "verified_purchase": draw.chance(88),

@@ -1,6 +1,7 @@
-"""MMLU: multiple choice; 14,042 test questions and 99,842 auxiliary ones (ARC, MC_TEST, OBQA, RACE).
+"""MMLU: multiple choice; exams (14,042 test, 1,531 validation, 285 dev) and 99,842 auxiliary questions (ARC, ...).
 
-https://github.com/hendrycks/test, MIT. ``mmlu/auxiliary_train.csv`` and ``mmlu/test/{subject}_test.csv``.
+https://github.com/hendrycks/test, MIT. ``mmlu/auxiliary_train.csv`` and ``mmlu/{test,val,dev}/{subject}_{...}.csv``;
+or as the original archive has it, ``mmlu/data/``, with ``auxiliary_train/*.csv``, ``test/``, ``val/`` and ``dev/``.
 Read in all three published forms; the original has no header and a letter (rows invented):
 
     Which of these floats on water?,a nail,a cork,a coin,a brick,B
@@ -13,7 +14,8 @@ and Parquet, as on the Hugging Face hub: question, subject, choices (list of 4),
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,28 +24,46 @@ from dataset_builders.sources._files import find, find_all, read, text
 
 _CSV = ("question", "choice0", "choice1", "choice2", "choice3", "answer")
 _PARQUET = ("question", "choices", "answer")
+_EXAMS = ("test", "val", "dev")
+_EXAM = re.compile(rf"_(?:{'|'.join(_EXAMS)})$")  # how a file's name ends
 
 
 class Item(NamedTuple):
     question: str
     choices: tuple[str, str, str, str]
     answer: int  # 0 to 3
-    subject: str  # the file's name for the test; "auxiliary_train" otherwise
+    subject: str  # the file's name
 
 
 def auxiliary(raw: RawData) -> Iterator[Item]:
     """The auxiliary training questions."""
-    return _items(raw, [find(raw / "mmlu", "auxiliary_train")])
+    folder = _folder(raw)
+    several = folder / "auxiliary_train"
+    return questions(raw, find_all(several, "*") if several.is_dir() else [find(folder, "auxiliary_train")])
 
 
-def test(raw: RawData) -> Iterator[Item]:
-    """The test questions, subject by subject."""
-    return _items(raw, find_all(raw / "mmlu" / "test", "*_test"))
+def exams(raw: RawData) -> Iterator[Item]:
+    """The questions of the exams, subject by subject: test, val and dev, or those of them that are there."""
+    folder = _folder(raw)
+    there = [part for part in _EXAMS if (folder / part).is_dir()] or _EXAMS[:1]
+    return questions(raw, [path for part in there for path in find_all(folder / part, f"*_{part}")])
 
 
-def _items(raw: RawData, paths: list[Path]) -> Iterator[Item]:
+def _folder(raw: RawData) -> Path:
+    """That of the archive, where it was unpacked as it is."""
+    archive = raw / "mmlu" / "data"
+    return archive if archive.is_dir() else raw / "mmlu"
+
+
+def is_exam(path: Path) -> bool:
+    """Whether a file is one of the exams, by its name: ``anatomy_test.csv``."""
+    return _EXAM.search(path.name.partition(".")[0]) is not None
+
+
+def questions(raw: RawData, paths: Iterable[Path]) -> Iterator[Item]:
+    """Those of some files."""
     for path in paths:
-        subject = path.name.partition(".")[0].removesuffix("_test")
+        subject = _EXAM.sub("", path.name.partition(".")[0])
 
         def parse(row: RawRow, subject: str = subject) -> Item:
             choices = row["choices"] if "choices" in row else [row[column] for column in _CSV[1:5]]

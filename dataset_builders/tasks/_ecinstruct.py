@@ -40,6 +40,11 @@ def title_entity(title: str) -> str:
     return f"title:{digest(title.lower())}"
 
 
+def review_entity(review: str) -> str:
+    """Nor has a review one: it goes by its text."""
+    return f"ecinstruct:{digest(review)}"
+
+
 def lettered(row: Example) -> tuple[str, list[str]]:
     """The right option and the wrong ones, without their letters: the contest numbers its options.
 
@@ -66,3 +71,14 @@ def yes_or_no(row: Example) -> tuple[str, list[str]]:
     """The right answer and the wrong one, to be asked as a multiple choice; ``("", [])`` if it is neither."""
     right = row.output.lower()
     return (right, [_OPPOSITE[right]]) if right in _OPPOSITE else ("", [])
+
+
+def ranked(row: Example) -> list[str]:
+    """The titles of Query_Product_Ranking, best first, no two of them with one label; none unless the output orders
+    exactly those that are listed."""
+    listed = row.input.get("product list") if isinstance(row.input, Mapping) else None
+    lines = [str(line).partition(":") for line in listed] if isinstance(listed, list) else []
+    titles = {letter: one_line(title, _LONGEST) for letter, _, title in lines}
+    order = [letter.strip() for letter in row.output.split(",")]
+    whole = sorted(order) == sorted(titles) and len(distinct(filter(None, titles.values()))) == len(lines)
+    return [titles[letter] for letter in order] if whole else []

@@ -1,4 +1,4 @@
-"""Which 3 of 15 products belong to the shopping session in which a product was bought.
+"""Which 3 of 15 products were clicked on before a purchase, in the same shopping session.
 
 https://www.aicrowd.com/challenges/amazon-kdd-cup-23-multilingual-recommendation-challenge
 amazon_m2/sessions_train.csv (prev_items, next_item, locale; titles from products_train.csv; invented):

@@ -9,13 +9,11 @@ ecinstruct/dataset.json, task Query_Product_Ranking (invented, shortened; the ou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from dataset_builders.pools.fitness import MOST_RANKED
 from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
-from dataset_builders.tasks._common import distinct, one_line, query_entity
-from dataset_builders.tasks._ecinstruct import field, title_entity
+from dataset_builders.tasks._common import query_entity
+from dataset_builders.tasks._ecinstruct import field, ranked, title_entity
 
 # By place. Labels are not published; no two products of a list have the same one, hence ShopBench's own steps.
 _WEIGHTS = (1.0, 0.1, 0.01, 0.001, 0.0)
@@ -24,20 +22,10 @@ _WEIGHTS = (1.0, 0.1, 0.01, 0.001, 0.0)
 @task(type=TaskType.RANKING, source="ecinstruct", track=3)
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Query_Product_Ranking"):
-        query, ranked = field(row.input, "query"), _ranked(row)
-        if query and 2 <= len(ranked) <= MOST_RANKED:
-            weights = dict(zip(ranked, _WEIGHTS, strict=False))
-            seeded.rng("\n".join([query, *ranked])).shuffle(ranked)
-            fields = {"query": query, "items": ranked}
-            truth = [weights[title] for title in ranked]
-            yield Question(query_entity(query), fields, truth, tuple(map(title_entity, ranked)))
-
-
-def _ranked(row: ecinstruct.Example) -> list[str]:
-    """The titles, best first; none unless the output orders exactly those that are listed."""
-    listed = row.input.get("product list") if isinstance(row.input, Mapping) else None
-    lines = [str(line).partition(":") for line in listed] if isinstance(listed, list) else []
-    titles = {letter: one_line(title, 200) for letter, _, title in lines}
-    order = [letter.strip() for letter in row.output.split(",")]
-    whole = sorted(order) == sorted(titles) and len(distinct(filter(None, titles.values()))) == len(lines)
-    return [titles[letter] for letter in order] if whole else []
+        query, titles = field(row.input, "query"), ranked(row)
+        if query and 2 <= len(titles) <= MOST_RANKED:
+            weights = dict(zip(titles, _WEIGHTS, strict=False))
+            seeded.rng("\n".join([query, *titles])).shuffle(titles)
+            fields = {"query": query, "items": titles}
+            truth = [weights[title] for title in titles]
+            yield Question(query_entity(query), fields, truth, tuple(map(title_entity, titles)))

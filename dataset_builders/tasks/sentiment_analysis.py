@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
-from dataset_builders.tasks._common import digest, multiple_choice, one_line
-from dataset_builders.tasks._ecinstruct import lettered
+from dataset_builders.tasks._common import multiple_choice, one_line
+from dataset_builders.tasks._ecinstruct import lettered, review_entity
 
 _LONGEST = 1500  # characters of a review
 
@@ -24,5 +24,5 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         # As published, most reviews are "A".
         right, wrong = lettered(row)
         if review and right:
-            entity = f"ecinstruct:{digest(review)}"
+            entity = review_entity(review)
             yield multiple_choice(seeded.rng(entity), entity, {"review": review}, right, wrong)

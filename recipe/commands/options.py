@@ -65,10 +65,16 @@ def data_options(function: F) -> F:
     """--data, and --decontaminate: evaluation files."""
     evaluation = click.option(
         "--decontaminate", envvar="DECONTAMINATE", multiple=True, metavar="FILE",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Evaluation file whose questions may not be trained on; more than once.  [env: DECONTAMINATE, with :]",
+        type=click.Path(exists=True, path_type=Path), callback=lambda context, option, paths: _files(paths),
+        help="Evaluation file, or folder of such, whose questions may not be trained on (ShopBench, MMLU); more than "
+        "once.  [env: DECONTAMINATE, with :]",
     )  # fmt: skip
     return raw_option(evaluation(function))
+
+
+def _files(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """With the files of folders (MMLU's: one a subject) instead of these."""
+    return tuple(file for path in paths for file in (sorted(path.rglob("*.*")) if path.is_dir() else [path]))
 
 
 def spread_options(function: F) -> F:

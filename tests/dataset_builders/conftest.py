@@ -179,6 +179,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def whole_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample shop at its size, for what takes many questions to see."""
+    folder = tmp_path_factory.mktemp("whole") / "raw"
+    sample_shop.write(folder)
+    return folder
+
+
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """It is asked directly, whatever proxy there is, and nobody waits before asking again."""

@@ -84,7 +84,8 @@ def test_a_missing_file_is_named_with_the_way_out(tmp_path: Path) -> None:
         amazon_m2.sessions,
         amazon_reviews.categories,
         esci.examples,
-        mmlu.test,
+        mmlu.auxiliary,
+        mmlu.exams,
     ):
         assert "recipe sample-data" in complaint(lambda rows=rows: rows(RawData(tmp_path)))  # type: ignore[misc]
 

@@ -204,9 +204,9 @@ def test_mmlu_in_its_three_forms(ending: str, tmp_path: Path) -> None:
 def test_mmlu_test_subjects(tmp_path: Path) -> None:
     put(tmp_path / "mmlu/test/astronomy_test.csv", "Why?,a,b,c,d,D\n")
     put(tmp_path / "mmlu/test/anatomy_test.csv", "Who?,a,b,c,d,A\n")
-    assert [(item.subject, item.answer) for item in mmlu.test(RawData(tmp_path))] == [("anatomy", 0), ("astronomy", 3)]
+    assert [(item.subject, item.answer) for item in mmlu.exams(RawData(tmp_path))] == [("anatomy", 0), ("astronomy", 3)]
     put(tmp_path / "mmlu/test/anatomy_test.csv", "Who?,a,b,c,d,E\n")
-    assert "anatomy_test.csv:1" in complaint(lambda: mmlu.test(RawData(tmp_path)))
+    assert "anatomy_test.csv:1" in complaint(lambda: mmlu.exams(RawData(tmp_path)))
 
 
 def test_alpaca(tmp_path: Path) -> None:

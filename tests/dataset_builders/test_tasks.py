@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from dataset_builders import sample_shop
 from dataset_builders.pools import fitness
 from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, load_task, task_names
@@ -26,6 +25,7 @@ FACTS = {
     "alpaca_instructions": ("generation", "alpaca", None, None),
     "answer_generation": ("generation", "ecinstruct", 1, None),
     "answerability": ("multiple-choice", "ecinstruct", 1, None),
+    "attribute_to_category": ("multiple-choice", "amazon_m2", 1, "enrich"),
     "attribute_value_extraction": ("named_entity_recognition", "ecinstruct", 1, None),
     "bullet_point_selection": ("retrieval", "esci", 1, None),
     "bullet_summary": ("generation", "esci", 1, "reword"),
@@ -35,7 +35,10 @@ FACTS = {
     "compatibility": ("multiple-choice", "amazon_reviews", 2, "construct"),
     "complementary_category": ("multiple-choice", "amazon_reviews", 2, "enrich"),
     "exact_match_selection": ("retrieval", "esci", 3, None),
+    "liked_titles": ("ranking", "amazon_reviews", 3, None),
+    "listed_type_explanation": ("generation", "amazon_m2", 1, "enrich"),
     "mmlu_auxiliary": ("multiple-choice", "mmlu", 2, None),
+    "mmlu_exams": ("multiple-choice", "mmlu", 2, None),
     "multilingual_description": ("multiple-choice", "amazon_m2", 4, "construct"),
     "multilingual_keywords": ("multiple-choice", "esci", 4, "enrich"),
     "multilingual_title": ("generation", "amazon_m2", 4, "construct"),
@@ -60,12 +63,14 @@ FACTS = {
     "query_product_ranking_ecinstruct": ("ranking", "ecinstruct", 3, None),
     "query_product_relation": ("multiple-choice", "esci", 3, None),
     "query_product_relevance": ("multiple-choice", "ecinstruct", 3, None),
+    "query_product_retrieval": ("retrieval", "ecinstruct", 3, None),
     "query_relation": ("multiple-choice", "esci", 3, "construct"),
     "review_aspect_keyphrase": ("generation", "amazon_reviews", 1, "construct"),
     "review_aspect_selection": ("retrieval", "amazon_reviews", 1, "construct"),
     "review_for_product": ("multiple-choice", "amazon_reviews", 3, None),
     "review_helpfulness_ranking": ("ranking", "amazon_reviews", 3, None),
     "review_rating": ("multiple-choice", "amazon_reviews", 3, None),
+    "review_sentiment_ranking": ("ranking", "ecinstruct", 3, None),
     "review_snippet_selection": ("retrieval", "amazon_reviews", 1, "construct"),
     "sentiment_analysis": ("multiple-choice", "ecinstruct", 3, None),
     "sequential_recommendation": ("multiple-choice", "ecinstruct", 3, None),
@@ -77,21 +82,13 @@ FACTS = {
 }
 EVERY = pytest.mark.parametrize("name", sorted(FACTS))
 # Their choices stand as published, since they may refer to each other.
-AS_PUBLISHED = {"mmlu_auxiliary", "review_rating"}
+AS_PUBLISHED = {"mmlu_auxiliary", "mmlu_exams", "review_rating"}
 CANNOT = "It cannot be inferred."
 
 
 @cache
 def questions(name: str, folder: Path, seed: int = 1) -> list[Question]:
     return list(load_task(name).build(RawData(folder, max_rejected=0.0), Seeded(seed, name)))
-
-
-@pytest.fixture(scope="module")
-def whole_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample shop at its size, for what takes many questions to see."""
-    folder = tmp_path_factory.mktemp("whole") / "raw"
-    sample_shop.write(folder)
-    return folder
 
 
 def test_every_dataset_is_described_here() -> None:

@@ -16,7 +16,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sample_shop.catalogue import ProductType, catalogue
 from dataset_builders.sample_shop.ecinstruct import wordings
 from dataset_builders.task import Question, Seeded, load_task
-from dataset_builders.tasks._ecinstruct import title_entity
+from dataset_builders.tasks._ecinstruct import review_entity, title_entity
 from tests.dataset_builders.raw_files import write_json
 
 PUBLISHED = {
@@ -27,7 +27,9 @@ PUBLISHED = {
     "product_relation": "Product_Relation_Prediction",
     "product_substitute": "Product_Substitue_Identification",
     "query_product_ranking_ecinstruct": "Query_Product_Ranking",
+    "query_product_retrieval": "Query_Product_Ranking",
     "query_product_relevance": "Multiclass_Product_Classification",
+    "review_sentiment_ranking": "Sentiment_Analysis",
     "sentiment_analysis": "Sentiment_Analysis",
     "sequential_recommendation": "Sequential_Recommendation",
 }
@@ -75,6 +77,27 @@ def label(query: str, title: str) -> str:
 
 
 # --- the answers, on the sample shop ---
+
+
+def test_reviews_are_ranked_by_their_stars(shop: Path) -> None:
+    stars = {text: at for kind in catalogue().types for at, texts in enumerate(kind.openers) for text in texts}
+    for question in asked("review_sentiment_ranking", shop):
+        given = [next(at for text, at in stars.items() if item.startswith(text)) for item in question.fields["items"]]
+        assert sorted(given) == [0, 1, 2, 3, 4] and question.truth == [at / 4 for at in given]
+        assert len(set(question.also)) == 4 and question.entity not in question.also
+
+
+def test_what_is_retrieved_fits_better_than_all_others(shop: Path) -> None:
+    counts = Counter[int]()
+    for question in asked("query_product_retrieval", shop):
+        query, items = question.fields["query"], question.fields["items"]
+        assert isinstance(question.truth, list) and len(items) == 10
+        rank = ["ESCI".index(label(query, item)) for item in items]
+        right = [rank[int(at) - 1] for at in question.truth]
+        wrong = [rank[at] for at in range(10) if at + 1 not in question.truth]
+        assert max(right) < min(wrong) and len(right) == question.fields["count"]
+        counts[len(right)] += 1
+    assert set(counts) >= {1, 2}
 
 
 def test_a_question_is_answered_by_what_is_said_on_its_aspect(shop: Path) -> None:
@@ -293,3 +316,34 @@ def test_an_answer_that_is_none_is_not_learnt(tmp_path: Path) -> None:
     assert of_rows(tmp_path, "answer_generation", *((given, text) for text in none)) == []
     (question,) = of_rows(tmp_path, "answer_generation", (given, "Yes,<br />a   pound."))
     assert question.truth == "Yes, a pound."
+
+
+SENTIMENTS = ["very positive", "positive", "neutral", "negative", "very negative"]
+OPTIONS = [f"{letter}: {text}" for letter, text in zip("ABCDE", SENTIMENTS, strict=True)]
+
+
+def test_a_ranking_needs_a_whole_review_of_each_sentiment(tmp_path: Path) -> None:
+    rows = [(f"Review {number}, {option[3:]}.", option) for number in range(3) for option in OPTIONS]
+    found = of_rows(tmp_path, "review_sentiment_ranking", *rows, *rows, options=OPTIONS)
+    trained = [text for text, _ in rows if not held_out(review_entity(text))]
+    assert len(found) == len(trained) > 10, "asked once about each, however often it stands there"
+    for question in found:
+        assert isinstance(question.truth, list)
+        told = [item.partition(", ")[2].rstrip(".") for item in question.fields["items"]]
+        assert [told for _, told in sorted(zip(question.truth, told, strict=True), reverse=True)] == SENTIMENTS
+    cut = [(f"{text} {'and so on ' * 60}" if "neutral" in text else text, option) for text, option in rows]
+    assert of_rows(tmp_path, "review_sentiment_ranking", *cut, options=OPTIONS) == []
+    assert of_rows(tmp_path, "review_sentiment_ranking", *rows[:4], options=OPTIONS) == []
+
+
+def test_a_list_beside_another_query_is_left_out(tmp_path: Path) -> None:
+    def of(thing: str, query: str) -> tuple[Any, str]:
+        return {"query": query, "product list": [f"A: Case for {thing}", f"B: Large {thing}", "C: Rope"]}, "B,A,C"
+
+    others = [of(f"thing{letter}", f"large thing{letter}") for letter in "abcdefghijklm"]
+    found = of_rows(tmp_path, "query_product_retrieval", *others, of("kettle", "oak board"), of("lamp", "lamp"))
+    (last,) = [question for question in found if question.entity == "query:lamp"]
+    items = last.fields["items"]
+    assert isinstance(last.truth, list)
+    assert {items[int(at) - 1] for at in last.truth} == {"Large lamp", "Case for lamp"} and "Rope" in items
+    assert "query:oak board" not in {question.entity for question in found}

@@ -13,14 +13,18 @@ from typing import Any
 import pytest
 
 from dataset_builders.held_out import held_out
+from dataset_builders.pools.decontaminate import Evaluation
 from dataset_builders.pools.fitness import problem
+from dataset_builders.pools.likeness import Words, texts_of
 from dataset_builders.raw import RawData
+from dataset_builders.sample_shop.catalogue import ProductType, catalogue
 from dataset_builders.sources import mmlu
 from dataset_builders.sources.amazon_m2 import Product
 from dataset_builders.task import Question, Seeded, load_task
 from dataset_builders.tasks import _sessions
 from dataset_builders.tasks._queries import queries
-from tests.dataset_builders.raw_files import read_csv, write_csv
+from tests.dataset_builders.raw_files import put, read_csv, write_csv, write_json
+from tests.dataset_builders.review_rows import SHOP_TYPES
 
 PRODUCT = ("id", "locale", "title", "price", "brand", "color", "size", "model", "material", "author", "desc")
 
@@ -197,6 +201,68 @@ def test_a_text_left_in_its_language_is_no_translation(tmp_path: Path) -> None:
     assert asked(tmp_path, "multilingual_description", *rows) == []
 
 
+# --- types, for which there is no column ---
+
+
+def shop_type(question: Question) -> ProductType:
+    return SHOP_TYPES[question.entity.removeprefix("product:")]
+
+
+def test_a_listing_explains_its_type_and_does_not_show_the_answer(shop: Path) -> None:
+    questions = built("listed_type_explanation", shop)
+    assert len({question.fields["product_type"] for question in questions}) > 15
+    for question in questions:
+        kind, fields = shop_type(question), question.fields
+        assert question.truth == kind.about and fields["product_type"].lower() == kind.name.lower()
+        assert kind.name.lower() in fields["title"].lower()
+        assert fields["description"] and kind.about not in fields["description"]
+
+
+def test_only_an_english_definition_explains(tmp_path: Path) -> None:
+    about = "A bread board is a flat piece of wood on which bread is cut."
+    rows = [
+        listing("B1", "UK", "Aldwick Oak Bread Board, Large", brand="Aldwick", desc=f"Oiled.<br>{about}"),
+        listing("B2", "UK", "Aldwick Oak Bread Board, Small", brand="Aldwick", desc="A bread board is a great gift."),
+        listing("B3", "UK", "Aldwick Kettle", brand="Aldwick", desc=about),
+        listing("B1", "DE", "Aldwick Bread Board", brand="Aldwick", desc=about),
+    ]
+    (question,) = asked(tmp_path, "listed_type_explanation", *rows)
+    assert question.truth == about and question.fields["product_type"] == "bread board"
+    assert question.fields["description"] == "Oiled."
+
+
+def test_no_other_category_has_such_a_product(whole_shop: Path) -> None:
+    questions = built("attribute_to_category", whole_shop)
+    assert len({question.fields["options"][question.truth] for question in questions}) > 10
+    clear = 0
+    for question in questions:
+        options, material = question.fields["options"], question.fields["attributes"][0].removeprefix("material: ")
+        kinds = [next(kind for kind in catalogue().types if kind.name.lower().startswith(name)) for name in options]
+        able = [any(word[0] == material for word in kind.materials) for kind in kinds]
+        assert able[question.truth] and kinds[question.truth] is shop_type(question)
+        clear += sum(able) == 1
+    assert clear > 0.95 * len(questions), "seven sightings, as there are of most types here, are nearly a proof"
+
+
+def test_a_name_that_one_brand_uses_is_no_category(tmp_path: Path) -> None:
+    rows = []
+    for at, (thing, material) in enumerate(
+        [("Kettle", "Steel"), ("Carpet", "Wool"), ("Teapot", "Clay"), ("Zippo", "Brass")] * 30
+    ):
+        brand = f"Maker{chr(97 + at // 4 % 5)}"
+        columns = {"brand": "One" if thing == "Zippo" else brand, "material": material}
+        rows.append(listing(f"B{at}", "UK", f"{columns['brand']} {thing}, Large", **columns))
+    named = {
+        name for question in asked(tmp_path, "attribute_to_category", *rows) for name in question.fields["options"]
+    }
+    assert named == set(), "three categories are not enough"
+    more = [
+        listing(f"C{at}", "UK", f"Maker{at % 3} Sofa", brand=f"Maker{at % 3}", material="Felted") for at in range(30)
+    ]
+    made = asked(tmp_path, "attribute_to_category", *rows, *more)
+    assert {name for question in made for name in question.fields["options"]} == {"kettle", "carpet", "teapot", "sofa"}
+
+
 # --- names of products ---
 
 
@@ -269,6 +335,38 @@ def events(folder: Path, row: list[str]) -> list[Question]:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerow(row)
     return list(built.__wrapped__("commonsense_event", folder))
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_the_whole_of_mmlu_in_both_layouts(archive: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "mmlu" / ("data" if archive else "")
+    for part in ("test", "val", "dev"):
+        put(folder / f"{part}/anatomy_{part}.csv", f"Which bone is in the {part}?,a,b,c,d,D\n")
+    put(folder / f"auxiliary_train{'/race' * archive}.csv", "Who runs?,a,b,c,d,A\n")
+    put(folder / f"auxiliary_train{'/obqa' * archive}.csv", "Who floats?,a,b,c,d,B\n")
+    exams = built.__wrapped__("mmlu_exams", tmp_path)
+    assert [question.fields["question"].split()[-1] for question in exams] == ["test?", "val?", "dev?"]
+    assert {question.truth for question in exams} == {3}
+    assert len(built.__wrapped__("mmlu_auxiliary", tmp_path)) == 1 + archive
+    assert {item.subject for item in mmlu.exams(RawData(tmp_path))} == {"anatomy"}
+
+
+def test_an_exam_is_kept_out_by_its_own_files(tmp_path: Path) -> None:
+    for part, bone in (("test", "ankle"), ("val", "elbow")):
+        rows = f"Which bone of the human body is nearest to the {bone} when somebody stands?,a,b,c,d,D\n"
+        put(tmp_path / f"mmlu/{part}/anatomy_{part}.csv", rows + f"Where is the {bone}?,Arm,Leg,Head,Back,A\n")
+    evaluation = Evaluation.load([tmp_path / "mmlu/test/anatomy_test.csv"])
+    questions = built.__wrapped__("mmlu_exams", tmp_path)
+    found = evaluation.find(Words.of(texts_of(question) for question in questions))
+    assert [bool(hit) for hit in found] == ["ankle" in question.fields["question"] for question in questions]
+
+
+def test_what_stands_for_no_input_is_none(tmp_path: Path) -> None:
+    rows = [{"instruction": f"Name {at}.", "input": text, "output": "It."} for at, text in
+            enumerate(["", "`<noinput>`", "No input.", "None", "Nonesuch", "no inputs"])]  # fmt: skip
+    write_json(tmp_path / "alpaca/alpaca_data_cleaned.json", rows)
+    given = [question.fields["input"] for question in built.__wrapped__("alpaca_instructions", tmp_path)]
+    assert given == ["", "", "", "", "Nonesuch", "no inputs"]
 
 
 def test_questions_on_one_passage_stay_together(tmp_path: Path) -> None:

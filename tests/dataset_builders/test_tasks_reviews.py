@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dataset_builders.held_out import held_out
+from dataset_builders.raw import RawData
 from dataset_builders.sample_shop.catalogue import Aspect, catalogue
-from dataset_builders.task import Question
+from dataset_builders.task import Question, Seeded, load_task
 from dataset_builders.tasks._aspects import aspects, kin, phrases
-from tests.dataset_builders.review_rows import asked, kind_of, metas, of_rows, product, review
+from tests.dataset_builders.raw_files import write_jsonl
+from tests.dataset_builders.review_rows import SHOP_TYPES, asked, kind_of, metas, of_rows, product, review
 
 
 def retrieved(question: Question) -> list[str]:
@@ -150,3 +153,46 @@ def test_wrong_reviews_are_of_the_same_side(shop: Path) -> None:
 def test_products_go_by_their_id_alone(name: str, shop: Path) -> None:
     known = {f"product:{row['parent_asin']}" for row in metas(shop)}
     assert {question.entity for question in asked(name, shop)} <= known
+
+
+# --- what a customer likes ---
+
+
+def ranked_first(question: Question) -> set[str]:
+    assert isinstance(question.truth, list) and sum(map(float, question.truth)) == question.fields["liked"]
+    return {item for item, weight in zip(question.fields["items"], question.truth, strict=True) if weight}
+
+
+def test_customers_like_what_is_like_their_purchase(shop: Path) -> None:
+    titles = {row["parent_asin"]: row["title"] for row in metas(shop)}
+    made = list(load_task("liked_titles").build(RawData(shop), Seeded(0, "liked_titles")))
+    for question in made:
+        ids = [entity.removeprefix("product:") for entity in question.also]
+        bought, *listed = (SHOP_TYPES[id] for id in ids)
+        assert [titles[id] for id in ids] == [question.fields["title"], *question.fields["items"]]
+        for kind, weight in zip(listed, question.truth, strict=True):  # type: ignore[arg-type]
+            near = kind is bought or kind.index in bought.goes_with or bought.index in kind.goes_with
+            assert near if weight else kind.path[:-1] != bought.path[:-1]
+    assert len(made) > 10
+
+
+def test_only_likes_count_and_nothing_that_says_too_little(tmp_path: Path) -> None:
+    leaves = ["Lamps", "Mugs", "Pots", "Rugs", "Beds", "Nails", "Ropes"]
+    rows = [product(number, f"Thing{chr(97 + number)} of stock", ("Home", f"H{number}", leaf)) for number, leaf in
+            enumerate(leaves)]  # fmt: skip
+    rows += [product(10, "Oak lantern, green", ("Garden", "Light", "Lanterns"))]
+    rows += [product(11, "Steel lantern, green", ("Garden", "Light", "Lanterns")), product(12, "Lantern")]
+    rows += [product(13, "Green pillow for a child", ("Home", "Living", "Pillows"))]
+    others = [review(number, user=f"Other {number}") for number in range(7)]
+    own = [(10, 5, "A"), (12, 5, "A"), (13, 5, "A"), (11, 4, "A"), (10, 3, "B"), (11, 5, "B"), (10, 5, ""), (11, 5, "")]
+    reviews = [*others, *(review(number, rating=stars, user=user) for number, stars, user in own)]
+    (question,) = built(tmp_path, "liked_titles", rows, reviews)
+    assert question.fields["title"] == "Steel lantern, green" and question.entity == "customer:A"
+    assert ranked_first(question) == {"Oak lantern, green"} and "Lantern" not in question.fields["items"]
+    assert "Green pillow for a child" not in question.fields["items"], "the customer liked it, but nobody could tell"
+
+
+def built(folder: Path, name: str, products: list[Any], reviews: list[Any]) -> list[Question]:
+    write_jsonl(folder / "amazon_reviews/raw/review_categories/Home.jsonl", reviews)
+    write_jsonl(folder / "amazon_reviews/raw/meta_categories/meta_Home.jsonl", products)
+    return list(load_task(name).build(RawData(folder), Seeded(0, name)))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.synthesis.declare import Form, Seed, Seeds, Unfit
-from dataset_builders.synthesis.rules import within
+from dataset_builders.synthesis.rules import counted, in_language, within
 from dataset_builders.task import Question, RawData, Seeded
 from dataset_builders.tasks import _common
-from dataset_builders.tasks._common import distinct, one_line, product_entity
+from dataset_builders.tasks._common import distinct, one_line, product_entity, words
 from dataset_builders.tasks._product_types import Path, Tree, path_of, typed_products, typed_reviews
 
 TITLE, TEXT, REVIEW = 300, 800, 800  # characters that the model is given
 _SHORTEST_REVIEW = 60
+_PITCH = re.compile(r"\b(?:you|your|our|we|us|i|my|this product|buy|best|perfect)\b|[!$€®™]", re.I)
 
 
 def rng_of(seed: Seed) -> random.Random:
@@ -88,3 +90,19 @@ def found_entities(answer: Form, text: str, what: str) -> dict[str, list[str]]:
                 raise Unfit("two types at once", f"{phrase!r} is given as {taken[phrase.lower()]} and as {field}")
             found.setdefault(field.replace("_", " "), []).append(phrase)
     return found
+
+
+def explained(answer: str, product_type: str) -> str:
+    """An answer that explains a type of product, tidy.
+
+    Raises:
+        Unfit: it is not one plain sentence, or says no more than the type's name.
+    """
+    text = in_language(counted(one_line(answer), 6, 45, "explanation"), "English")
+    if not text.endswith(".") or ". " in text.rstrip("."):
+        raise Unfit("not one sentence", "the explanation must be one sentence that ends with a full stop")
+    if found := _PITCH.search(text):
+        raise Unfit("a sales pitch", f"{found[0]!r} sells; say what the product type is")
+    if not words(text) - words(product_type):
+        raise Unfit("says nothing new", "the explanation only repeats the name")
+    return text

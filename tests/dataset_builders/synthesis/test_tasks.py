@@ -57,6 +57,11 @@ GOOD: dict[str, Make] = {
         "explanation": "A thing that people keep at home and take out whenever they need what it does."
     },
     "category_attribute": lambda seed: {"attribute": "Wick Burn Time"},
+    "listed_type_explanation": lambda seed: {
+        "product_type": "house thing",
+        "explanation": "A thing that people keep at home and take out whenever they need what it does."
+    },
+    "attribute_to_category": lambda seed: {"category": "zeal", "ruled_out": ["zest", "qualm", "whim"]},
     "review_snippet_selection": lambda seed: {
         "same": [f"{seed.fields['snippet']} indeed", f"{seed.fields['snippet']} every day"],
         "opposite": [f"quite the contrary number {n}" for n in "abc"],
@@ -155,6 +160,7 @@ def test_a_rewording_has_all_its_texts() -> None:
 _BLANKS = {"title": "Oak Lamp", "options": ["Lamps", "Boards"]}
 _REWORD = Seed("product:B1", {INSTRUCTION: "Sort [[title]]:\n[[options]]", "tone": "", "blanks": _BLANKS}, 0)
 _ASK = "Which of these categories suits the product? [[title]]\n[[options]]"
+_OAK = Seed("product:B1", {"title": "Oak Lamp", "attributes": ["material: Oak", "size: Large"]}, "")
 _LONG = Seed("product:B1", {INSTRUCTION: _ASK, "tone": "", "blanks": _BLANKS}, 0)
 _TITLE = {"title": "Oak Lamp 12 cm, 3 pieces", "brand": "Oak", "language": "German", "country": "Germany"}
 _CALCULATION = {"question": "What do the 3 pieces measure together in a row?", "unit": "cm", "wrong_answers": [1, 2, 3]}
@@ -170,6 +176,12 @@ BAD = [
      "the same words"),
     ("category_attribute", Seed("product:B1", {"category": "Keyboards", "other_categories": ["Mice"]}, ""),
      {"attribute": "keyboard size"}, "names a category"),
+    ("attribute_to_category", _OAK,
+     {"category": "oak lamp", "ruled_out": ["mug", "kettle", "rug"]}, "names a category"),
+    ("attribute_to_category", _OAK,
+     {"category": "lamp", "ruled_out": ["lamps", "kettle", "rug"]}, "two categories are alike"),
+    ("listed_type_explanation", Seed("product:B1", {"title": "Oak Lamp", "description": "Bright."}, ""),
+     {"product_type": "lamp", "explanation": "A lamp is what you buy for a room that is dark."}, "a sales pitch"),
     ("multilingual_title", Seed("product:B1", _TITLE, ""), {"title": "Oak Lampe 12 cm"}, "a number was lost"),
     ("multilingual_title", Seed("product:B1", _TITLE, ""), {"title": "The lamp of Oak with 12 cm and 3 for you"},
      "another language"),
