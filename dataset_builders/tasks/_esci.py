@@ -35,24 +35,24 @@ _TITLE, _DESCRIPTION, _FEATURE, _FEATURES = 200, 700, 160, 5  # characters that 
 _SHORTEST = 80  # characters of a description
 _POINT = 20  # characters of a bullet point, at least: not "8 oz."
 _KEPT = 6  # products of a query for wrong options
-_LOOKED_AT = 20  # queries with one word
+_LOOKED_AT, _NEAREST = 10, 20  # queries with one word, of which so many are taken
 # Whose words tell what is not wanted: "frame without mat".
 _NEGATED = re.compile(r"\b(?:no|non|not|without|except)\b", re.I)
 
 
-@lru_cache(maxsize=200_000)  # queries come again and again
-def _stems(text: str) -> frozenset[str]:
+@lru_cache(maxsize=50_000)  # queries, and what recent products show, come again and again
+def words_of(text: str) -> frozenset[str]:
     return frozenset(stems(text))
 
 
 def says_what(query: str) -> bool:
     """Whether its words tell what is wanted."""
-    return bool(_stems(query)) and not _NEGATED.search(query)
+    return bool(words_of(query)) and not _NEGATED.search(query)
 
 
 def told(text: str, words: AbstractSet[str]) -> float:
     """The share of its words that are among ``words``."""
-    own = _stems(text)
+    own = words_of(text)
     return len(own & words) / max(1, len(own))
 
 
@@ -128,17 +128,17 @@ class Near:
     def __init__(self, queries: Iterable[str]) -> None:
         self._with: defaultdict[str, list[str]] = defaultdict(list)
         for query in filter(says_what, dict.fromkeys(queries)):
-            for word in _stems(query):
+            for word in words_of(query):
                 self._with[word].append(query)
 
     def like(self, rng: random.Random, query: str) -> list[str]:
         """Others, those that share most first."""
-        own, found = _stems(query), dict[str, int]()
+        own, found = words_of(query), dict[str, int]()
         for word in sorted(own):
             having = self._with.get(word, [])
             for other in rng.sample(having, min(_LOOKED_AT, len(having))):
-                found[other] = len(own & _stems(other))
-        return sorted(found, key=lambda other: -found[other])
+                found[other] = len(own & words_of(other))
+        return sorted(found, key=lambda other: -found[other])[:_NEAREST]
 
 
 def choose_query(raw: RawData, seeded: Seeded, shown: Shown) -> Questions:
@@ -160,9 +160,9 @@ def choose_query(raw: RawData, seeded: Seeded, shown: Shown) -> Questions:
             shares: dict[frozenset[str], tuple[float, str]] = {}  # by the words: no singular beside its plural
             for query in (*own, *near.like(rng, right)):
                 share = told(query, words)
-                wrong = labels.get(query) != "E" and less(share, told(right, words)) and not _stems(query) <= known
+                wrong = labels.get(query) != "E" and less(share, told(right, words)) and not words_of(query) <= known
                 if wrong and may_show(entity, query_entity(query)):
-                    shares.setdefault(_stems(query), (share, query))
+                    shares.setdefault(words_of(query), (share, query))
             options = hardest(rng, {query: share for share, query in shares.values()})
             if len(options) == WRONG:
                 yield multiple_choice(rng, entity, fields, right, options, map(query_entity, (right, *options)))
@@ -196,7 +196,7 @@ def hardest(rng: random.Random, likeness: Mapping[T, float], count: int = WRONG)
 def clear(query: str, judged: Sequence[Judged]) -> dict[Judged, float]:
     """Those whose titles show what was judged, with the share of the query's words that they have: exact matches have
     nearly all, substitutes many, complements some or all, and what is irrelevant few."""
-    shares = {product: told(query, stems(product.title)) for product in judged if says_what(query)}
+    shares = {product: told(query, words_of(product.title)) for product in judged if says_what(query)}
     least, most = ({label: bounds[at] for label, bounds in _SHARES.items()} for at in (0, 1))
     return {one: share for one, share in shares.items() if least[one.label] <= share <= most[one.label]}
 

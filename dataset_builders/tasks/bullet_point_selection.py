@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import product_entity, retrieval
-from dataset_builders.tasks._esci import Recent, hardest, products, title_of, with_features
+from dataset_builders.tasks._esci import Recent, hardest, products, title_of, with_features, words_of
 from dataset_builders.tasks._judgements import labels_of, stems
 
 _RIGHT, _WRONG = 3, range(4, 8)
@@ -38,7 +38,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         if seeded.wants(entity):
             rng, known = seeded.rng(entity), stems(" ".join(product))
             # "Easy to clean" fits everything: a point must share words with its product's title.
-            named = {point: len(stems(point) & title) for point in own.points}
+            named = {point: len(words_of(point) & title) for point in own.points}
             right = [point for point, count in named.items() if count >= _NAMED]
             right = rng.sample(right, min(_RIGHT, len(right)))
             least = min(map(named.__getitem__, right), default=0)
@@ -46,7 +46,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
             wrong, whose = dict[str, float](), dict[str, str]()
             for id, other in others.items():
                 for point in other.points:
-                    foreign, shared = stems(point) - known, len(stems(point) & title)
+                    foreign, shared = words_of(point) - known, len(words_of(point) & title)
                     # It shares fewer: half as many, unless it names another brand.
                     if (foreign & other.brand and shared < least) or (foreign & other.title and shared <= least / 2):
                         wrong[point], whose[point] = shared, product_entity(id)

@@ -12,8 +12,20 @@ from __future__ import annotations
 
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import multiple_choice, product_entity, query_entity
-from dataset_builders.tasks._esci import CLEAR, WRONG, Near, Recent, hardest, less, products, says_what, title_of, told
-from dataset_builders.tasks._judgements import labels_of, may_show, stems
+from dataset_builders.tasks._esci import (
+    CLEAR,
+    WRONG,
+    Near,
+    Recent,
+    hardest,
+    less,
+    products,
+    says_what,
+    title_of,
+    told,
+    words_of,
+)
+from dataset_builders.tasks._judgements import labels_of, may_show
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3)
@@ -24,15 +36,15 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
     for product, labels, _ in products(raw, judged):
         entity, title = product_entity(product.id), title_of(product)
         if seeded.wants(entity):
-            rng, share = seeded.rng(entity), {query: told(query, stems(title)) for query in labels if says_what(query)}
-            exact = [query for query in share if labels[query] == "E" and share[query] >= CLEAR]
-            if exact := [query for query in exact if may_show(entity, query_entity(query))]:
-                query = rng.choice(exact)
+            rng, words = seeded.rng(entity), words_of(title)
+            own = [query for query in labels if says_what(query) and may_show(entity, query_entity(query))]
+            if exact := [query for query in own if labels[query] == "E" and told(query, words) >= CLEAR]:
+                share = told(query := rng.choice(exact), words)
                 # What other queries found, unless it is known to fit this one.
                 others = recent.of(entity, (query, *near.like(rng, query)))
                 titles = {other: id for id, other in others.items() if judged[id].get(query) != "E"}
-                shares = {other: told(query, stems(other)) for other in titles}
-                wrong = hardest(rng, {other: has for other, has in shares.items() if less(has, share[query])})
+                shares = {other: told(query, words_of(other)) for other in titles}
+                wrong = hardest(rng, {other: has for other, has in shares.items() if less(has, share)})
                 if len(wrong) == WRONG:
                     also = [query_entity(query), *(product_entity(titles[other]) for other in wrong)]
                     yield multiple_choice(rng, entity, {"query": query}, title, wrong, also)
