@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from sys import intern
 
 from dataset_builders.sources import amazon_m2
@@ -23,7 +24,7 @@ from dataset_builders.tasks._judgements import stems
 from dataset_builders.tasks._listing_types import ENGLISH, shared_types, types_of
 from dataset_builders.tasks._product_types import enough
 
-_WRONG = 3
+_WRONG, _TRIED = 3, 100  # wrong options; types that they are looked for among
 _SHOWN = ("material", "color", "size")  # columns
 _LONGEST = 60  # characters of a column
 
@@ -35,9 +36,10 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         entity, right = product_entity(row.id), seen.types.get(row.id)
         if right and seeded.wants(entity):
             rng = seeded.rng(entity)
-            wrong = [name for name in rng.sample(seen.usual, len(seen.usual)) if seen.never(name, right, row.material)]
-            if len(wrong) >= _WRONG:
-                yield multiple_choice(rng, entity, {"attributes": attributes(row)}, right, wrong[:_WRONG])
+            tried = rng.sample(seen.names, min(_TRIED, len(seen.names)))
+            wrong = list(islice((name for name in tried if seen.never(name, right, row.material)), _WRONG))
+            if len(wrong) == _WRONG:
+                yield multiple_choice(rng, entity, {"attributes": attributes(row)}, right, wrong)
 
 
 def attributes(row: Product) -> list[str]:
@@ -52,7 +54,12 @@ def _rows(raw: RawData) -> Iterator[Product]:
 
 class _Seen:
     """Which types of product are made of what: a first pass over the file. The material is what tells a type; the other
-    attributes are of that product."""
+    attributes are of that product.
+
+    Attributes:
+        types: of each product, where enough are known of its type.
+        names: of all these types.
+    """
 
     def __init__(self, rows: Iterable[Product]) -> None:
         named: dict[str, tuple[str, list[str]]] = {}
@@ -60,14 +67,15 @@ class _Seen:
         for row in rows:
             named[row.id] = intern(row.brand.lower()), list(map(intern, types_of(row)))
             materials[row.id] = intern(row.material)
-        self.types = shared_types(named)
-        counts = Counter(self.types.values())
+        types = shared_types(named)
+        counts = Counter(types.values())
         least = enough(counts.total(), len(counts))
-        self.usual = sorted(name for name, count in counts.items() if count >= least)
+        self.types = {id: name for id, name in types.items() if counts[name] >= least}
         self._made_of: defaultdict[str, set[str]] = defaultdict(set)
         for id, name in self.types.items():
             self._made_of[name] |= words(materials[id])
+        self.names = sorted(self._made_of)
 
     def never(self, name: str, right: str, material: str) -> bool:
-        """Whether ``name`` is another type, of which many products are known and none of that material."""
+        """Whether ``name`` is another type, of which no product of that material is known."""
         return stems(name).isdisjoint(stems(right)) and self._made_of[name].isdisjoint(words(material))

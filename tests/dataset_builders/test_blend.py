@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
+from dataset_builders.blend.card import describe
 from dataset_builders.blend.mix import Limits
 from dataset_builders.held_out import held_out
 from dataset_builders.pools.build import Pool
@@ -60,6 +61,14 @@ def test_nothing_that_is_shown_stands_on_both_sides(everything: Path) -> None:
     )
     assert train and val and not train & val
     assert not any(map(held_out, train))
+
+
+@pytest.mark.parametrize("name", ["mmlu_exams", "mmlu_auxiliary"])
+def test_the_card_says_that_an_exam_is_trained_on(name: str, shop: Path, model: Path, tmp_path: Path) -> None:
+    pools = pools_of(shop, model, (name,))
+    counts = build(pools, tmp_path / "cache", tmp_path / "data")
+    describe(tmp_path / "data", "own", "", pools, counts, {})
+    assert ("scores on MMLU says" in (tmp_path / "data/card.md").read_text()) == (name == "mmlu_exams")
 
 
 def test_rows_have_three_turns_and_an_answer_the_parsers_read(everything: Path) -> None:
