@@ -53,7 +53,8 @@ def resolve(lock: Path, *options: str, preferred: str = "") -> list[str]:
         command = [
             sys.executable, "-m", "uv", "pip", "compile", str(wanted), "--default-index", INDEX,
             "--system-certs",  # a company's own, as pip has it
-            "--override", str(HERE / "torch.txt"), "--quiet", "--no-header", "--no-annotate", *options, "--output-file", out.name,
+            "--override", str(HERE / "torch.txt"), *options, "--output-file", out.name, "--quiet", "--no-header",
+            "--no-annotate",
         ]  # fmt: skip
         done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
         if done.returncode != 0:
