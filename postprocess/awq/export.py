@@ -69,10 +69,18 @@ def check(job: ExportJob) -> Checkpoint:
     _check_model(model, job)
     _check_group(model, job.group)
     _check_out(job)
-    for environment in {ENVIRONMENTS[job.backend], ENVIRONMENTS["gptqmodel"]}:
-        python(environment)
+    require_environments(job.backend)
     require_free(job.out.parent, model.nbytes * SCRATCH[job.backend], "the export")
     return model
+
+
+def require_environments(backend: str) -> None:
+    """
+    Raises:
+        RecipeError: an environment that the export needs is not installed.
+    """
+    for environment in {ENVIRONMENTS[backend], ENVIRONMENTS["gptqmodel"]}:  # which measures
+        python(environment)
 
 
 def step(job: ExportJob) -> Step:

@@ -70,6 +70,7 @@ def command(
     chosen = resolved.profile.quantize if resolved else Quantize()
     if form == "gptq" and order == LAST and resolved and not model and chosen.tensor_parallel > 1:
         raise RecipeError("packed GPTQ weights are not padded here", way_out=f"--order {FIRST}")
+    export.require_environments(backend or chosen.backend)  # before minutes of merging
     place = (out or Path()).absolute()
     texts = {**({"pairs": calibration} if calibration else {}), **(texts_of(resolved) if resolved else {})}
     wanted = ExportJob(place, place, backend or chosen.backend, form, int(group or chosen.group), texts, max_tokens)

@@ -27,7 +27,8 @@ def report_step(subject: Subject) -> Step:
     """The step that writes the page."""
     folders = [folder for stage in subject.stages for folder in stage.outputs]
     inputs = {
-        "stages": {step.name: vars(step) for step in subject.steps},
+        # A stage that was done again to the same bytes is no reason for another page, though it took another time.
+        "stages": {step.name: vars(step) | {"seconds": None} for step in subject.steps},
         "results": {shown(folder): digest((manifest.read(folder) or {}).get("outputs")) for folder in folders},
         "blends": {name: resolved.yaml for name, resolved in subject.blends.items()},
         "chosen": {str(track): weights for track, weights in subject.chosen.items()},
