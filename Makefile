@@ -48,7 +48,7 @@ export Q ?=
 export URL ?=
 export RECIPE_VENVS := $(abspath $(VENVS))
 
-##@ The recipe (BLEND is a file of axolotl_configs/blends: v7 v8 v7b v9b)
+##@ The recipe (BLEND is a file of axolotl_configs/blends: v7 v8 v7b v9b v8-ours)
 .PHONY: list
 list: $(CORE)  ## blends, profiles, datasets, and the weight per track
 	@$(RECIPE) list

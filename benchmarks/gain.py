@@ -36,9 +36,9 @@ def run() -> list[Result]:
     with workshop() as folder:
         _divide(Path(DATA) / "ec-guide", folder)
         shutil.copytree(CONFIGS, folder / "configs", ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "configs" / "blends" / "v8-ours.yaml").write_text(BLEND.format(path=folder / "ours.jsonl"))
+        (folder / "configs" / "blends" / "v8-gain.yaml").write_text(BLEND.format(path=folder / "ours.jsonl"))
         places = {"RECIPE_CONFIGS": str(folder / "configs"), "RECIPE_RUNS": str(folder / "runs")}
-        held_out, settings = str(folder / "held-out"), ("v8-ours", "-p", "cpu", "--set", f"rows={ROWS}")
+        held_out, settings = str(folder / "held-out"), ("v8-gain", "-p", "cpu", "--set", f"rows={ROWS}")
         asked = [word for file in sorted((folder / "held-out").iterdir()) for word in ("--decontaminate", str(file))]
         _recipe(places, "train", *settings, *asked)
         _recipe(places, "eval", *settings, "--alpha", "1", "--questions", held_out)

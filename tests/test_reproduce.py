@@ -106,7 +106,7 @@ def test_what_is_damaged_or_touched_is_done_again_and_nothing_else(workshop: Pat
     output, ran = reproduce(workshop)
     assert ran == ["data v8", "merge v9b", "eval v9b awq-0.25"]  # to the same bytes, so that nothing follows
     assert "model.safetensors is not as it was written" in output
-    edit(workshop / "configs" / "blends" / "v9b.yaml", "query_relation: {rows: 22000}", "query_relation: {rows: 52000}")
+    edit(workshop / "configs" / "blends" / "v9b.yaml", "liked_titles: {rows: 12000}", "liked_titles: {rows: 52000}")
     output, _ = reproduce(workshop, "--dry-run")
     lines = {line.split("  ")[0].strip(): line for line in output.splitlines()}
     assert "changed: blend v9b (" in lines["data v9b"] and "after data v9b" in lines["train v9b"]

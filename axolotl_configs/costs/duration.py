@@ -20,7 +20,7 @@ from axolotl_configs.costs.memory import NF4, in_fp32, zero_stage
 COMPUTE_SHARE = 0.63
 # Share of the memory's bandwidth that the passes over the weights reach, with all that the formula leaves out (kernels'
 # launches, communication): calibrated so that v8 takes the winners' 24 h on 8 x A100.
-BANDWIDTH_SHARE = 0.445
+BANDWIDTH_SHARE = 0.45
 # A second, on two cores. In bf16: 85 steps of v8, 4.1 s each, on a Xeon with AMX. In fp32, which a CPU without AVX-512
 # takes: 7.3 s a step of v8 on an EPYC with AVX2, profile cpu-fast.
 CPU_FLOPS = {"bf16": 1.7e11, "fp32": 9.7e10}

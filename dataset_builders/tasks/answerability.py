@@ -17,7 +17,7 @@ from dataset_builders.tasks._ecinstruct import field, snippets, yes_or_no
 _LONGEST = 4_000  # characters of all snippets: a longer row is left out, since one cut short may lose the answer
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=1)
+@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=1, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Answerability_Prediction"):
         question, said = field(row.input, "question", 300), snippets(row)

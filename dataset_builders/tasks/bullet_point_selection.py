@@ -28,7 +28,7 @@ class _Listing(NamedTuple):
     points: list[str]
 
 
-@task(type=TaskType.RETRIEVAL, source="esci", track=1)
+@task(type=TaskType.RETRIEVAL, source="esci", track=1, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds the labels of all judged products, and the bullet points of the last few of each query.
     judged, recent = labels_of(raw, "us"), Recent[_Listing]()

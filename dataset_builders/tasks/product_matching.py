@@ -18,7 +18,7 @@ from dataset_builders.tasks._ecinstruct import field, title_entity, yes_or_no
 _LONGEST = 400  # characters of a description, which the authors have cut after 50 words
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=1)
+@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=1, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Product_Matching"):
         assert isinstance(row.input, dict)

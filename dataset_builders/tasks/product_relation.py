@@ -15,7 +15,7 @@ from dataset_builders.tasks._common import multiple_choice
 from dataset_builders.tasks._ecinstruct import field, lettered, title_entity
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=2)
+@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=2, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Product_Relation_Prediction"):
         first, second = field(row.input, "Product 1:"), field(row.input, "Product 2:")

@@ -12,6 +12,6 @@ from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._ecinstruct import on_query_and_title, yes_or_no
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=2)
+@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=2, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     return on_query_and_title(raw, seeded, "Product_Substitue_Identification", "product", yes_or_no)

@@ -20,7 +20,7 @@ from dataset_builders.tasks._judgements import Judged, with_titles
 _LISTED = 5
 
 
-@task(type=TaskType.RANKING, source="esci", track=3)
+@task(type=TaskType.RANKING, source="esci", track=3, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for query, judged in with_titles(raw, seeded.wants):
         rng = seeded.rng(own := query_entity(query))

@@ -18,7 +18,7 @@ from dataset_builders.tasks._judgements import with_titles
 _RELATIONS = {"E": "exact match", "S": "substitute", "C": "complement", "I": "irrelevant"}
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3)
+@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for query, judged in with_titles(raw, seeded.wants):
         rng = seeded.rng(own := query_entity(query))

@@ -14,6 +14,6 @@ from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._ecinstruct import lettered, on_query_and_title
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3)
+@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     return on_query_and_title(raw, seeded, "Multiclass_Product_Classification", "product title", lettered)

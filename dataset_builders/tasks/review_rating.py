@@ -15,7 +15,7 @@ from dataset_builders.tasks._common import one_line, product_entity
 _LONGEST = 1500  # characters
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=3)
+@task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=3, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         for review in amazon_reviews.reviews(raw, category):

@@ -23,7 +23,7 @@ _OPTIONS = 8  # of 20: an answer is one digit, and each option a long line
 _Product = tuple[str, str]  # its entity, and the line that describes it
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3)
+@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Sequential_Recommendation"):
         right, others = lettered(row)

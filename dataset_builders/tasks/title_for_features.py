@@ -13,6 +13,6 @@ from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._esci import choose_title, with_features
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=1)
+@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=1, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     yield from choose_title(raw, seeded, with_features)

@@ -28,7 +28,7 @@ from dataset_builders.tasks._esci import (
 from dataset_builders.tasks._judgements import labels_of, may_show
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3)
+@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds the labels of all judged products, the queries by their words, and some titles of each.
     judged, recent = labels_of(raw, "us"), Recent[str]()

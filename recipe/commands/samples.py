@@ -20,7 +20,7 @@ from spine.lock import locked
     "samples",
     epilog=examples(
         "recipe samples v8",
-        "recipe samples v8 --task next_query -n 5",
+        "recipe samples v8 --task liked_titles -n 5",
         "recipe samples v8 --val --from 100 | less -R",
     ),
 )

@@ -84,7 +84,7 @@ def endpoint_options(function: F) -> F:
     epilog=examples(
         "recipe synth run v8 --endpoint http://localhost:8000/v1 --dry-run",
         "recipe synth run v8 --endpoint https://api.openai.com/v1 --model gpt-4o-mini --budget 5usd",
-        "recipe synth run v8 --endpoint http://localhost:8000/v1 --task query_entities --limit 100",
+        "recipe synth run v8 --endpoint http://localhost:8000/v1 --task review_rating --limit 100",
         "RAY_ADDRESS=head:6379 recipe synth run v8 --engine ray --model Qwen/Qwen2-72B-Instruct --tensor-parallel 4",
     ),
 )

@@ -26,13 +26,13 @@ _LONGEST = 420  # characters of a cell
 
 
 @click.command("demo", epilog=examples("recipe synth demo", "recipe synth demo --limit 60"))
-@click.option("--limit", default=44, show_default=True, type=click.IntRange(1), help="Requests in all.")
+@click.option("--limit", default=94, show_default=True, type=click.IntRange(1), help="Requests in all.")
 def demo(limit: int) -> None:
     """Run a few dozen requests through `recipe serve` with the embedded 135M model; show what was kept and rejected.
 
     The model is far too weak for the work: it shows the checks. Answers go to a store of their own.
     """
-    resolved = resolve_run("v8", "cpu", "")
+    resolved = resolve_run("v8-ours", "cpu", "")
     ensure_model()
     with endpoint_here(EMBEDDED) as url, Store(_FOLDER / "store.sqlite") as store:
         asked = asked_for(url, None, Settings(), _AT_ONCE, _TIMEOUT)

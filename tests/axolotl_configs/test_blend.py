@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axolotl_configs.blend import Portion, resolve_blend, scaled
+from axolotl_configs.render import resolve
 from axolotl_configs.schema import names
 from dataset_builders.task import load_task, task_names
 from spine.errors import RecipeError
+from spine.published import published_blend
 from tests.conftest import edit
 
 
@@ -29,22 +30,36 @@ def test_every_shipped_blend_resolves_and_says_why(name: str) -> None:
 
 def test_a_variant_changes_only_what_it_repeats() -> None:
     v7, v8 = rows_of("v7"), rows_of("v8")
-    assert v7["mmlu_auxiliary"] == 60_000 and v8["mmlu_auxiliary"] == 36_000
-    assert v7["answerability"] == v8["answerability"] and sum(v7.values()) == 500_000
+    assert v7["multilingual_title"] == 28_000 and v8["multilingual_title"] == 10_000
+    assert v7["answerability"] == v8["answerability"] and sum(v7.values()) == 502_435
 
 
-def test_v8_in_full_has_the_published_proportions() -> None:
-    """39 datasets, 500,000 rows, 61% multiple choice, 14.3% generation, 59.8% with an LLM (their slides)."""
-    blend = resolve_blend("v8", task_names())
-    by_type, by_llm = Counter[str](), Counter[bool]()
-    for portion in blend.portions:
-        task = load_task(portion.name)
-        by_type[task.type] += portion.rows
-        by_llm[task.llm is not None] += portion.rows
-    assert len(blend.portions) == 39 and blend.rows == 500_000
-    assert by_type["multiple-choice"] / blend.rows == pytest.approx(0.610, abs=0.005)
-    assert by_type["generation"] / blend.rows == pytest.approx(0.143, abs=0.005)
-    assert by_llm[True] / blend.rows == pytest.approx(0.598, abs=0.005)
+def test_v8_is_the_published_list_line_by_line() -> None:
+    """Whose shares tests/dataset_builders/test_published_blend.py has."""
+    published = published_blend()
+    assert list(rows_of("v8").items()) == [(name, line.rows) for name, line in published.items()]
+    for portion in resolve_blend("v8", task_names()).portions:
+        assert portion.why.startswith(f"line {published[portion.name].number}: ")
+
+
+def test_an_llm_may_enhance_as_much_of_v8_as_the_winners_enhanced() -> None:
+    marked = sum(rows for name, rows in rows_of("v8").items() if load_task(name).llm)
+    assert marked / 502_435 == pytest.approx(0.598, abs=0.005)
+
+
+def test_every_dataset_is_the_winners_or_ours() -> None:
+    assert set(rows_of("v8-ours")) == set(task_names()) and sum(rows_of("v8-ours").values()) == 502_435
+
+
+@pytest.mark.parametrize("profile", names("profiles"))
+def test_a_profile_keeps_the_shares_of_the_list(profile: str) -> None:
+    """Scaled down, every dataset has at least a row, and no more than one away from its share where it has more."""
+    portions = resolve("v8", profile, {}, task_names()).portions
+    total = sum(portion.rows for portion in portions)
+    assert len(portions) == 39
+    for portion in portions:
+        exact = published_blend()[portion.name].rows * total / 502_435
+        assert portion.rows >= 1 and (total < 1000 or abs(portion.rows - exact) <= 1)
 
 
 def test_a_cap_gives_what_it_cuts_off_to_the_other_weights(configs: Path) -> None:
@@ -63,7 +78,7 @@ def test_an_including_blend_overrides_field_by_field(configs: Path) -> None:
     portions = {portion.name: portion for portion in resolve_blend("own", task_names()).portions}
     matching, co_purchase = portions["product_matching"], portions["co_purchase"]
     assert (matching.rows, matching.seed, matching.upsample) == (100, 7, 3)
-    assert co_purchase.rows == 600_000 - (500_000 - 5_000 - 16_000 + 100) and co_purchase.upsample == 4
+    assert co_purchase.rows == 600_000 - (502_435 - 4_044 - 10_000 + 100) and co_purchase.upsample == 4
 
 
 def test_a_file_of_ones_own_is_an_entry(configs: Path, tmp_path: Path) -> None:
@@ -100,7 +115,7 @@ def test_weights_share_what_the_fixed_rows_leave(configs: Path) -> None:
         ("include: v8\nlora_rr: 3\n", 2, "unknown key 'lora_rr'"),
         ("include: v8\ndatasets:\n  co_purchase: {row: 3}\n", 3, "did you mean 'rows'?"),
         ("include: v8\ndatasets:\n  co_purchases: {rows: 3}\n", 3, "did you mean 'co_purchase'?"),
-        ("include: v8\ndatasets:\n  co_purchase: {cap: 3}\n", 3, "has a cap, but rows instead of a weight"),
+        ("include: v8\ndatasets:\n  review_rating: {cap: 3}\n", 3, "has a cap, but rows instead of a weight"),
         ("include: v8\ndatasets:\n  co_purchase: {upsample: 0}\n", 3, "greater than or equal to 1"),
         ("include: v8\ndatasets:\n  co_purchase: {path: README.md}\n", 3, "a builder makes 'co_purchase' already"),
         ("include: v8\ndecontaminate: [nowhere.json]\n", 2, "no such evaluation file: nowhere.json"),

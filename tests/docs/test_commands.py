@@ -124,7 +124,7 @@ def resolved(name: str, profile: str, overrides: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["make trian-v8", "make train-v88", "make eval-v8 QESTIONS=development.json", "make train-v8 QUESTIONS=file",
-     "make train-v8 SET=lora_rr=32", "make show-v8 PROFILE=9xa100", "make samples-v8 TASK=next_querys",
+     "make train-v8 SET=lora_rr=32", "make show-v8 PROFILE=9xa100", "make samples-v8 TASK=liked_title",
      "recipe show v8 --yml", "recipe eval v8 --alpha much", "recipe diff v8", "make fetch-escii", "recipe shwo v8",
      "vllm serve Qwen/Qwen2-7B-Instruct"],
 )  # fmt: skip

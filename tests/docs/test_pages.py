@@ -12,7 +12,7 @@ from spine.paths import ROOT
 from tests.docs.pages import PAGES, commands
 
 DOCS = [page for page in PAGES if page.parent.name == "docs"]
-LONGEST = 130  # lines
+LONGEST = 130  # lines, the list of datasets aside, which is written by a test
 FOLDERS = "spine|recipe|axolotl_configs|dataset_builders|prompts|postprocess|inference|tests|docs|requirements"
 # Read by the hub's library, by vLLM, Ray, OpenMP.
 OTHERS = {"HF_HOME", "HF_HUB_OFFLINE", "VLLM_CPU_KVCACHE_SPACE", "RAY_USAGE_STATS_ENABLED", "OMP_NUM_THREADS"}
@@ -70,7 +70,7 @@ def test_variables_that_are_named_are_read(page: Path) -> None:
 @pytest.mark.parametrize("page", DOCS, ids=name)
 def test_a_page_opens_with_its_commands_and_is_short(page: Path) -> None:
     lines = page.read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= LONGEST
+    assert sum(not re.match(r"\| `\w+` \| (\d+|ours) \|", line) for line in lines) <= LONGEST
     assert lines[0].startswith("# ") and not any(line.startswith("# ") for line in lines[1:])
     opening = "\n".join(lines[:10])
     assert any(command.text in opening for command in commands())

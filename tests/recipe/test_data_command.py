@@ -29,7 +29,7 @@ def built(place: dict[str, str]) -> Path:
     """The data folder of v8."""
     done = recipe("data", "v8", **place)
     assert done.returncode == 0, done.stderr
-    for part in ("39 datasets", "beside the winners' slides", "61.2%", "next_query", "card.md", "recipe samples v8"):
+    for part in ("39 datasets", "beside the winners' slides", "61.2%", "liked_titles", "card.md", "recipe samples v8"):
         assert part in done.stdout
     return next(Path(place["RECIPE_RUNS"]).glob("cpu/*/data"))
 
@@ -75,14 +75,14 @@ def test_a_blend_need_not_say_why_there_is_one(built: Path, place: dict[str, str
 
 
 def test_samples_show_the_prompt_and_mark_what_carries_loss(built: Path, place: dict[str, str]) -> None:
-    shown = recipe("samples", "v8", "--task", "next_query", "-n", "2", **place).stdout
-    assert shown.count("--- ") == 2 and "next_query [" in shown
-    assert "Your task is retrieval." in shown and "‹<|im_end|>›" in shown
+    shown = recipe("samples", "v8", "--task", "liked_titles", "-n", "2", **place).stdout
+    assert shown.count("--- ") == 2 and "liked_titles [" in shown
+    assert "Your task is ranking." in shown and "‹<|im_end|>›" in shown
     marked = shown.partition("--- 1")[0].count("‹")
     assert f"{marked} with loss" in shown.partition("\n")[0]
     held_out = recipe("samples", "v8", "--val", "-n", "1", **place)
     assert held_out.returncode == 0 and held_out.stdout.count("--- ") == 1
-    assert "did you mean 'next_query'" in recipe("samples", "v8", "--task", "next_querys", **place).stderr
+    assert "did you mean 'liked_titles'" in recipe("samples", "v8", "--task", "liked_title", **place).stderr
 
 
 @pytest.mark.slow

@@ -106,7 +106,7 @@ def test_a_touched_blend_changes_what_depends_on_it(configs: Path, with_rows: Pa
     assert all(before.values()) and len(before) == 10
     edit(configs / "blends" / "v9b.yaml", "parent: v8", "parent: v8   # a comment")
     assert before == keys()
-    edit(configs / "blends" / "v9b.yaml", "query_entities: {rows: 26000}", "query_entities: {rows: 52000}")
+    edit(configs / "blends" / "v9b.yaml", "liked_titles: {rows: 12000}", "liked_titles: {rows: 52000}")
     after = keys()
     assert {name for name in before if before[name] != after[name]} == {"data v9b"}
     edit(configs / "profiles" / "cpu.yaml", "learning_rate: 0.001", "learning_rate: 0.002")
@@ -139,7 +139,7 @@ def test_every_step_states_the_code_that_makes_its_result(with_rows: Path) -> No
     """Down to what no list that was kept by hand had; tests/spine/test_code.py proves that all of it counts."""
     known = {
         "questions": ["dataset_builders/blend/mix.py", "dataset_builders/pools/build.py"],
-        "data v8": ["dataset_builders/tasks/co_purchase.py", "prompts/tasks/co_purchase.j2", "spine/chat.py"],
+        "data v8": ["dataset_builders/tasks/review_rating.py", "prompts/tasks/review_rating.j2", "spine/chat.py"],
         "train v8": ["axolotl_configs/plugin.py", "axolotl_configs/events.py"],
         "report": ["recipe/report/page.py", "recipe/report/page.html.j2", "inference/scoring/metrics.py"],
     }

@@ -58,7 +58,18 @@ def _blanks(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _listed(name: str, value: Any) -> Any:
-    return [blank(name)] if isinstance(value, list) else value
+    return _OneBlank(blank(name), len(value)) if isinstance(value, list) else value
+
+
+class _OneBlank(list[str]):
+    """A single line that counts as all those for which it stands: "the 5 products"."""
+
+    def __init__(self, line: str, length: int) -> None:
+        super().__init__([line])
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
 
 
 def _questions(seed: Seed, answer: Reworded) -> Questions:
@@ -68,6 +79,8 @@ def _questions(seed: Seed, answer: Reworded) -> Questions:
         names = ", ".join(map(blank, wanted))
         raise Unfit("a blank is missing or too many", f"the instruction must hold {names}, each exactly once")
     bare = BLANK.sub(" ", made)
+    if lost := {*re.findall(r"\d+", BLANK.sub(" ", given))} - {*re.findall(r"\d+", bare)}:
+        raise Unfit("a number was lost", f"the instruction must say {', '.join(sorted(lost))}, in digits")
     counted(bare, _SHORTEST, _LONGEST, "instruction")
     in_language(bare, "English")
     before, after = ({*re.findall(r"\w+", BLANK.sub(" ", text).lower())} for text in (given, made))

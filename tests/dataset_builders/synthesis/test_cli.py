@@ -52,7 +52,7 @@ def recipe(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
 
 def test_from_the_dry_run_to_the_samples(recipe: Callable[..., Result], shop: Path, tmp_path: Path) -> None:
     with serving(answering) as server:
-        run = ("run", "v8", "-p", "cpu", "--data", str(shop), "--endpoint", server.url, *_TASKS)
+        run = ("run", "v8-ours", "-p", "cpu", "--data", str(shop), "--endpoint", server.url, *_TASKS)
         run = (*run, "--model", "tiny", "--price", "1,2")
         dry = recipe(*run, "--dry-run")
         assert not server.asked and "product_category" in dry.stdout and "2 datasets" in dry.stdout

@@ -32,7 +32,7 @@ def script(request: dict[str, Any], number: int) -> Reply:
 @pytest.fixture
 def command(shop: Path, cache: Path, tmp_path: Path) -> tuple[list[str], dict[str, str]]:
     """What a user types, but for the endpoint."""
-    arguments = ["synth", "run", "v8", "--task", _TASK, "--model", "tiny", "--concurrency", str(_OUT)]
+    arguments = ["synth", "run", "v8-ours", "--task", _TASK, "--model", "tiny", "--concurrency", str(_OUT)]
     places = {"RECIPE_SYNTHESIS": str(tmp_path / "synthesis"), "RECIPE_CACHE": str(cache), "DATA": str(shop)}
     settings = {"PROFILE": "cpu", "SET": "rows=1200"}
     return [str(VENVS / "core" / "bin" / "recipe"), *arguments], {**os.environ, **places, **settings}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dataset_builders.synthesis.declare import Seed, Unfit, load_synthesis, synt
 from dataset_builders.synthesis.request import first, template_digest
 from dataset_builders.synthesis.seeds import SeedFile, SeedRequest, ensure_seeds
 from dataset_builders.task import load_task, task_names
-from dataset_builders.wording import INSTRUCTION, filled, messages
+from dataset_builders.wording import BLANK, INSTRUCTION, filled, messages
 from spine.prompts import wordings
 
 Said = dict[str, Any]
@@ -42,9 +43,9 @@ def _words(text: str, number: int, start: int = 0) -> str:
 def _reworded(seed: Seed) -> Said:
     blanks = [name for name, value in seed.fields["blanks"].items() if f"[[{name}]]" in seed.fields[INSTRUCTION]]
     listed = "\n".join(f"[[{name}]]" for name in blanks)
-    return {
-        "instruction": f"Here is what one of our customers wants to know, so give the number or text asked:\n{listed}"
-    }
+    numbers = " ".join(re.findall(r"\d+", BLANK.sub(" ", seed.fields[INSTRUCTION])))
+    said = f"Here is what one of our customers wants to know {numbers}, so give the number or text asked:\n{listed}"
+    return {"instruction": said}
 
 
 def _first_number(seed: Seed) -> str:
@@ -116,7 +117,7 @@ GOOD: dict[str, Make] = {
         "right": [f"の{n}" for n in "abcd"], "wrong": [[f"の{n}{m}" for n in "abcd"] for m in "xyz"]
     },
     "multilingual_description": lambda seed: {"description": seed.fields["others"][0] + " の"},
-    **dict.fromkeys(("product_category", "product_attribute", "title_from_description", "bullet_summary"), _reworded),
+    **{name: _reworded for name in synthesis_names() if load_task(name).llm == "reword"},
 }  # fmt: skip
 
 
