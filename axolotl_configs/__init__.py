@@ -6,7 +6,7 @@ From Python, without a GPU, torch or a child process:
     >>> from dataset_builders.task import task_names
     >>> run = resolve("v8", "8xa100", parse_set("lora_r=32"), task_names())
     >>> run.profile.base_model, run.blend.rows, run.axolotl["lora_r"], run.changed["lora_r"]
-    ('Qwen/Qwen2-72B-Instruct', 500000, 32, 'SET')
+    ('Qwen/Qwen2-72B-Instruct', 502435, 32, 'SET')
     >>> [line for line in run.yaml.splitlines() if line.startswith("lora_r")]
     ['lora_r: 32  # <- SET']
 
