@@ -109,5 +109,5 @@ def test_what_is_damaged_or_touched_is_done_again_and_nothing_else(workshop: Pat
     edit(workshop / "configs" / "blends" / "v9b.yaml", "liked_titles: {rows: 12000}", "liked_titles: {rows: 52000}")
     output, _ = reproduce(workshop, "--dry-run")
     lines = {line.split("  ")[0].strip(): line for line in output.splitlines()}
-    assert "changed: blend v9b (" in lines["data v9b"] and "after data v9b" in lines["train v9b"]
+    assert "changed: datasets (" in lines["data v9b"] and "after data v9b" in lines["train v9b"]
     assert all(" done " in lines[name] for name in ("questions", "eval base", "train v8", "sweep v8"))
