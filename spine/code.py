@@ -22,7 +22,7 @@ from spine.paths import CACHE, ROOT
 
 # Where results lie, how progress and errors are told, whether something is up to date: no byte of a result is theirs,
 # and a reworded message is no reason to train again. tests/spine/test_code.py holds them to it.
-_ASIDE = "atomic code errors lock manifest paths pieces progress stamp step terminal tracebacks"
+_ASIDE = "atomic code errors lock manifest paths pieces progress stamp terminal tracebacks"
 ASIDE = frozenset(f"spine.{name}" for name in _ASIDE.split())
 _PLACES = (ROOT, ROOT / "prompts", ROOT / "axolotl_configs")
 _FILE = re.compile(r"[\w./-]{1,200}\.\w{1,8}")

@@ -103,7 +103,7 @@ def products(
                 raw.lacking[f"without {shown.__name__.removeprefix('with_')}"] += 1
 
 
-class Recent(Generic[T]):
+class RecentOfQueries(Generic[T]):
     """Of each query the last few of its products, so that memory stays bounded."""
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ def choose_title(raw: RawData, seeded: Seeded, shown: Shown) -> Questions:
 
     The join holds the labels of all judged products, and the titles of the last few of each query.
     """
-    judged, recent = labels_of(raw, "us"), Recent[str]()
+    judged, recent = labels_of(raw, "us"), RecentOfQueries[str]()
     for product, labels, fields in products(raw, judged, shown):
         entity, title = product_entity(product.id), title_of(product)
         if seeded.wants(entity):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import product_entity, retrieval
-from dataset_builders.tasks._esci import Recent, hardest, products, title_of, with_features, words_of
+from dataset_builders.tasks._esci import RecentOfQueries, hardest, products, title_of, with_features, words_of
 from dataset_builders.tasks._judgements import labels_of, stems
 
 _RIGHT, _WRONG = 3, range(4, 8)
@@ -31,7 +31,7 @@ class _Listing(NamedTuple):
 @task(type=TaskType.RETRIEVAL, source="esci", track=1, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds the labels of all judged products, and the bullet points of the last few of each query.
-    judged, recent = labels_of(raw, "us"), Recent[_Listing]()
+    judged, recent = labels_of(raw, "us"), RecentOfQueries[_Listing]()
     for product, labels, fields in products(raw, judged, with_features):
         entity, title = product_entity(product.id), stems(product.title)
         own = _Listing(title, stems(product.brand), fields["features"])

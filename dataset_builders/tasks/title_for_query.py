@@ -16,7 +16,7 @@ from dataset_builders.tasks._esci import (
     CLEAR,
     WRONG,
     Near,
-    Recent,
+    RecentOfQueries,
     hardest,
     less,
     products,
@@ -31,7 +31,7 @@ from dataset_builders.tasks._judgements import labels_of, may_show
 @task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds the labels of all judged products, the queries by their words, and some titles of each.
-    judged, recent = labels_of(raw, "us"), Recent[str]()
+    judged, recent = labels_of(raw, "us"), RecentOfQueries[str]()
     near = Near(query for labels in judged.values() for query in labels)
     for product, labels, _ in products(raw, judged):
         entity, title = product_entity(product.id), title_of(product)

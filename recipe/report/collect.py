@@ -11,7 +11,7 @@ from recipe.report.examples import examples
 from recipe.report.facts import DONE, NOT_RUN, OUTDATED, Facts, StepFact
 from recipe.report.results import Reader, blend_fact, curves, exports, losses
 from recipe.report.scores import Evaluations, remarks_of, sentence, table
-from recipe.report.subject import NAME, Subject, of_recipe
+from recipe.report.subject import NAME, Subject, of_stages
 from recipe.walk.graph import Stage
 from recipe.walk.stages import Stages
 from spine import manifest
@@ -40,10 +40,10 @@ def report_step(subject: Subject) -> Step:
 
 def whole_walk(stages: Stages) -> list[Stage]:
     """All the recipe's stages, and behind them the report."""
-    graph, wanted = stages.all(), stages.wanted
+    graph, folder = stages.all(), stages.wanted.report_folder
     command = ("recipe", NAME, *stages.own_options)
     needs = tuple(stage.name for stage in graph)
-    return [*graph, Stage(NAME, command, (wanted.report_folder,), needs, lambda: [report_step(of_recipe(wanted))])]
+    return [*graph, Stage(NAME, command, (folder,), needs, lambda: [report_step(of_stages(stages))])]
 
 
 def collect(subject: Subject) -> Facts:

@@ -95,7 +95,12 @@ def of_recipe(wanted: WalkRequest) -> Subject:
     Raises:
         RecipeError: a mistake in tracks.yaml, a blend or the profile.
     """
-    stages = Stages(wanted)
+    return of_stages(Stages(wanted))
+
+
+def of_stages(stages: Stages) -> Subject:
+    """Likewise, where the stages are known."""
+    wanted = stages.wanted
     rounds = [chosen(choices) for choices in (stages.tracks.round1, stages.tracks.round2)]
     plain = [row.name for row in stages.rows if "swept" not in row.name and not row.unbound]
     unbound = [row.name for row in stages.rows if row.unbound]

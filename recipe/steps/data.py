@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from axolotl_configs import embedded
 from axolotl_configs.blend import apportion
@@ -140,6 +141,18 @@ def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
             step.finish(written, written_in=temporary, raw=str(raw))
     say(f"data: {summary(found)} -> {shown(step.folder)}")
     return step.folder
+
+
+def built_rows(resolved: Resolved) -> dict[str, Any]:
+    """The manifest of the run's rows.
+
+    Raises:
+        RecipeError: they are not there.
+    """
+    if known := manifest.read(resolved.run.data):
+        return known
+    way_out = f"make data-{resolved.blend.name}"
+    raise RecipeError("the blend's rows are not built yet", where=shown(resolved.run.data), way_out=way_out)
 
 
 def _limits(resolved: Resolved) -> Limits:

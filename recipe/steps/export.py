@@ -11,11 +11,9 @@ from postprocess.awq import export
 from postprocess.awq.export import ExportJob
 from postprocess.merge.plan import MergeJob
 from postprocess.merge.step import merge_steps
+from recipe.steps.data import built_rows
 from recipe.steps.merge import profile_padding, run_job
-from spine import manifest
-from spine.errors import RecipeError
 from spine.manifest import Step
-from spine.paths import shown
 
 LAST, FIRST = "awq-then-pad", "pad-then-awq"
 
@@ -26,10 +24,8 @@ def texts_of(resolved: Resolved) -> dict[str, Path]:
     Raises:
         RecipeError: its rows are not there.
     """
+    built_rows(resolved)
     data = resolved.run.data
-    if manifest.read(data) is None:
-        way_out = f"make data-{resolved.blend.name}"
-        raise RecipeError("the blend's rows are not built yet", where=shown(data), way_out=way_out)
     return {"validation": data / "val.parquet", "training": data / "train.parquet"}
 
 

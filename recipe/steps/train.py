@@ -11,7 +11,7 @@ from axolotl_configs.costs.architecture import Architecture, model_config
 from axolotl_configs.costs.estimate import check_fits, training_bytes
 from axolotl_configs.render import Resolved
 from axolotl_configs.select import fitting, require_gpus, require_meeting
-from recipe.steps.data import DataFrom, ensure_data
+from recipe.steps.data import DataFrom, built_rows, ensure_data
 from spine import child_job, manifest
 from spine.adapter import CONFIG
 from spine.atomic import require_free
@@ -59,10 +59,7 @@ def train_step(resolved: Resolved) -> Step:
     Raises:
         RecipeError: its rows are not there; it is a second round, and the first is not trained.
     """
-    rows, parent = manifest.read(resolved.run.data), resolved.parent
-    if rows is None:
-        way_out = f"make data-{resolved.blend.name}"
-        raise RecipeError("the blend's rows are not built yet", where=shown(resolved.run.data), way_out=way_out)
+    rows, parent = built_rows(resolved), resolved.parent
     if parent and manifest.read(parent.train) is None:
         raise RecipeError(
             f"{resolved.blend.name} is a second round: it trains the adapter of {parent.blend} on, which is not there",

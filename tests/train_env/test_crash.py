@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,6 @@ from spine.errors import RecipeError  # noqa: E402
 from tests.train_env.picos import digests, load, merge, write_adapter, write_model  # noqa: E402
 
 WEIGHTS = "adapter_model.safetensors"
-RECIPE = [sys.executable, "-c", "from recipe.commands import main; main()"]
-LAYERS, HIDDEN, WIDTH = 9, 1024, 2816
 
 
 def silent(*told: Any) -> None:
