@@ -76,7 +76,7 @@ class ChatTokenizer:
     def defuse(self, text: str) -> str:
         """``text`` with a blank inside whatever this model would read as a control token: ``< |im_end|>``."""
         while self.control.search(text):  # again: the blank may leave one that was around it
-            text = self.control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+            text = self.control.sub(_apart, text)
         return text
 
     def render(self, row: Sequence[Message]) -> str:
@@ -129,6 +129,13 @@ def _parting(tokenizer: Tokenizer) -> re.Pattern[str]:
     added = tokenizer.get_added_tokens_decoder().values()
     known = [token.content for token in added if token.special and not (token.lstrip or token.single_word)]
     return re.compile("|".join(map(re.escape, known)) or r"(?!)")
+
+
+def _apart(found: re.Match[str]) -> str:
+    """Behind its first letter, so that the gap grows with every pass until it is wider than any token's."""
+    token = found[0]
+    first = len(token) - len(token.lstrip()) + 1
+    return f"{token[:first]} {token[first:]}"
 
 
 def _token(value: Any) -> str:

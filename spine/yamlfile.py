@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from spine.errors import RecipeError
 from spine.paths import shown
 
 Address = tuple[str | int, ...]
+_SHOWN = 200  # letters of a value that is none
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,12 @@ def _with_a_dot(representer: Any, value: float) -> Any:
 def parse(text: str, path: Path) -> CommentedMap:
     """The round-trip form of ``text``, whose root must be a mapping; ``path`` is for messages."""
     try:
-        root = _yaml().load(text)
+        root = _loaded(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{shown(path)}:{mark.line + 1}" if mark else shown(path)
         raise RecipeError(f"not valid YAML: {error.problem}", where=where) from error
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:
         raise RecipeError(f"not valid YAML: {error}", where=shown(path)) from error
     if not isinstance(root, CommentedMap):
         raise RecipeError("holds no mapping of keys to values", where=shown(path))
@@ -120,9 +122,49 @@ def read_lists(path: Path) -> Any:
 def parse_scalar(text: str) -> Any:
     """``text`` as YAML 1.2 reads a value: ``1e-4`` is a number, ``true`` a bool, ``[a, b]`` a list."""
     try:
-        return plain(_yaml().load(text))
-    except YAMLError as error:
-        raise RecipeError(f"'{text}' is not a YAML value") from error
+        return plain(_loaded(text))
+    except (YAMLError, ValueError) as error:
+        why = f": {error}" if isinstance(error, _Strange) else ""
+        raise RecipeError(f"'{text[:_SHOWN]}' is not a YAML value{why}") from error
+
+
+class _Strange(ValueError):
+    """YAML that says more than a settings file may."""
+
+
+def _loaded(text: str) -> Any:
+    """The round-trip form of mappings, lists and plain values. Every YAML text of somebody else's comes in here.
+
+    Raises:
+        YAMLError, ValueError: it is no YAML, or YAML with tags, merge keys, an alias of more than a plain value (nine
+            lines of them stand for gigabytes), more levels than Python reads, or a number beyond 64 bits.
+    """
+    try:
+        root = _yaml().load(text)
+    except (
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ) as error:  # of `!!omap 1`, of 3,000 brackets
+        raise _Strange("tags or levels of lists that no settings need") from error
+    _refuse_strange(root, set())
+    return root
+
+
+def _refuse_strange(node: Any, seen: set[int]) -> None:
+    if isinstance(node, int) and abs(node) >= 2**63:
+        raise _Strange("a number beyond 64 bits")
+    if node is None or isinstance(node, bool | int | float | str | date):
+        return
+    if type(node) not in (CommentedMap, CommentedSeq) or getattr(node.tag, "value", None):
+        raise _Strange("a value with a tag (!...)")
+    if id(node) in seen:
+        raise _Strange("an alias (*name) that stands for more than a plain value; write it out")
+    if getattr(node, "merge", None):
+        raise _Strange("a merge key (<<); write the keys out")
+    seen.add(id(node))
+    for inner in [*node.keys(), *node.values()] if isinstance(node, CommentedMap) else node:
+        _refuse_strange(inner, seen)
 
 
 def plain(node: Any) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -24,7 +25,8 @@ _ADDED, _NONE, _PROMPT_TOKEN = 100.0, -100.0, 1.0
 # SmolLM2-135M untrained, 60 NER questions of EC-Guide, micro F1 by boost: 0 .000, 2 .015, 5 .040, 8 .041, 12 .046. Of
 # the answers to its 3,715 questions, 97% are phrases of what is taken for the text.
 _SPAN_BOOST = 5.0
-_SPAN_WORDS = 2_000  # of a text, from its beginning; each is tokenised twice and looked at before every token
+# Of a text, from its beginning; each word is tokenised twice and looked at before every token.
+_SPAN_WORDS, _SPAN_LETTERS = 2_000, 20_000
 _WORDS = 15
 # New tokens at most. The winners' are for Qwen2's tokenizer, in which `20` is two tokens and an answer's end is one.
 _WINNERS_TOKENS = {
@@ -43,8 +45,10 @@ _FREE_TOKENS = {
 }
 _UNLISTED = tuple(range(6))  # where multiple choice lists nothing: the winners' 0-5
 _WORD = re.compile(r"[^\s,;]+")
-_QUOTED = re.compile(r"(?<!\w)(['\"])(.{20,5000}?)\1(?!\w)", re.DOTALL)
+_QUOTES = re.compile(r"(?<!\w)['\"]|['\"](?!\w)")
+_QUOTED = range(20, 5_001)  # letters of a text in quotes
 _LABELLED = re.compile(r"^[ \t]*[\w()/]+(?: [\w()/]+){0,2} ?[:：][ \t]*(\S.*)$", re.MULTILINE)
+_LETTER = re.compile(r"\w")
 _AROUND = ".!?:'\"()[]{}"
 
 
@@ -113,7 +117,7 @@ class Rules:
         return self._choices[key]
 
     def _spans(self, prompt: str) -> Spans:
-        words = [word.strip(_AROUND) for word in _WORD.findall(_data(prompt))]
+        words = [word.strip(_AROUND) for word in _WORD.findall(_data(prompt)[:_SPAN_LETTERS])]
         words = [word for word in words if word][:_SPAN_WORDS]
         bare = tuple(self._behind("", word) for word in words)
         spaced = tuple(self._behind("a", f" {word}") for word in words)
@@ -154,8 +158,22 @@ def _bounds(asked: Asked) -> tuple[tuple[str, ...], int, int]:
 
 def _data(prompt: str) -> str:
     """The part of a prompt that phrases are to be copied from: what stands in quotes or behind a label."""
-    found = [quoted[2] for quoted in _QUOTED.finditer(prompt)] + _LABELLED.findall(prompt)
+    found = [*_quoted(prompt), *_LABELLED.findall(prompt)]
     return "\n".join(found) or prompt
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """From a quote that opens to the next of its kind that closes. As a pattern it would look for the end of each quote
+    through all that may stand in it."""
+    marks = [found.start() for found in _QUOTES.finditer(text)]
+    ends = {kind: [at for at in marks if text[at] == kind and not _LETTER.match(text, at + 1)] for kind in "'\""}
+    done = 0
+    for begin in (at for at in marks if not (at and _LETTER.match(text, at - 1))):
+        after = ends[text[begin]]
+        at = bisect_left(after, begin + 1 + _QUOTED.start)
+        if begin >= done and at < len(after) and after[at] - begin - 1 in _QUOTED:
+            yield text[begin + 1 : after[at]]
+            done = after[at] + 1
 
 
 def end_tokens(model: str, chat: ChatTokenizer) -> tuple[int, ...]:

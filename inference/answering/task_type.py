@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from spine.errors import RecipeError
 from spine.task_types import TaskType
 
-# A prompt may be a megabyte of anything: what a pattern may skip has a bound, and no part can be read in two ways.
+# A prompt may be a megabyte of anything. What asks stands at its beginning or end, as where a model is given a part of
+# it (`engines.requests.request_of`); what a pattern may skip has a bound, and no part can be read in two ways.
+_READ = 100_000  # letters
 _ANY = re.IGNORECASE
 # A number in front of something: `3. a lamp`, ` 3) a lamp`, `3.lamp`. Not `3.5 inches` and not `2024. It was`.
 _ITEM = re.compile(r"^[ \t]*(\d{1,2})[.):](?!\d)[ \t]*(?=\S)")
@@ -41,7 +43,7 @@ _COUNTS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 # `output three numbers`, `select the top 3 snippets`; what follows `a list of` says how long the list is instead.
 _WANTED = re.compile(
     r"\b(?:select|choose|pick|identify|output|find|give|list|mark|name|only|answer in|respond with|which|their)\s+"
-    r"(?:only |exactly |just |the |up to |top |most likely )*(\d|one|two|three|four|five)\b",
+    r"(?:only |exactly |just |the |up to |top |most likely ){0,7}(\d|one|two|three|four|five)\b",
     _ANY,
 )
 _ENTITY = re.compile(
@@ -126,6 +128,8 @@ def _asked(kind: TaskType, prompt: str, instruction: str, listed: tuple[int, ...
 
 def _list(prompt: str) -> tuple[dict[int, str], str]:
     """The last numbered list, from 0 or 1 on and with a gap where it has one: its texts; the other lines."""
+    if len(prompt) > _READ:
+        prompt = f"{prompt[: _READ // 3]}\n{prompt[-_READ * 2 // 3 :]}"
     rows = prompt.splitlines()
     lists: list[dict[int, tuple[int, str]]] = []  # number: its line, its text
     for number, line, text in _items(rows):

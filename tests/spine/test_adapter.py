@@ -44,6 +44,13 @@ def test_patterns_as_peft_reads_them(patterns: dict[str, Any], expected: tuple[f
     assert (found["model.layers.0.self_attn.q_proj"], found["model.layers.0.mlp.down_proj"]) == expected
 
 
+def test_a_pattern_of_somebody_else_takes_no_time_and_may_be_none(tmp_path: Path) -> None:
+    endless = {r"((\w+)+\.)*(.*a)*(.*a)*!": 9, "q_proj": 1}
+    assert open_adapter(write_adapter(tmp_path / "a", alpha_pattern=endless)).modules[0].rank == 2
+    with pytest.raises(RecipeError, match=r"adapter_config.json: Invalid regular expression"):
+        open_adapter(write_adapter(tmp_path / "b", alpha_pattern={"(": 1}))
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,38 @@ def test_yaml_that_is_none(tmp_path: Path, content: bytes, what: str) -> None:
         read_yaml(tmp_path / "a.yaml")
     with pytest.raises(RecipeError, match="no such file"):
         read_yaml(tmp_path / "b.yaml")
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [BOMB, "a: &x {b: 1}\nc: {<<: *x}", "a: !!python/object:os.system {b: 1}", "a: !!omap [b: 1]",
+     "a: !!omap 1", "a: !!set {b}", "a: !foo b", "a: !!int x", "a: " + "[" * 3_000, "a: " + "9" * 5_000,
+     "a: " + "9" * 20, "a: 2024-99-99", "a: !!binary aGVs"],
+)  # fmt: skip
+def test_yaml_that_says_more_than_settings_do_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(RecipeError, match="not valid YAML"):
+        read_yaml(tmp_path / "a.yaml")
+    with pytest.raises(RecipeError, match="not a YAML value"):
+        parse_scalar(text)
+
+
+def test_an_alias_may_stand_for_a_plain_value(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: &x 1\nb: [*x, *x]")
+    assert read_yaml(tmp_path / "a.yaml").data == {"a": 1, "b": [1, 1]}
+
+
+@given(st.text("a:[]{}&*!<'\"#\n -0123456789.e", max_size=60))
+def test_any_text_is_a_value_or_an_error(text: str) -> None:
+    found: object = None
+    with suppress(RecipeError):
+        found = parse_scalar(text)
+    assert json.dumps(found, default=str)
 
 
 @pytest.mark.parametrize(
