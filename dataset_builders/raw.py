@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from spine.errors import RecipeError
 from spine.paths import shown
-
-RawRow = Mapping[str, Any]  # from column or key to value, as a file gives it
 
 # Of a larger file, an even sample of entities is read; packed text counts as five times its size.
 MOST_BYTES = 2 << 30
 _UNPACKED = 5
 # A file is not judged by its first rows alone.
 _LEAST_ROWS = 10_000
+_MOST_ACCEPTED = 0.5  # of a file's rows; beyond, it is another kind of file
 
 
 @dataclass
@@ -56,10 +54,11 @@ class RawData:
         own = [(place, what) for place, what in self.rejected.items() if place.startswith(shown(path))]
         first = "".join(f"\n  {place}: {what}" for place, what in own[:5])
         share = rejected / max(read, 1)
+        accept = f', or accept it: SET="max_rejected={share + 0.01:.2f}"' if share <= _MOST_ACCEPTED else ""
         raise RecipeError(
             f"{rejected:,} of {read:,} rows cannot be read; {self.max_rejected:.1%} may be left out. The first:{first}",
             where=shown(path),
-            way_out=f'mend or fetch the file again, or accept it: SET="max_rejected={min(1.0, share + 0.01):.2f}"',
+            way_out=f"mend or fetch the file again{accept}",
         )
 
     def sieve(self, *paths: Path) -> Callable[[str], bool]:

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dataset_builders.raw import RawData, RawRow
-from dataset_builders.sources._formats import Unreadable, place, raw_rows
+from dataset_builders.raw import RawData
 from spine.errors import RecipeError
 from spine.paths import shown
+from spine.raw_rows import ENDINGS, RawRow, Unreadable, place, raw_rows
 
 Row = TypeVar("Row")
 
-ENDINGS = ("csv", "csv.gz", "parquet", "jsonl", "jsonl.gz", "json", "json.gz")
 _TABLES = (".csv", ".parquet")  # checked for their columns as a whole; a row of JSON has keys of its own
 _HOW_TO_GET = "DATA=/folder is where the published files lie; `recipe sample-data` writes small ones"
 
@@ -65,8 +64,22 @@ def read(
     Raises:
         RecipeError: the file is broken or lacks a column, or too many rows were rejected.
     """
-    rows, unit = raw_rows(path, columns, optional, headerless)
+    rows = raw_rows(path, columns, optional, headerless)
     own_keys = () if path.name.removesuffix(".gz").endswith(_TABLES) else columns
+
+    def whole(row: RawRow) -> Row | None:
+        if missing := [column for column in own_keys if column not in row]:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        return parse(row)
+
+    return typed(raw, path, rows, whole)
+
+
+def typed(
+    raw: RawData, path: Path, numbered: tuple[Iterator[tuple[int, Any]], str], parse: Callable[[RawRow], Row | None]
+) -> Iterator[Row]:
+    """``read`` of rows that are at hand: those of ``path`` with their numbers, and what these count."""
+    rows, unit = numbered
     seen = rejected = 0
     for number, found in rows:
         seen += 1
@@ -77,8 +90,6 @@ def read(
                 raise ValueError(found.problem)
             if not isinstance(found, dict):
                 raise TypeError(f"an object was expected, not {str(found)[:40]!r}")
-            if missing := [column for column in own_keys if column not in found]:
-                raise ValueError(f"it lacks {', '.join(missing)}")
             row = parse(found)
         except (ValueError, TypeError, RecursionError) as error:
             rejected += 1

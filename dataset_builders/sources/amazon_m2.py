@@ -17,8 +17,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from dataset_builders.raw import RawData, RawRow
+from dataset_builders.raw import RawData
 from dataset_builders.sources._files import find, known, read, text
+from spine.raw_rows import RawRow
 
 LOCALES = ("DE", "JP", "UK", "ES", "FR", "IT")
 # The quoted items of a printed array; commas are let pass because lists are printed with them.

@@ -19,8 +19,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from dataset_builders.raw import RawData, RawRow
+from dataset_builders.raw import RawData
 from dataset_builders.sources._files import find, find_all, read, text
+from spine.raw_rows import RawRow
 
 _REVIEWS, _META = "amazon_reviews/raw/review_categories", "amazon_reviews/raw/meta_categories"
 _REVIEW = ("rating", "title", "text", "asin", "parent_asin", "user_id", "timestamp", "helpful_vote")

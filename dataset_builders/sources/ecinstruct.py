@@ -15,8 +15,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from dataset_builders.raw import RawData, RawRow
+from dataset_builders.raw import RawData
 from dataset_builders.sources._files import find, read, text
+from spine.raw_rows import RawRow
 
 TaskName = Literal[
     "Answer_Generation",

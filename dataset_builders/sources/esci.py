@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from dataset_builders.raw import RawData, RawRow
+from dataset_builders.raw import RawData
 from dataset_builders.sources._files import find, known, read, text
+from spine.raw_rows import RawRow
 
 # Relevance of exact, substitute, complement, irrelevant: the weights of ShopBench's ranking task.
 WEIGHTS: Mapping[str, float] = {"E": 1.0, "S": 0.1, "C": 0.01, "I": 0.0}

@@ -19,8 +19,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dataset_builders.raw import RawData, RawRow
+from dataset_builders.raw import RawData
 from dataset_builders.sources._files import find, find_all, read, text
+from spine.raw_rows import RawRow
 
 _CSV = ("question", "choice0", "choice1", "choice2", "choice3", "answer")
 _PARQUET = ("question", "choices", "answer")

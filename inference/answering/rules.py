@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from inference.answering.decoding import Choice, Piece, Rule, Spans
-from inference.answering.task_type import Asked
-from inference.scoring.parsers import RETRIEVED
+from spine.asked import UNLISTED, Asked
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
 from spine.models import model_files
-from spine.task_types import TaskType
+from spine.task_types import RETRIEVED, TaskType
 
 _ADDED, _NONE, _PROMPT_TOKEN = 100.0, -100.0, 1.0
 # SmolLM2-135M untrained, 60 NER questions of EC-Guide, micro F1 by boost: 0 .000, 2 .015, 5 .040, 8 .041, 12 .046. Of
@@ -43,7 +42,6 @@ _FREE_TOKENS = {
     TaskType.NER: 32,
     TaskType.GENERATION: 96,
 }
-_UNLISTED = tuple(range(6))  # where multiple choice lists nothing: the winners' 0-5
 _WORD = re.compile(r"[^\s,;]+")
 _QUOTES = re.compile(r"(?<!\w)['\"]|['\"](?!\w)")
 _QUOTED = range(20, 5_001)  # letters of a text in quotes
@@ -149,7 +147,7 @@ def _bounds(asked: Asked) -> tuple[tuple[str, ...], int, int]:
     """The items of an answer, and how many of them at least and at most."""
     if asked.words:
         return asked.words, 1, 1
-    items = tuple(str(number) for number in asked.listed or _UNLISTED)
+    items = tuple(str(number) for number in asked.listed or UNLISTED)
     if asked.type is TaskType.RETRIEVAL and asked.wanted is None:
         return items, 1, min(RETRIEVED, len(items))
     most = min(asked.wanted or 1, len(items))

@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from inference.answering.questions import MICRO_F1
 from inference.scoring.predictions import Prediction
 from inference.scoring.scores import natural, pooled
 from spine.errors import RecipeError
-from spine.task_types import TaskType
+from spine.task_types import MICRO_F1, TaskType
 
 DRAWS = 10_000
 LEVEL = 0.05
@@ -218,7 +217,7 @@ def _judged(parts: dict[str, _Sampled]) -> list[Difference]:
 def _difference(name: str, part: _Sampled, p: float) -> Difference:
     low, high = map(float, np.percentile(part.again, (100 * LEVEL / 2, 100 * (1 - LEVEL / 2))))
     verdict = Verdict.NONE
-    if p < LEVEL and not low <= 0 <= high:
+    if p < LEVEL and (low > 0 or high < 0):
         verdict = Verdict.BETTER if low > 0 else Verdict.WORSE
     return Difference(name, part.questions, part.a, part.b, part.b - part.a, low, high, p, verdict)
 

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from inference.answering.questions import METRICS, MICRO_F1, SENTENCES
 from spine.errors import RecipeError
+from spine.task_types import METRIC_NAMES, MICRO_F1, SENTENCES
 
 _SMALL = "all-MiniLM-L6-v2"
 _SENTENCE_MODELS = dict(zip(SENTENCES, (_SMALL, "paraphrase-multilingual-MiniLM-L12-v2"), strict=True))
@@ -75,8 +75,8 @@ def scorer(metric: str) -> Scorer:
         NotComputed: the library or the model that it needs is not to be had.
         RecipeError: no such metric.
     """
-    if metric not in METRICS:
-        raise RecipeError(f"no metric '{metric}'", way_out="known: " + ", ".join(METRICS))
+    if metric not in METRIC_NAMES:
+        raise RecipeError(f"no metric '{metric}'", way_out="known: " + ", ".join(METRIC_NAMES))
     if metric in _SIMPLE:
         return _SIMPLE[metric]
     try:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import ast
 import warnings
 
-from spine.task_types import TaskType
+from spine.task_types import RANKED, RETRIEVED, TaskType
 
 READ = 5_000  # characters; what follows is ignored
-RANKED, RETRIEVED = 5, 3  # numbers that count
 
 
 def parse(task_type: TaskType, text: str) -> int | str | list[int] | list[str]:

@@ -5,6 +5,7 @@ Enough to compare two evaluations without the file of questions, the models, or 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,13 +13,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from inference.answering.questions import METRICS, MICRO_F1, Question
+from inference.answering.questions import Question
 from inference.scoring.scores import ScoredAnswer
 from spine.errors import RecipeError
 from spine.json_rows import json_rows
 from spine.manifest import digest
 from spine.paths import shown
-from spine.task_types import TaskType
+from spine.task_types import METRIC_NAMES, MICRO_F1, TaskType
 
 _KEY_LETTERS = 16
 
@@ -45,8 +46,10 @@ class Prediction:
     answer: str = ""
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS or (self.metric == MICRO_F1 and self.counts is None):
+        if self.metric not in METRIC_NAMES or (self.metric == MICRO_F1 and self.counts is None):
             raise ValueError(f"metric {self.metric}, counts {self.counts}")
+        if self.score is not None and not math.isfinite(self.score):
+            raise ValueError(f"the score {self.score} is no number")
 
 
 def key(question: Question) -> str:

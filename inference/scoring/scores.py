@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from inference.answering.questions import MICRO_F1, Question, read_questions
-from inference.answering.task_type import asked
+from inference.answering.questions import Question, read_questions
 from inference.scoring import metrics
 from inference.scoring.metrics import NotComputed
 from inference.scoring.parsers import parse
-from spine.task_types import TaskType
+from spine.asked import asked
+from spine.task_types import MICRO_F1, TaskType
 
 SCORES = "scores.json"
 RESAMPLES = 1_000

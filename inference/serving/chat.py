@@ -18,7 +18,7 @@ from inference.answering.decoding import Rule
 from inference.answering.engines.requests import finished, request_of
 from inference.answering.engines.settings import RULE_ARGUMENT
 from inference.answering.rules import Mode, Rules
-from inference.answering.task_type import Asked, asked, asked_as
+from spine.asked import Asked, asked, asked_as
 from spine.errors import RecipeError, did_you_mean
 from spine.prompts import clean, system_prompt
 from spine.task_types import TaskType

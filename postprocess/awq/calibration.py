@@ -15,16 +15,16 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 from tokenizers import Tokenizer
 
 from spine.chat import ChatTokenizer, Message
-from spine.errors import RecipeError, did_you_mean
-from spine.json_rows import json_rows
+from spine.errors import RecipeError
+from spine.given import given, question_rows
 from spine.manifest import digest
 from spine.paths import shown
 from spine.prompts import clean, system_prompt
-from spine.task_types import TaskType, answer_text
+from spine.raw_rows import place
+from spine.task_types import answer_text
 
 PAIRS = 96  # the contest's public questions
 HELD_OUT = 40
-_COLUMNS = ("input_field", "output_field", "task_type")
 
 
 @dataclass(frozen=True)
@@ -118,30 +118,18 @@ def _rows_of_parquet(path: Path) -> Iterable[list[Message]]:
 
 
 def _pairs(path: Path, tokenizer: ChatTokenizer) -> Iterator[list[Message]]:
-    """Question and answer in ShopBench's form, with the system prompt of their type."""
-    for number, row in _json_rows(path):
-        where = f"{shown(path)}:{number}"
-        if not isinstance(row, dict) or (missing := [name for name in _COLUMNS if name not in row]):
-            what = "not a JSON object" if not isinstance(row, dict) else f"has no {', '.join(missing)}"
-            raise RecipeError(what, where=where, way_out=f"a row holds {', '.join(_COLUMNS)}")
-        known = [kind.value for kind in TaskType]
-        if row["task_type"] not in known:
-            way_out = did_you_mean(str(row["task_type"]), known)
-            raise RecipeError(f"unknown task_type {row['task_type']!r}", where=where, way_out=way_out)
-        kind = TaskType(row["task_type"])
+    """Question and answer as they are trained on, with the system prompt of their type."""
+    rows, unit = question_rows(path)
+    for number, row in rows:
+        where = place(path, unit, number)
         try:
-            answer = answer_text(kind, row["output_field"])
-        except (ValueError, TypeError) as error:
-            raise RecipeError(f"{row['output_field']!r} is no answer to a {kind} question", where=where) from error
+            found = given(row)
+        except ValueError as error:
+            raise RecipeError(str(error), where=where) from error
+        if found.truth is None:
+            raise RecipeError("there is no answer", where=where)
         yield [
-            {"role": "system", "content": system_prompt(kind)},
-            {"role": "user", "content": tokenizer.defuse(clean(str(row["input_field"])))},
-            {"role": "assistant", "content": tokenizer.defuse(clean(answer))},
+            {"role": "system", "content": system_prompt(found.type)},
+            {"role": "user", "content": tokenizer.defuse(found.prompt)},
+            {"role": "assistant", "content": tokenizer.defuse(clean(answer_text(found.type, found.truth)))},
         ]
-
-
-def _json_rows(path: Path) -> Iterator[tuple[int, object]]:
-    try:
-        yield from json_rows(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # also UnicodeDecodeError
-        raise RecipeError(f"neither JSON nor JSON lines: {error}", where=shown(path)) from error

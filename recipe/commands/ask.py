@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from inference.answering.rules import Mode
-from inference.answering.task_type import listed_texts
 from inference.scoring.parsers import parse
 from inference.serving.client import URL, Said, ask
 from recipe.commands.options import examples
+from spine.asked import listed_texts
 from spine.errors import RecipeError
 from spine.paths import shown
 from spine.task_types import TaskType

@@ -18,7 +18,7 @@ from recipe.commands.options import examples
 from recipe.steps.eval import How, ensure_evaluated, evaluation_of, held_out
 from spine.paths import shown
 from spine.progress import clock
-from spine.terminal import console
+from spine.terminal import console, say
 
 
 @click.command(
@@ -60,7 +60,7 @@ def command(
         raise click.UsageError("name a BLEND, or give --model and --questions")
     resolved, target = chosen_target(blend, profile, overrides, model, adapter, alpha)
     file = questions or held_out(_of(resolved))
-    asked = read_questions(file, limit=limit, tasks=tasks, tracks=tracks)  # faults, before a model is loaded
+    asked = read_questions(file, limit=limit, tasks=tasks, tracks=tracks, tell=say)  # faults, before a model is loaded
     evaluation = evaluation_of(
         target, file, resolved, How(**how),
         count=len(asked), limit=limit, tasks=tasks, tracks=tracks, contest=contest, mergeable=True,

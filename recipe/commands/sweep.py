@@ -59,7 +59,7 @@ def command(
     python("serve")
     file = questions or held_out(resolved)
     weights = parse_alphas(alphas, beyond_one=beyond_one)
-    count = len(weights) * len(read_questions(file, limit=limit))
+    count = len(weights) * len(read_questions(file, limit=limit, tell=say))
     evaluations, step = sweep_of(resolved, weights, file, How(**how), count=count, limit=limit)
     with ExitStack() as stack:
         for alpha, evaluation in evaluations.items():

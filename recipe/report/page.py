@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from inference.answering.questions import TRACKS
 from recipe.report.facts import Facts
 from recipe.report.look import FORMATS, embedded, house_style, save, took
 from recipe.report.pictures import pictures, readable
@@ -16,6 +15,7 @@ from recipe.report.scores import interval
 from recipe.walk.rows import ALL_AROUND
 from spine import manifest
 from spine.atomic import write_text
+from spine.given import TRACKS
 from spine.progress import Meter
 from spine.prompts import render
 

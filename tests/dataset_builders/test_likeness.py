@@ -143,5 +143,5 @@ def test_short_questions_are_compared_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_file_without_questions_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"evaluation.jsonl(.|\n)*it lacks input_field"):
+    with pytest.raises(RecipeError, match=r"evaluation.jsonl(.|\n)*no 'input_field' among its keys"):
         Evaluation.load([put(tmp_path / "evaluation.jsonl", '{"question": "?"}\n')])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from inference.scoring import compare as compare_module
 from inference.scoring.compare import Comparison, Pair, Verdict, compare, matched, sentences
 from inference.scoring.metrics import f1
-from inference.scoring.predictions import Prediction
+from inference.scoring.predictions import Prediction, read_predictions
 from spine.errors import RecipeError
 from spine.task_types import TaskType
 
@@ -205,3 +207,15 @@ def test_the_words_say_what_the_numbers_say() -> None:
 def test_the_order_of_a_file_changes_nothing() -> None:
     exam = pairs_of([(0.3, 0.5), (0.1, 0.2), (1.0, 0.0), (0.4, 0.4)]) + pairs_of([(1, 0), (0, 1), (1, 1)], "b", 2)
     assert compare(exam, draws=FEW).overall == compare(exam[::-1], draws=FEW).overall
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_no_score(score: float, tmp_path: Path) -> None:
+    """Beside itself such an evaluation would seem worse."""
+    with pytest.raises(ValueError, match="is no number"):
+        answer("q", score)
+    row = {"question": "q", "task": "a", "track": 1, "type": "retrieval", "metric": "accuracy", "score": 1.0}
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(f"{json.dumps(row)}\n{json.dumps(row | {'score': score})}\n")
+    with pytest.raises(RecipeError, match=r"predictions\.jsonl:2: is no line of an evaluation"):
+        read_predictions(path)

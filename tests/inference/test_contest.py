@@ -17,8 +17,8 @@ from inference.answering.contest import BATCH, BATCHES, ContestEngine, batches
 from inference.answering.decoding import Rule
 from inference.answering.engines.requests import Request
 from inference.answering.questions import Question, unscored
-from inference.answering.task_type import asked
 from inference.scoring.time_limits import beside_the_limits
+from spine.asked import asked
 from spine.errors import RecipeError
 from spine.manifest import Step
 from spine.task_types import TaskType

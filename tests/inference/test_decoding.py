@@ -13,8 +13,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from inference.answering.decoding import Choice, Rule, Spans, cut, rule_from_json
 from inference.answering.rules import Mode, Rules
-from inference.answering.task_type import Asked, asked
 from inference.scoring.parsers import parse
+from spine.asked import Asked, asked
 from spine.chat import ChatTokenizer
 from spine.task_types import TaskType
 from tests.conftest import CHATML

@@ -13,11 +13,11 @@ from inference import evaluate
 from inference.answering.decoding import Rule
 from inference.answering.engines.requests import Request
 from inference.answering.questions import Question
-from inference.answering.task_type import Asked
 from inference.scoring import metrics
 from inference.scoring.metrics import NotComputed
 from inference.scoring.scores import constant_answers, score
 from spine import manifest
+from spine.asked import Asked
 from spine.manifest import Step
 from spine.task_types import TaskType, Truth
 

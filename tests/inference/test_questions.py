@@ -102,10 +102,10 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
     lines(tmp_path / "b" / "own.jsonl", FRUIT)
     assert [question.task for question in read_questions(tmp_path)] == ["a/PKS", "logic", "b/PKS", "task9"]
     lines(tmp_path / "b" / "bad.json", {"input_field": 3})
-    with pytest.raises(RecipeError, match=r"b/bad\.json: row 1"):
+    with pytest.raises(RecipeError, match=r"b/bad\.json: 1 of 1 rows cannot be asked"):
         read_questions(tmp_path)
     (tmp_path / "none").mkdir()
-    with pytest.raises(RecipeError, match=r"none: holds no files of questions \(\.json"):
+    with pytest.raises(RecipeError, match=r"none: holds no files of questions \(\.csv"):
         read_questions(tmp_path / "none")
 
 
@@ -147,15 +147,25 @@ def test_one_track_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "holds no questions"),
-        ("{not json\n", "cannot be read"),
-        ('{"input_field": 3}\n', "row 1: input_field is no text"),
-        ('{"question": "x"}\n', "row 1: no 'input_field'"),
+        ("", "not a JSON array: '[' was expected, not 'the end of the file'"),
+        ("[]", "holds no questions"),
+        ("{not json\n", "q.json:1: not JSON: Expecting property name enclosed in double quotes (letter 2"),
+        ('{"input_field": 3}\n', "q.json:1: input_field is no text"),
+        ('{"question": "x"}\n', "q.json:1: no 'input_field' among its keys question; read are: input_field"),
         ('[["a"]]', "an object was expected"),
-        ('{"input_field": "x", "task_type": "riddle"}\n', "'riddle' is not a valid TaskType"),
-        ('{"input_field": "x", "task_type": "retrieval", "output_field": "many"}\n', "does not fit retrieval"),
-        ('{"input_field": "x", "task_type": "ranking", "output_field": []}\n', "does not fit ranking"),
-        ('{"input_field": "x", "task_type": "generation", "metric": "f2", "output_field": "x"}\n', "no metric 'f2'"),
+        ('{"input_field": "x", "task_type": "riddle"}\n', "task_type 'riddle' is none of"),
+        (
+            '{"input_field": "x", "task_type": "retrieval", "output_field": "many"}\n',
+            "a list of numbers was expected as answer",
+        ),
+        (
+            '{"input_field": "x", "task_type": "ranking", "output_field": []}\n',
+            "a list of weights was expected as answer, not []",
+        ),
+        (
+            '{"input_field": "x", "task_type": "generation", "metric": "f2", "output_field": "x"}\n',
+            "metric 'f2' is none of sent-transformer",
+        ),
     ],
 )
 def test_faults_are_named(tmp_path: Path, content: str, said: str) -> None:
@@ -172,7 +182,7 @@ def test_bytes_that_are_no_text_and_files_that_are_not_there(tmp_path: Path) -> 
     with pytest.raises(RecipeError, match="no such file"):
         read_questions(tmp_path / "none.json")
     (tmp_path / "q.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(RecipeError, match=r"q\.parquet: cannot be read: "):
+    with pytest.raises(RecipeError, match=r"q\.parquet, row 1: cannot be read on: Parquet magic bytes"):
         read_questions(tmp_path / "q.parquet")
 
 

@@ -18,10 +18,10 @@ from inference.answering.decoding import Rule, rule_from_json
 from inference.answering.engines.requests import finished, request_of
 from inference.answering.engines.settings import RULE_ARGUMENT
 from inference.answering.rules import Mode, Rules
-from inference.answering.task_type import asked
 from inference.serving.chat import Posed, Questioning, Stream
 from inference.serving.command import Serving
 from inference.serving.middleware import SETTINGS, Message, Questions, Receive, Send
+from spine.asked import asked
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
 from spine.prompts import system_prompt

@@ -120,15 +120,18 @@ def test_a_json_array_is_read_too_and_control_tokens_are_made_harmless(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{'a': 1}", "neither JSON"),
-        ('{"input_field": "a", "output_field": "b"}', ":1: has no task_type"),
+        ("{'a': 1}", ":1: not JSON"),
+        ('{"input_field": "a", "task_type": "generation"}', ":1: there is no answer"),
         (
             '\n{"input_field": "a", "output_field": "b", "task_type": "rankin"}',
-            ":2: unknown task_type.*did you mean 'ranking'",
+            ":2: task_type 'rankin' is none of multiple-choice, .*ranking",
         ),
-        ('{"input_field": "a", "output_field": 3.5, "task_type": "retrieval"}', ":1: 3.5 is no answer"),
-        ("[1]", ":1: not a JSON object"),
-        ("", "0 texts to calibrate on"),
+        (
+            '{"input_field": "a", "output_field": 3.5, "task_type": "retrieval"}',
+            ":1: a list of numbers was expected",
+        ),
+        ("[1]", ", row 1: an object was expected, not int"),
+        ("[]", "0 texts to calibrate on"),
     ],
 )
 def test_bad_files_are_refused_with_the_line(tmp_path: Path, tokenizer: ChatTokenizer, text: str, message: str) -> None:

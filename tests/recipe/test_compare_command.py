@@ -13,8 +13,8 @@ from inference import evaluate
 from inference.answering.decoding import Rule
 from inference.answering.engines.requests import Request
 from inference.answering.questions import Question
-from inference.answering.task_type import Asked
 from recipe.commands.compare import command
+from spine.asked import Asked
 from spine.errors import RecipeError
 from spine.manifest import Step
 from spine.task_types import TaskType, Truth

@@ -15,8 +15,8 @@ from inference.answering.engines import settings
 from inference.answering.engines.requests import Engine, Request, requests_of
 from inference.answering.questions import Question
 from inference.answering.rules import Mode, Rules
-from inference.answering.task_type import asked
 from inference.scoring.parsers import parse
+from spine.asked import asked
 from spine.errors import RecipeError
 from spine.hardware import Device, Machine
 from spine.task_types import TaskType

@@ -8,20 +8,21 @@ import gzip
 import itertools
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 import orjson
 
-from dataset_builders.raw import RawRow
 from spine.errors import RecipeError, did_you_mean
 from spine.paths import shown
 
+RawRow = Mapping[str, Any]  # from column or key to value, as a file gives it
+ENDINGS = ("csv", "csv.gz", "parquet", "jsonl", "jsonl.gz", "json", "json.gz")
 _BATCH = 4096  # Parquet rows decoded at a time
 _TRUNCATED = (EOFError, gzip.BadGzipFile, zlib.error)
-# A description may be longer than csv's 128 KiB; a quote that never closes should still stop soon.
-csv.field_size_limit(1 << 24)
+# Letters: texts are longer than csv's 128 KiB; a quote that never closes should still stop soon.
+_LONGEST_CELL = 1 << 24
 
 
 class Unreadable(NamedTuple):
@@ -32,10 +33,18 @@ class Unreadable(NamedTuple):
 
 
 def raw_rows(
-    path: Path, columns: Sequence[str], optional: Sequence[str], headerless: bool
+    path: Path, columns: Sequence[str] = (), optional: Sequence[str] = (), headerless: bool = False
 ) -> tuple[Iterator[tuple[int, Any]], str]:
-    """The numbered raw rows of ``path`` and what the numbers count: lines or rows, both from 1."""
+    """The numbered raw rows of ``path`` and what the numbers count: lines or rows, both from 1.
+
+    ``columns`` are what a table must have; of Parquet only they and the ``optional`` ones are read, or all without any.
+
+    Raises:
+        RecipeError: a kind of file that is not known, UTF-16; while reading, a file that is broken as a whole.
+    """
     ending = path.name.removesuffix(".gz").rpartition(".")[2]
+    if ending != "parquet":
+        _refuse_utf16(path)
     if ending == "csv":
         return _csv(path, columns, headerless), "line"
     if ending == "jsonl":
@@ -48,8 +57,9 @@ def raw_rows(
     raise RecipeError("a file of an unknown kind (known: csv, parquet, jsonl, json)", where=shown(path))
 
 
-def _csv_records(path: Path) -> Iterator[tuple[int, list[str] | Unreadable]]:
+def csv_records(path: Path) -> Iterator[tuple[int, list[str] | Unreadable]]:
     """Records of a CSV file, each with the number of its last line (a quoted field may hold line ends)."""
+    csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader((line.decode("utf-8", "surrogateescape") for _, line in _lines(path)), strict=True)
     before = 0
     while True:
@@ -65,7 +75,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, list[str] | Unreadable]]:
 
 
 def _csv(path: Path, columns: Sequence[str], headerless: bool) -> Iterator[tuple[int, RawRow | Unreadable]]:
-    records = _csv_records(path)
+    records = csv_records(path)
     number, header = next(records, (1, []))
     if isinstance(header, Unreadable):
         raise RecipeError(header.problem, where=place(path, "line", number))
@@ -79,20 +89,28 @@ def _csv(path: Path, columns: Sequence[str], headerless: bool) -> Iterator[tuple
         elif len(record) != len(header):
             # A quote that is never closed swallows lines up to the next quote: all of them are lost.
             yield number, Unreadable(f"{len(record)} fields where {len(header)} were expected", number - before)
-        elif not _is_utf8(record):
+        elif not is_utf8(record):
             yield number, Unreadable("not UTF-8")
         else:
             yield number, dict(zip(header, record, strict=True))
         before = number
 
 
-def _is_utf8(record: Sequence[str]) -> bool:
+def is_utf8(record: Sequence[str]) -> bool:
     """Whether no byte was let pass by ``surrogateescape``."""
     try:
         "".join(record).encode()
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _refuse_utf16(path: Path) -> None:
+    """Two bytes a letter, as Excel's "Unicode text": read as lines, every one of them would be garbage."""
+    begins = _beginning(path)
+    if begins.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in begins:
+        way_out = f"iconv -f UTF-16 -t UTF-8 {path.name} > {path.with_stem(f'{path.stem}-utf8').name}"
+        raise RecipeError("not UTF-8 but, as it looks, UTF-16", where=shown(path), way_out=way_out)
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:
@@ -122,6 +140,9 @@ def _json_array(path: Path) -> Iterator[tuple[int, Any]]:
         said = error.args[0] if isinstance(error.args[0], str) else error.args[0].decode(errors="replace")
         where = place(path, "row", number + 1)
         raise RecipeError(f"not a JSON array: {said.partition(chr(10))[0]}", where=where) from error
+    except UnicodeDecodeError as error:
+        what = r"not a JSON array: half a letter, as \ud83d without its other surrogate"
+        raise RecipeError(what, where=place(path, "row", number + 1)) from error
     except _TRUNCATED as error:
         raise _damaged(place(path, "row", number + 1), error) from error
 
@@ -132,11 +153,17 @@ def _json_line(line: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(line)  # takes NaN, which pandas writes
+        value = json.loads(line.decode())  # takes NaN, which pandas writes
+        json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         return Unreadable(f"not UTF-8: {error.reason}")
-    except (json.JSONDecodeError, RecursionError) as error:
+    except UnicodeEncodeError as error:
+        return Unreadable(f"half a letter: {error.object[error.start]!r} stands without its other surrogate")
+    except json.JSONDecodeError as error:
+        return Unreadable(f"not JSON: {error.msg} (letter {error.pos + 1} of the line)")
+    except RecursionError as error:
         return Unreadable(f"not JSON: {error}")
+    return value
 
 
 def _parquet(path: Path, columns: Sequence[str], optional: Sequence[str]) -> Iterator[tuple[int, RawRow]]:
@@ -148,10 +175,10 @@ def _parquet(path: Path, columns: Sequence[str], optional: Sequence[str]) -> Ite
         with pq.ParquetFile(path) as file:
             _check_columns(path, file.schema_arrow.names, columns)
             wanted = [*columns, *(name for name in optional if name in file.schema_arrow.names)]
-            for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
+            for batch in file.iter_batches(batch_size=_BATCH, columns=wanted or None):
                 for number, row in enumerate(batch.to_pylist(), number + 1):  # noqa: B020
                     yield number, row
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(place(path, "row", number + 1), error) from error
 
 

@@ -62,6 +62,9 @@ _FIND_SLOT = re.compile(
 _OF_TEXT = re.compile(r"\b(?:title|query|search|text|description|name)\b", _ANY)
 
 
+UNLISTED = tuple(range(6))  # what multiple choice is answered with where it lists nothing: the winners' 0-5
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a prompt asks for.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.answering.questions import unscored
-from inference.answering.task_type import Asked, asked
+from spine.asked import Asked, asked
 from spine.task_types import TaskType
 
 MC, RANK, FIND = TaskType.MULTIPLE_CHOICE, TaskType.RANKING, TaskType.RETRIEVAL
