@@ -21,9 +21,9 @@ import inference
 from dataset_builders.synthesis import answers, declare
 from inference.answering.engines.requests import finished, request_of
 from inference.answering.rules import Mode, Rules
-from inference.answering.task_type import asked, asked_as, listed_texts
 from inference.scoring.parsers import parse
 from spine import prompts
+from spine.asked import asked, asked_as, listed_texts
 from spine.chat import ChatTokenizer
 from spine.task_types import TaskType
 from tests.conftest import CHATML
