@@ -18,6 +18,7 @@ from spine.manifest import digest
 
 LONGEST = 20_000  # characters of an answer; what is longer is kept up to here, and refused
 REFUSED = "[refused] "  # in front of what came as a refusal by its own field
+UNSAID = "[no answer: all of its tokens went into reasoning]"  # what is kept of an answer that ended before it began
 _REFUSAL = re.compile(
     r"(?:i['’]?m sorry|i am sorry|sorry,|i (?:can ?not|can['’]t|won['’]t|am unable|must decline)|as an? (?:ai|language)"
     r"|unfortunately, i|es tut mir leid|je suis désolé|lo siento|mi dispiace|申し訳)",
@@ -29,7 +30,15 @@ _OF_ITSELF = re.compile(
     re.I,
 )
 _EMPTY = re.compile(r"(?:\.{2,}|…|n/?a|null|none|string|text|todo|<[^<>]*>|\[[^\[\]]*\])", re.I)
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.S)
+# Where models that reason begin and end to think, in the marks of DeepSeek, Qwen, Mistral, Cohere, Kimi and gpt-oss;
+# the last one's channels also as they are left where a server drops control tokens.
+_THINK = r"(?:seed:)?(?:think|thinking|thoughts?|reasoning)"
+_THOUGHTS = re.compile(
+    rf"<{_THINK}>|\[THINK\]|<\|START_THINKING\|>|◁think▷|<\|channel\|>|\A\s*(?:analysis|commentary)(?=[^\s:,.])", re.I
+)
+_THOUGHT = re.compile(
+    rf"</{_THINK}>|\[/THINK\]|<\|END_THINKING\|>|◁/think▷|<\|channel\|>final<\|message\|>|assistantfinal(?!\w)", re.I
+)
 _TRAILING = re.compile(r",(\s*[}\]])")
 _DECODER = json.JSONDecoder()
 
@@ -38,8 +47,19 @@ def judge(synthesis: Synthesis, seed: Seed, said: str) -> list[Question]:
     """The questions that an answer makes.
 
     Raises:
-        Unfit: with the reason, and what to tell the model.
+        Unfit: with the reason, and what to tell the model. Nothing else, whatever was said: an answer is paid for, and
+            is kept until the rules can judge it.
     """
+    try:
+        return _judged(synthesis, seed, said)
+    except Unfit:
+        raise
+    except Exception as error:
+        reason = f"the rules cannot judge it ({type(error).__name__})"
+        raise Unfit(reason, "the answer could not be read; write a plainer one") from error
+
+
+def _judged(synthesis: Synthesis, seed: Seed, said: str) -> list[Question]:
     answer = read(said, synthesis.answer)
     texts = texts_of(answer.model_dump())
     if any(_REFUSAL.match(text) for text in texts):
@@ -65,14 +85,27 @@ def rules_digest(synthesis: Synthesis) -> str:
     return digest(code_of(synthesis.module, __name__, "dataset_builders.synthesis.rules"))[:16]
 
 
+def shortened(text: str) -> str:
+    """What is kept of ``text``: a long one without its thoughts, and of one that is long still a little too much."""
+    return text if len(text) <= LONGEST else text[_end_of_thoughts(text) :][: LONGEST + 1]
+
+
+def _end_of_thoughts(text: str) -> int:
+    return max((found.end() for found in _THOUGHT.finditer(text)), default=0)
+
+
 def read(said: str, form: type[Form]) -> Form:
-    """The first JSON object in ``said``, in its form. Fences, thoughts, a comma too many are overlooked; half an object
-    is not made whole."""
+    """The first JSON object in ``said`` behind the end of its thoughts, in its form. Fences and a comma too many are
+    overlooked; half an object is not made whole."""
     if len(said) > LONGEST:
         raise Unfit("too long", f"the answer is longer than {LONGEST:,} characters")
     if said.startswith(REFUSED):
         raise Unfit("a refusal", "answer with the JSON object alone")
-    text = _THOUGHT.sub("", said)
+    text = said[_end_of_thoughts(said) :]
+    if said == UNSAID or _THOUGHTS.search(text):
+        raise Unfit(
+            "thoughts without an answer", "the answer did not come behind the thoughts; think less, then answer"
+        )
     parsed = _object(text)
     if parsed is None:
         if _REFUSAL.match(text.strip()):
@@ -92,7 +125,7 @@ def _object(text: str) -> dict[str, Any] | None:
         while at >= 0:
             try:
                 parsed, _ = _DECODER.raw_decode(candidate, at)
-            except (json.JSONDecodeError, RecursionError):
+            except (ValueError, RecursionError):  # no JSON, or a number of 5,000 digits
                 at = candidate.find("{", at + 1)
                 continue
             return parsed if isinstance(parsed, dict) and parsed else None

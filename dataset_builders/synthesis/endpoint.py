@@ -21,7 +21,7 @@ import orjson
 from httpx2 import DecodingError, Limits, ReadTimeout, Request, Response, create_ssl_context
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI, OpenAIError
 
-from dataset_builders.synthesis.answers import LONGEST, REFUSED
+from dataset_builders.synthesis.answers import REFUSED, UNSAID, shortened
 from dataset_builders.synthesis.pace import Pace
 from dataset_builders.synthesis.request import Failed, Messages, Said, estimated_tokens
 from spine.errors import RecipeError
@@ -35,6 +35,8 @@ _FIRST_FAILURES = 3  # the same, of an endpoint that has answered nothing yet
 _NO_SCHEMA = ("response_format", "json_schema", "structured", "guided", "schema", "grammar")
 _ENCODING = ("content-encoding", "content-length", "transfer-encoding")  # of the bytes as they came
 _NO_CREDIT = "insufficient_quota"
+_LENGTHS = ("max_tokens", "max_completion_tokens")  # OpenAI's models that reason take the second name alone
+_MOST_TOKENS = 2**40  # that an endpoint may say it counted
 
 
 class Wire(DefaultAsyncHttpxClient):
@@ -89,6 +91,7 @@ class Endpoint:
     timeout: float = 120.0
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     structured: bool = True  # until the endpoint says that it knows no such thing
+    length: str = _LENGTHS[0]  # likewise
     answered: int = 0
     _failed_in_a_row: int = 0
 
@@ -110,23 +113,25 @@ class Endpoint:
             Failed: it is no use with this request.
             RecipeError: it is no use at all.
         """
-        request = {"model": self.model, "messages": messages, "temperature": temperature, "max_tokens": tokens}
-        if self.structured:
+        request = {"model": self.model, "messages": messages, "temperature": temperature}
+        response = None
+        while response is None:
+            structured, length = self.structured, self.length
+            form = {"response_format": response_format} if structured else {}
             try:
-                response = await self._post(request | {"response_format": response_format}, structured=True)
-            except _Unstructured:
-                self.structured = False
-        if not self.structured:
-            response = await self._post(request, structured=False)
+                response = await self._post(request | {length: tokens} | form, structured, length)
+            except _Unknown as unknown:  # for all requests, of which another may have found the other one out
+                self.structured &= unknown.structured
+                self.length = max(self.length, unknown.length, key=_LENGTHS.index)
         self.answered += 1
         self._failed_in_a_row = 0
         text, asked, answered = response.extensions["said"]
-        if counted := isinstance(asked, int) and isinstance(answered, int):
+        if counted := all(type(count) is int and 0 <= count < _MOST_TOKENS for count in (asked, answered)):
             return Said(text, asked, answered, response.extensions["seconds"], counted)
         asked, answered = estimated_tokens(messages), estimated_tokens([{"content": text}])
         return Said(text, asked, answered, response.extensions["seconds"], counted)
 
-    async def _post(self, request: Mapping[str, Any], structured: bool) -> Response:
+    async def _post(self, request: Mapping[str, Any], structured: bool, length: str) -> Response:
         # Not chat.completions.create, which walks through all of the body for types: a third of a request's time.
         body, path = orjson.dumps(request), "/chat/completions"
         for retries in (_FIRST_RETRIES, _MORE_RETRIES):
@@ -134,7 +139,7 @@ class Endpoint:
                 options: Any = {"max_retries": retries}
                 return await self._client.post(path, cast_to=Response, content=body, options=options)
             except APIStatusError as error:
-                if (final := self._final(error, structured)) is not None:
+                if (final := self._final(error, structured, length)) is not None:
                     raise final from None  # its text may hold the key
                 why = f"error {error.status_code}"
             except APIConnectionError as error:
@@ -144,7 +149,7 @@ class Endpoint:
                 break  # an endpoint that was never heard of is not waited for
         raise self._failure(f"{why}, and again when tried once more")
 
-    def _final(self, error: APIStatusError, structured: bool) -> Exception | None:
+    def _final(self, error: APIStatusError, structured: bool, length: str) -> Exception | None:
         """What comes of it; ``None`` where the next try may find the endpoint in another mood."""
         status, text = error.status_code, self._shown(error)
         if status in (401, 403):
@@ -165,8 +170,10 @@ class Endpoint:
             return self._stop(f"{self.url} {asked}", way_out="run the same command later; all answers are kept")
         if status in (408, 409, 429) or status >= 500:
             return None
+        if length == _LENGTHS[0] and status in (400, 422) and _LENGTHS[1] in text:
+            return _Unknown(structured, _LENGTHS[1])
         if structured and status in (400, 422) and any(word in text.lower() for word in _NO_SCHEMA):
-            return _Unstructured()
+            return _Unknown(False, length)
         return self._failure(f"refused ({status}: {text})")
 
     def _failure(self, why: str) -> Exception:
@@ -198,8 +205,8 @@ def only_model(url: str, environment: Mapping[str, str]) -> str:
     """
     try:
         with OpenAI(base_url=url, api_key=_key(environment) or "none", max_retries=1, timeout=20) as client:
-            names = sorted(model.id for model in client.models.list().data)
-    except (OpenAIError, AttributeError, TypeError) as error:  # it may answer anything
+            names = sorted(str(model.id) for model in client.models.list().data)
+    except (OpenAIError, AttributeError, TypeError, ValueError, RecursionError) as error:  # it may answer anything
         status = getattr(error, "status_code", None)
         why = f"answers {status}" if status else "does not answer as an OpenAI-compatible endpoint does"
         raise RecipeError(
@@ -216,8 +223,11 @@ def _key(environment: Mapping[str, str]) -> str:
     return next((environment[name] for name in KEYS if environment.get(name)), "")
 
 
-class _Unstructured(Exception):
-    """The endpoint knows no structured outputs."""
+class _Unknown(Exception):
+    """The endpoint knows no structured outputs, or another name for the length: how it is to be asked instead."""
+
+    def __init__(self, structured: bool, length: str) -> None:
+        self.structured, self.length = structured, length
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -231,7 +241,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         if text.strip().replace(".", "", 1).isdigit():
             return float(text)
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
@@ -245,18 +255,21 @@ def _said(content: bytes) -> tuple[str, Any, Any]:
         raise DecodingError(f"a response of more than {_MOST_BYTES:,} bytes")
     try:
         body = orjson.loads(content)
-        message = body["choices"][0]["message"]
+        choice = body["choices"][0]
+        message = choice["message"]
         text, refusal = message.get("content"), message.get("refusal")
+        thoughts = message.get("reasoning_content") or message.get("reasoning")
+        unsaid = choice.get("finish_reason") == "length" or thoughts
         usage = body.get("usage") or {}
         asked, answered = usage.get("prompt_tokens"), usage.get("completion_tokens")
     except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
         begins = content[:40].decode(errors="replace").strip()
         raise DecodingError(f"no chat completion came back but {begins!r}") from error
     if not isinstance(text, str) or not text.strip():
-        if not isinstance(refusal, str):
+        if not isinstance(refusal, str) and not unsaid:
             raise DecodingError("an empty answer")
-        text = REFUSED + refusal
-    return text[: LONGEST + 1], asked, answered
+        text = REFUSED + refusal if isinstance(refusal, str) else UNSAID
+    return shortened(text), asked, answered
 
 
 async def _content(response: Response) -> bytes:

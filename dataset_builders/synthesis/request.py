@@ -30,13 +30,19 @@ class Settings:
 
     Attributes:
         temperature: 0 to 2.
+        reasoning: tokens that a model may think before its answer.
     """
 
     temperature: float = 0.7
+    reasoning: int = 0
+
+    def tokens(self, synthesis: Synthesis) -> int:
+        """That one request may answer, at most."""
+        return synthesis.tokens + self.reasoning
 
     def text(self, synthesis: Synthesis) -> str:
         """As the store keys answers by it."""
-        return json.dumps({"temperature": self.temperature, "max_tokens": synthesis.tokens})
+        return json.dumps({"temperature": self.temperature, "max_tokens": self.tokens(synthesis)})
 
 
 class Said(NamedTuple):

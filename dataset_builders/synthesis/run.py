@@ -182,7 +182,7 @@ class _Run:
 
     async def _request(self, work: Work, messages: request.Messages) -> Said | None:
         """``None`` where the budget or the limit does not allow it."""
-        progress, most = self.progress, (request.estimated_tokens(messages), work.synthesis.tokens)
+        progress, most = self.progress, (request.estimated_tokens(messages), self.settings.tokens(work.synthesis))
         if self.limit is not None and progress.asked >= self.limit:
             progress.ended = progress.ended or f"the limit of {self.limit:,} requests is reached"
             return None
@@ -195,7 +195,7 @@ class _Run:
         asked = answered = 0
         try:
             form = request.response_format(work.synthesis)
-            said = await self.endpoint.ask(messages, form, self.settings.temperature, work.synthesis.tokens)
+            said = await self.endpoint.ask(messages, form, self.settings.temperature, most[1])
             asked, answered = said.asked, said.answered
             progress.estimated |= not said.counted
         finally:

@@ -124,15 +124,15 @@ def prepare(
     return works
 
 
-def estimates(works: Sequence[Work], store: Store) -> list[Estimate]:
+def estimates(works: Sequence[Work], store: Store, settings: Settings) -> list[Estimate]:
     """Of each dataset; looks at the first seed rows that would be asked about."""
-    return [_estimate(work, store) for work in works]
+    return [_estimate(work, store, settings) for work in works]
 
 
-def _estimate(work: Work, store: Store) -> Estimate:
+def _estimate(work: Work, store: Store, settings: Settings) -> Estimate:
     counts = store.counts(work.head)
     answers, tokens = (sum(getattr(count, name) for count in counts) for name in ("answers", "answered"))
-    length = tokens / answers if answers >= _ENOUGH else work.synthesis.tokens
+    length = tokens / answers if answers >= _ENOUGH else settings.tokens(work.synthesis)
     requests = min(work.left, max(0, work.wanted - work.kept))
     rows = [unpacked(row) for _, row in islice(work.seeds.rows(iter(range(len(work.seeds)))), _LOOKED_AT)]
     lengths = [request.estimated_tokens(request.first(work.synthesis, row)) for row in rows]

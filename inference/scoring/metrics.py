@@ -55,7 +55,7 @@ def _discounted(weights: Sequence[float]) -> float:
 
 def entity_counts(prediction: Sequence[str], truth: Sequence[str]) -> tuple[int, int, int]:
     """True positives, false positives, false negatives; a phrase that is repeated counts as false but once."""
-    said = [phrase.lower().strip(" ") for phrase in prediction]
+    said = [phrase.lower().strip() for phrase in prediction]
     meant = [phrase.lower() for phrase in truth]
     right = len(set(said) & set(meant))
     return right, len(said) - right, len(meant) - right

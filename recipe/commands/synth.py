@@ -60,6 +60,8 @@ def endpoint_options(function: F) -> F:
     """Where to ask, whom, and what it may cost."""
     for option in (
         click.option("--temperature", type=click.FloatRange(0, 2), default=0.7, show_default=True),
+        click.option("--reasoning", type=click.IntRange(0), default=0, show_default=True, metavar="TOKENS",
+                     help="That a model which reasons may think, beside its answer."),
         click.option("--timeout", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds a try."),
         click.option("--concurrency", type=click.IntRange(1, 2048), default=64, show_default=True,
                      help="Requests out at once, at most, at each worker of Ray; how many is found out."),
@@ -97,25 +99,25 @@ def run(
     blend: str, profile: str | None, overrides: str, data: Path | None, endpoint: str | None,
     engine: str | None, model: str | None, workers: int | None, tensor_parallel: int | None, limit: int | None,
     budget: str | None, price: str | None, concurrency: int, timeout: float, temperature: float,
-    tasks: tuple[str, ...], dry_run: bool,
+    reasoning: int, tasks: tuple[str, ...], dry_run: bool,
 ) -> None:  # fmt: skip
     """Ask an LLM until BLEND's datasets have the rows they want; what is stored is never asked again.
 
     May be stopped at any time and run again, also by several processes at once.
     """
-    resolved = resolve_run(blend, profile, overrides)
+    resolved, settings = resolve_run(blend, profile, overrides), Settings(temperature, reasoning)
     names = enhanced([portion.name for portion in resolved.portions], tasks)
     if engine and not endpoint and model:
-        plan = plan_of(resolved, model, workers, tensor_parallel)
-        asked = Asked("", plan.name, Settings(temperature), concurrency, timeout, plan)
+        plan = plan_of(resolved, model, workers, tensor_parallel, settings)
+        asked = Asked("", plan.name, settings, concurrency, timeout, plan)
     elif endpoint and not engine:
-        asked = asked_for(endpoint, model, Settings(temperature), concurrency, timeout)
+        asked = asked_for(endpoint, model, settings, concurrency, timeout)
     else:
         raise click.UsageError("name an --endpoint, or --engine ray and a --model")
     spending = Budget.parse(budget, asked.model, Price.parse(price) if price else None)
     with Store(store_path()) as store:
         works = run_it(resolved, names, data, asked, store)
-        console().print(estimate_table(asked, estimates(works, store), spending.price))
+        console().print(estimate_table(asked, estimates(works, store, settings), spending.price))
         if spending.price and not price:
             click.echo(f"prices as of {prices().as_of}, {prices().source}; --price says what holds today")
         if dry_run:

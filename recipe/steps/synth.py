@@ -154,7 +154,9 @@ def _tell_end(progress: Progress) -> None:
         say(f"synth: {progress.kept:,} of {progress.wanted:,} rows; there are no more seed rows")
 
 
-def plan_of(resolved: Resolved, model: str, workers: int | None, tensor_parallel: int | None) -> ServedOnRay:
+def plan_of(
+    resolved: Resolved, model: str, workers: int | None, tensor_parallel: int | None, settings: Settings
+) -> ServedOnRay:
     """What is served.
 
     Raises:
@@ -166,8 +168,8 @@ def plan_of(resolved: Resolved, model: str, workers: int | None, tensor_parallel
     return ServedOnRay(
         # As answers are stored by it: many a folder has the same name.
         name=shown(folder) if is_local(model) or Path(model).is_dir() else model,
-        model=str(folder.absolute()), max_length=longest(str(folder), _LONGEST), workers=workers or 0,
-        gpus=gpus_on_ray(How(tensor_parallel=tensor_parallel).settings(resolved)),
+        model=str(folder.absolute()), max_length=longest(str(folder), _LONGEST + settings.reasoning),
+        workers=workers or 0, gpus=gpus_on_ray(How(tensor_parallel=tensor_parallel).settings(resolved)),
     )  # fmt: skip
 
 

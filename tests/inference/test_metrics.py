@@ -50,7 +50,7 @@ def test_ndcg(prediction: list[int], truth: list[float]) -> None:
 
 @given(phrases, phrases)
 def test_micro_f1(prediction: list[str], truth: list[str]) -> None:
-    said, meant = [p.lower().strip(" ") for p in prediction], [t.lower() for t in truth]
+    said, meant = [p.lower().strip() for p in prediction], [t.lower() for t in truth]
     right = len({phrase for phrase in said if phrase in meant})
     # F1 is twice the right ones over all that was said and all that was meant
     expected = 2 * right / (len(said) + len(meant)) if right else 0.0
@@ -64,6 +64,7 @@ def test_the_best_and_the_worst_answers() -> None:
     assert ndcg([1, 1, 1], [1.0, 0.0, 0.0]) > 1.0  # repetitions are refused by the parser, not here
     assert ndcg([0, 1], [0.0, 1.0]) == 1.0  # position 0 reads the last weight
     assert metrics.scorer("micro f1")(["oak", "oak"], ["Oak"]) == near(2 / 3)
+    assert metrics.entity_counts(["Cricket\n", "\tball\u3000"], ["cricket", "ball"]) == (2, 0, 0)
 
 
 @pytest.mark.parametrize(("text", "score"), [("Yes.", 1.0), (" yes, it is", 1.0), ("yesterday", 0.0), ("", 0.0)])

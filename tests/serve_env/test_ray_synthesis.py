@@ -102,7 +102,7 @@ def kill_one_when_answers_come(path: Path, killed: list[int]) -> None:
 def test_the_rows_are_those_that_an_endpoint_gives_though_a_worker_is_killed(
     parrot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_of(resolve_run("v8", "cpu", ""), str(parrot), 2, None)
+    plan = plan_of(resolve_run("v8", "cpu", ""), str(parrot), 2, None, Settings())
     killed: list[int] = []
     killer = threading.Thread(target=kill_one_when_answers_come, args=(tmp_path / "ray" / "store.sqlite", killed))
     killer.start()

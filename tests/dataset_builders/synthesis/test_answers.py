@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_builders.synthesis.answers import read
+from dataset_builders.synthesis.answers import UNSAID, judge, read, shortened
 from dataset_builders.synthesis.declare import (
     Form,
+    Seed,
     Short,
     Synthesis,
     Unfit,
     exactly,
+    load_synthesis,
+    synthesis_names,
 )
 from dataset_builders.synthesis.rules import computed, in_language, speaks_to_model
 
@@ -26,6 +29,9 @@ class Pair(Form):
     values: Annotated[list[float], exactly(2)]
 
 
+_JSON_LIKE = st.recursive(
+    st.none() | st.text() | st.floats(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+).map(json.dumps)
 GOOD = {"name": "a } brace", "values": [1.0, 2.5]}
 
 
@@ -35,6 +41,48 @@ GOOD = {"name": "a } brace", "values": [1.0, 2.5]}
 )
 def test_an_object_is_found_in_what_is_around_it(around: str) -> None:
     assert read(around.format(json.dumps(GOOD)), Pair).model_dump() == GOOD
+
+
+ANSWER, DRAFT = json.dumps(GOOD), '{"name": "draft", "values": [0, 0]}'
+MARKS = [
+    ("<think>", "</think>"), ("<Thinking>", "</thinking>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"), ("◁think▷", "◁/think▷"), ("analysis", "assistantfinal"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+]  # fmt: skip
+PROSE = st.text('ab {}":,\n<', max_size=30)
+
+
+@given(st.sampled_from(MARKS), PROSE, PROSE, st.booleans())
+def test_only_what_stands_behind_the_end_of_the_thoughts_counts(
+    marks: tuple[str, str], before: str, after: str, opened: bool
+) -> None:
+    begin, end = marks
+    thoughts = f"{begin * opened}We need {before}{DRAFT}{after}"
+    assert read(f"{thoughts}{end}{ANSWER}", Pair).model_dump() == GOOD
+    assert read(f"{thoughts}{end}{begin * opened}{DRAFT}{end}\n{ANSWER}", Pair).model_dump() == GOOD
+    assert read(shortened(f"{thoughts * 900}{end}{ANSWER}"), Pair).model_dump() == GOOD
+    with pytest.raises(Unfit):
+        read(f"{thoughts}{end}", Pair)
+    with pytest.raises(Unfit, match="behind the thoughts"):
+        read(f"{begin}We need {before}{DRAFT}{after}", Pair)
+
+
+def test_words_that_are_no_thoughts_are_none() -> None:
+    for text in (f"analysis: fine\n{ANSWER}", f"Commentary, then: {ANSWER}", f"assistant {ANSWER}"):
+        assert read(text, Pair).model_dump() == GOOD
+
+
+SAID = st.text() | _JSON_LIKE | st.sampled_from(
+    ['{"a": ' + "9" * 5_000 + "}", '{"a": 1e999}', '{"a": ' * 2_000, '{"a": NaN}', '{"a": -Infinity}', UNSAID,
+     '{"a": "\\ud800"}', '{"a": "\\u0000"}', "{" * 20_000, '{"a":1,' * 1_000, '{"a": null}', DRAFT]
+)  # fmt: skip
+
+
+@given(SAID, st.sampled_from(synthesis_names()))
+@settings(max_examples=300)
+def test_nothing_that_is_said_raises_anything_but_unfit(said: str, name: str) -> None:
+    with pytest.raises(Unfit):
+        judge(load_synthesis(name), Seed(entity="e", key="k", fields={}, truth=None), said)
 
 
 def test_a_comma_too_many_is_overlooked() -> None:
@@ -47,12 +95,7 @@ def test_half_an_object_is_not_made_whole(length: int) -> None:
         read(json.dumps(GOOD)[:length], Pair)
 
 
-_JSON = st.recursive(
-    st.none() | st.text() | st.floats(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
-)
-
-
-@given(st.text() | _JSON.map(json.dumps))
+@given(st.text() | _JSON_LIKE)
 @settings(max_examples=75)
 def test_whatever_is_said_has_the_form_or_is_refused(said: str) -> None:
     try:

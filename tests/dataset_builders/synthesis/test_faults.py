@@ -88,6 +88,8 @@ BAD = {
     "1 MB": ("burn " * 200_000, "too long"),
     "1 MB of brackets": ("{" * 1_000_000, "too long"),
     "a placeholder": ('{"aspect": "...", "keyphrase": "It"}', "a placeholder"),
+    "5,000 digits": ('{"aspect": ' + "9" * 5_000 + "}", "no JSON"),
+    "a draft": ('<think>{"aspect": "behaviour", "keyphrase": "It"}', "thoughts without an answer"),
     "not a quote": ('{"aspect": "behaviour", "keyphrase": "shines bright"}', "not in the review"),
 }
 

@@ -160,7 +160,7 @@ def test_report_and_estimate(answered: Path, shop: Path, cache: Path, tmp_path: 
         assert one.asked == 22 * 90 and one.questions == 20
         write_report(store, tmp_path)
         works = prepared([SeedRequest("query_relation", 30, shop)], store, cache)
-        (estimate,) = estimates(works, store)
+        (estimate,) = estimates(works, store, Settings())
     assert (tmp_path / "report.png").stat().st_size > 5_000
     assert "| query_relation | construct | tiny | 22 | 20 (91%) |" in (tmp_path / "report.md").read_text()
     assert (estimate.kept, estimate.requests, estimate.answered) == (20, 10, 90)
