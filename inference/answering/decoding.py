@@ -7,13 +7,22 @@ and comes back, because vLLM runs it in another process. ``inference.answering.r
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import chain
+from typing import Annotated
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
-Piece = tuple[int, ...]  # token ids
+Token = Annotated[int, Field(ge=0, lt=2**31)]
+Piece = tuple[Token, ...]
+Boost = Annotated[float, Field(ge=-1e4, le=1e4)]  # added to a logit
+# A rule may come from outside. Pieces of which one can be read as several others have more ways to be read than there
+# are atoms; those of our own rules have a few. Each way is compared with each item.
+_COMPARED = 50_000
+_PHRASE = 64  # tokens of a phrase that is looked for in a text
+_LONGEST = 4 * 2**20  # letters of a rule as JSON
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[。！？])|\n+")
 
 
@@ -40,21 +49,28 @@ class Choice:
     least: int
     most: int
 
-    def allowed(self, written: Piece, end: frozenset[int], used: frozenset[int] = frozenset()) -> frozenset[int]:
-        """The tokens that may follow ``written`` (what has been written since the items ``used``)."""
+    def allowed(self, written: Piece, end: frozenset[int]) -> frozenset[int]:
+        """The tokens that may follow ``written``."""
         tokens: set[int] = set()
-        if not written and len(used) >= self.least:
-            tokens |= end
-        if len(used) == self.most:
-            return frozenset(tokens)
-        for item, piece in enumerate(self.later if used else self.first):
-            if item in used:
+        ways: list[tuple[int, frozenset[int]]] = [(0, frozenset())]  # to read it: where one is, the items so far
+        seen, compared = set(ways), 0
+        while ways:
+            at, used = ways.pop()
+            compared += len(self.first)
+            if at == len(written) and len(used) >= self.least:
+                tokens |= end
+            if len(used) == self.most:
                 continue
-            if len(written) < len(piece):
-                if piece[: len(written)] == written:
-                    tokens.add(piece[len(written)])
-            elif written[: len(piece)] == piece:
-                tokens |= self.allowed(written[len(piece) :], end, used | {item})
+            for item, piece in enumerate(self.later if used else self.first):
+                if item in used:
+                    continue
+                rest = written[at : at + len(piece)]
+                if len(rest) < len(piece):
+                    if piece[: len(rest)] == rest:
+                        tokens.add(piece[len(rest)])
+                elif rest == piece and (way := (at + len(piece), used | {item})) not in seen and compared < _COMPARED:
+                    seen.add(way)
+                    ways.append(way)
         return frozenset(tokens)
 
     @property
@@ -79,14 +95,16 @@ class Spans:
     bare: tuple[Piece, ...]
     spaced: tuple[Piece, ...]
     separator: Piece
-    boost: float
+    boost: Boost
 
     def favoured(self, written: Piece, end: frozenset[int]) -> dict[int, float]:
         phrase = self._phrase(written)
         tokens: set[int] = set()
+        if len(phrase) > _PHRASE:
+            return {}
         for start in range(len(self.bare)):
             for first in (self.bare[start], self.spaced[start]):
-                tokens |= self._after(phrase, (first, *self.spaced[start + 1 :]), end)
+                tokens |= self._after(phrase, (first, *self.spaced[start + 1 : start + 2 + _PHRASE]), end)
         return dict.fromkeys(tokens, self.boost)
 
     def _phrase(self, written: Piece) -> Piece:
@@ -123,8 +141,8 @@ class Rule:
     """
 
     max_new_tokens: int
-    end: tuple[int, ...]
-    bias: tuple[tuple[int, float], ...] = ()
+    end: Piece
+    bias: tuple[tuple[Token, Boost], ...] = ()
     choice: Choice | None = None
     spans: Spans | None = None
     words: int | None = None
@@ -155,13 +173,40 @@ def _allowed(choice: Choice, written: Piece, end: frozenset[int]) -> frozenset[i
     return choice.allowed(written, end)
 
 
-def rule_from_json(text: str) -> Rule:
-    """The rule that ``to_json`` wrote.
+def rule_from_json(text: object, vocabulary: int = 2**31) -> Rule:
+    """The rule that ``to_json`` wrote, here or elsewhere.
+
+    Args:
+        vocabulary: how many tokens the model knows.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or one that no answer can follow.
     """
-    return _schema().validate_json(text)
+    if not isinstance(text, str) or len(text) > _LONGEST:
+        raise ValueError(f"it wants a text of at most {_LONGEST:,} letters")
+    rule = _schema().validate_json(text, strict=True)
+    choice, spans = rule.choice, rule.spans
+    if choice and not (0 <= choice.least <= choice.most <= len(choice.first) and choice.most > 0):
+        raise ValueError("least and most do not fit the number of items")
+    if choice and len(choice.later) not in ({len(choice.first)} if choice.most > 1 else {0, len(choice.first)}):
+        raise ValueError("each item wants its tokens behind another one")
+    if choice and not (all(choice.first) and all(choice.later) and len(set(choice.first)) == len(choice.first)):
+        raise ValueError("an item without tokens, or two that are the same")
+    if spans and len(spans.bare) != len(spans.spaced):
+        raise ValueError("each word wants its tokens with and without a blank")
+    if beyond := [token for token in _tokens(rule) if token >= vocabulary]:
+        raise ValueError(f"the model has no token {beyond[0]}: it knows {vocabulary:,}")
+    return rule
+
+
+def _tokens(rule: Rule) -> Iterator[int]:
+    yield from rule.end
+    yield from (token for token, _ in rule.bias)
+    choices, spans = rule.choice, rule.spans
+    for pieces in (choices.first, choices.later) if choices else ():
+        yield from chain.from_iterable(pieces)
+    for pieces in (spans.bare, spans.spaced, (spans.separator,)) if spans else ():
+        yield from chain.from_iterable(pieces)
 
 
 @cache

@@ -11,14 +11,16 @@ from inference.answering.decoding import Rule
 
 
 def ruled(rule: Rule, written: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
-    """Logits (vocabulary,) of the token that follows ``written``, as ``rule`` has them."""
+    """Logits (vocabulary,) of the token that follows ``written``, as ``rule`` has them. Tokens that the model does not
+    have are none: an error here is the end of a server."""
     step = rule.step(written)
-    if step.bias:
-        tokens = torch.tensor(list(step.bias), device=logits.device)
-        values = torch.tensor(list(step.bias.values()), dtype=logits.dtype, device=logits.device)
+    bias = {token: value for token, value in step.bias.items() if token < len(logits)}
+    if bias:
+        tokens = torch.tensor(list(bias), device=logits.device)
+        values = torch.tensor(list(bias.values()), dtype=logits.dtype, device=logits.device)
         logits = logits.index_add(0, tokens, values)
-    if step.allowed is not None:
-        tokens = torch.tensor(sorted(step.allowed), device=logits.device)
+    if allowed := sorted(token for token in step.allowed or () if token < len(logits)):
+        tokens = torch.tensor(allowed, device=logits.device)
         only = torch.full_like(logits, float("-inf"))
         logits = only.index_copy(0, tokens, logits[tokens])
     return logits

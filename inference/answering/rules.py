@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from inference.answering.decoding import Choice, Piece, Rule, Spans
 from spine.asked import UNLISTED, Asked
@@ -70,6 +71,11 @@ class Rules:
     def of(cls, model: str, chat: ChatTokenizer) -> Rules:
         """For a model's folder or name; its generation config may name further ends beside the turn's."""
         return cls(chat, end_tokens(model, chat))
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """How many tokens the tokenizer knows."""
+        return max(self.chat.tokenizer.get_vocab().values()) + 1
 
     def rule(self, mode: Mode, asked: Asked, prompt: str) -> Rule:
         """How the question ``prompt``, which asks for ``asked``, may be answered."""

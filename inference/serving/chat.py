@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from inference.answering.decoding import Rule
+from inference.answering.decoding import Rule, rule_from_json
 from inference.answering.engines.requests import finished, request_of
 from inference.answering.engines.settings import RULE_ARGUMENT
 from inference.answering.rules import Mode, Rules
@@ -25,6 +25,9 @@ from spine.task_types import TaskType
 
 FIELD = "recipe"  # of a request, and of its answer
 _TOKEN = "token_id:"  # how vLLM writes a token where `return_tokens_as_token_ids` is set
+# What binds an answer token by token already: with one of these a question is asked freely.
+_GRAMMARS = ("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar",
+             "tools")  # fmt: skip
 Body = dict[str, Any]
 
 
@@ -125,10 +128,28 @@ class Questioning:
             return None
         return self._posed(body, *texts, _steering(body))
 
+    def refuse_unsound_rule(self, body: Body) -> None:
+        """Of a request that brings a decoding rule of its own.
+
+        Raises:
+            RecipeError: it is one that the model has no tokens for, that takes too long, or that nothing could follow.
+        """
+        arguments = body.get("vllm_xargs")
+        if not isinstance(arguments, dict | None):
+            raise RecipeError("vllm_xargs wants an object")
+        if not arguments or (given := arguments.get(RULE_ARGUMENT)) is None:
+            return
+        if grammar := _grammar(body):
+            raise RecipeError(f"{RULE_ARGUMENT} or {grammar}, not both: both say which tokens may follow")
+        try:
+            rule_from_json(given, self.rules.vocabulary)
+        except ValueError as error:
+            raise RecipeError(f"{RULE_ARGUMENT} is no decoding rule: {error}") from error
+
     def _posed(self, body: Body, system: str | None, text: str, steering: Steering) -> Posed:
         text = clean(text)
         asks = asked_as(text, steering.task_type) if steering.task_type else asked(text, steering.is_multiple_choice)
-        mode = steering.mode or self.mode
+        mode = Mode.FREE if _grammar(body) else steering.mode or self.mode
         prompt = self.rules.chat.defuse(text)
         rule = self.rules.rule(mode, asks, prompt)
         if isinstance(limit := body.get("max_completion_tokens") or body.get("max_tokens"), int):
@@ -145,6 +166,12 @@ class Questioning:
         rules = {} if rule.is_free else {RULE_ARGUMENT: rule.to_json()}
         whole = {"model": self.model, **ours, **theirs, "messages": messages}
         return Posed({**whole, "vllm_xargs": {**(body.get("vllm_xargs") or {}), **rules}}, rule, told, options)
+
+
+def _grammar(body: Body) -> str | None:
+    """The field by which a request binds its answer itself."""
+    free: tuple[object, ...] = ({"type": "text"}, None, [], {})
+    return next((name for name in _GRAMMARS if body.get(name) not in free), None)
 
 
 def _told(asks: Asked) -> dict[str, Any]:

@@ -6,23 +6,35 @@ The server's process imports this module.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Any
 
 from inference.answering.rules import Mode, Rules
 from inference.serving.chat import Posed, Questioning, Stream
+from inference.serving.client import KEY
+from inference.serving.gate import (
+    BODY_SECONDS,
+    Message,
+    Receive,
+    Refused,
+    Send,
+    decoded,
+    header,
+    lacks_key,
+    longest_body,
+    whole_body,
+)
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
 
 SETTINGS = "RECIPE_SERVING"  # JSON: model (a folder), name, mode, max_length
 _PATH = "/v1/chat/completions"
 _EVENT_END = b"\n\n"
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+_THREADS = 2  # that read questions, while the loop answers others
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
@@ -34,30 +46,37 @@ class Questions:
         made = json.loads(os.environ[SETTINGS])
         rules = Rules.of(made["model"], ChatTokenizer.load(made["model"]))
         self.questioning = Questioning(rules, made["name"], Mode(made["mode"]), made["max_length"])
+        self._key, self._most = os.environ.get(KEY, ""), longest_body(made["max_length"])
+        self._threads = ThreadPoolExecutor(_THREADS)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != _PATH:
+        if scope["type"] != "http" or scope["method"] != "POST" or lacks_key(scope, self._key):
             await self.app(scope, receive, send)
             return
-        content = await whole_body(receive)
         try:
-            posed = self._posed(content)
+            if (content := await whole_body(receive, self._most, BODY_SECONDS)) is None:
+                return
+            loop = asyncio.get_running_loop()
+            posed = await loop.run_in_executor(self._threads, self._posed, scope["path"], content)
         except RecipeError as error:
-            await _refuse(send, str(error))
+            await _refuse(send, HTTPStatus.BAD_REQUEST, str(error))
+            return
+        except Refused as refused:
+            await _refuse(send, refused.status, refused.why)
             return
         if posed:
-            content = json.dumps(posed.body).encode()
+            content = json.dumps(posed.body, ensure_ascii=False).encode()
             answer = _FinishedSend(send, posed)
             await self.app(_with_length(scope, content), _again(content, receive), answer)
         else:
             await self.app(scope, _again(content, receive), send)
 
-    def _posed(self, content: bytes) -> Posed | None:
-        try:
-            body = json.loads(content)
-        except ValueError:
-            return None  # vLLM says so
-        return self.questioning.posed(body) if isinstance(body, dict) else None
+    def _posed(self, path: str, content: bytes) -> Posed | None:
+        body = decoded(content)
+        if not isinstance(body, dict):
+            return None
+        self.questioning.refuse_unsound_rule(body)
+        return self.questioning.posed(body) if path == _PATH else None
 
 
 class _FinishedSend:
@@ -71,7 +90,7 @@ class _FinishedSend:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.start = message
-            self.events = _header(message, b"content-type").startswith(b"text/event-stream")
+            self.events = header(message, b"content-type").startswith(b"text/event-stream")
             if self._passes:
                 await self.send(message)
         elif message["type"] != "http.response.body" or (self._passes and not self.events):
@@ -93,25 +112,21 @@ class _FinishedSend:
             body = b"".join(self._event(event) + _EVENT_END for event in whole)
             await self.send({**message, "body": body if more else body + self.kept})
         elif not more:
-            body = json.dumps(self.posed.answered(json.loads(self.kept)), ensure_ascii=False).encode()
+            body = self._finished()
             await self.send(_with_length(self.start, body))
             await self.send({**message, "body": body})
+
+    def _finished(self) -> bytes:
+        answer = json.loads(self.kept or b"null")
+        if not isinstance(answer, dict):  # whoever asked has gone
+            return self.kept
+        return json.dumps(self.posed.answered(answer), ensure_ascii=False).encode()
 
     def _event(self, event: bytes) -> bytes:
         name, _, data = event.partition(b": ")
         if name != b"data" or not data.startswith(b"{"):  # a sign of life, or the end
             return event
         return b"data: " + json.dumps(self.stream.passed_on(json.loads(data)), ensure_ascii=False).encode()
-
-
-async def whole_body(receive: Receive) -> bytes:
-    """A request's whole body."""
-    parts, more = [], True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(parts)
 
 
 def _again(content: bytes, receive: Receive) -> Receive:
@@ -128,20 +143,17 @@ def _again(content: bytes, receive: Receive) -> Receive:
     return one
 
 
-def _header(message: Message, name: bytes) -> bytes:
-    return next((value for key, value in message["headers"] if key.lower() == name), b"")
-
-
 def _with_length(message: Message, body: bytes) -> Message:
     kept = [(key, value) for key, value in message["headers"] if key.lower() != b"content-length"]
     return {**message, "headers": [*kept, (b"content-length", str(len(body)).encode())]}
 
 
-async def _refuse(send: Send, why: str) -> None:
-    """In the form of OpenAI's errors."""
-    status = HTTPStatus.BAD_REQUEST.value
-    error = {"message": why, "type": "BadRequestError", "param": None, "code": status}
+async def _refuse(send: Send, status: HTTPStatus, why: str) -> None:
+    """In the form of OpenAI's errors; what comes behind a body that is too long or too slow is not waited for."""
+    error = {"message": why, "type": "BadRequestError", "param": None, "code": status.value}
     body = json.dumps({"error": error}).encode()
     headers = [(b"content-type", b"application/json")]
-    await send(_with_length({"type": "http.response.start", "status": status, "headers": headers}, body))
+    if status != HTTPStatus.BAD_REQUEST:
+        headers.append((b"connection", b"close"))
+    await send(_with_length({"type": "http.response.start", "status": status.value, "headers": headers}, body))
     await send({"type": "http.response.body", "body": body})

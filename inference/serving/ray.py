@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from inference.answering.engines.cluster import LOG, Room, cluster, worker_fault
 from inference.answering.rules import Mode
 from inference.serving.command import Serving
-from inference.serving.middleware import Message, Receive, Send, whole_body
+from inference.serving.gate import Message, Receive, Send, whole_body
 from spine import child_job
 from spine.child_job import Teller
 from spine.children import end_of_log
@@ -213,7 +213,8 @@ class Gate:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        body = await whole_body(receive)
+        if (body := await whole_body(receive)) is None:
+            return
         asked = asyncio.ensure_future(self.workers.ask(scope["method"], scope["path"], body))
         gone = asyncio.ensure_future(receive())
         await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -36,6 +36,7 @@ from spine.terminal import say
 _LOOK_SECONDS = 0.5
 _FIRST_SECONDS = 300.0  # for the first answer
 _EXAMPLE = "Which one is a fruit?\n0. a fork\n1. a fig\nAnswer:"
+_ENGINE_DIED = ("EngineDeadError", "EngineCore encountered a fatal error", "output_handler failed")
 _WAYS_OUT = {
     "KV cache": "a smaller --max-length; without a GPU also VLLM_CPU_KVCACHE_SPACE=4 (GiB)",
     "out of memory": "a smaller --max-length, a quantised model (make awq-BLEND), or more GPUs",
@@ -127,6 +128,11 @@ def _serve(serving: Serving, log: Path) -> None:
     tail = end_of_log(log)
     text = "\n".join(tail)
     way_out = next((hint for mark, hint in _WAYS_OUT.items() if mark in text), f"the whole log: {shown(log)}")
+    if any(mark in text for mark in _ENGINE_DIED):  # then vLLM ends as if it had been asked to, with code 0
+        raise RecipeError(
+            f"the server's engine died; it {what_it_said(tail, code)}", where=shown(log),
+            way_out="the log names the request that it died of; start it again",
+        )  # fmt: skip
     raise RecipeError(f"the server {what_it_said(tail, code)}", where=shown(log), way_out=way_out)
 
 
