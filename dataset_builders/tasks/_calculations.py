@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from dataset_builders.sources.amazon_m2 import Product
-from dataset_builders.tasks._quantities import UNITS, Amount, Quantities, rounded
+from dataset_builders.tasks._quantities import UNITS, Amount, Quantities, has_contents, rounded
 
 # How a price is written, its decimals, and the highest: where it is not known, the file says 40000000.07.
 _EURO = ("€{:.2f}", 2, 10_000)
@@ -18,8 +18,9 @@ _LENGTHS = {"mm": ("cm",), "cm": ("mm", "m", "in"), "m": ("cm",), "in": ("cm",),
 _OTHER = {**_METRIC, **_LENGTHS, "oz": ("g",), "lb": ("kg", "oz")}
 _FACTORS = tuple(map(Fraction, ("0.4536", "2.2", "2.54", "12", "16", "28.35", "30.48")))  # mistaken for one another
 _POINT = tuple(Fraction(10) ** power for power in (-2, -1, 1, 2, 3))  # the decimal point slips
-_WEIGHTS = (15, 20, 25, 40, 60, 75, 90, 120, 125, 150, 180, 240, 250, 320, 350, 450)  # of one item, in grams
 _MOST_ITEMS = 200
+# What a shop says of a whole product, in grams, millilitres and millimetres: no tip of a pen, and no range of a radio.
+_PLAUSIBLE = {"weight": (1, 200_000), "volume": (1, 250_000), "length": (10, 100_000)}
 
 
 class Calculation(NamedTuple):
@@ -47,7 +48,7 @@ Kind = Callable[[Product, Quantities, random.Random], Calculation | None]
 
 def total(row: Product, found: Quantities, rng: random.Random) -> Calculation | None:
     """The weight or volume of a whole pack."""
-    if not (found.amount and found.each and found.pack) or UNITS[found.amount.unit].dimension == "length":
+    if not (found.amount and found.sold and found.pack) or UNITS[found.amount.unit].dimension == "length":
         return None
     return _together({"kind": "total"}, found.amount, found.pack, rng)
 
@@ -92,14 +93,14 @@ def packs(row: Product, found: Quantities, rng: random.Random) -> Calculation | 
 
 
 def share(row: Product, found: Quantities, rng: random.Random) -> Calculation | None:
-    """The weight of one item, given that of all; asked where the title gives none."""
-    if found.amount or (count := _items(found)) is None:
+    """The weight of one piece, given that of all; of tablets and other things of which it is known what they weigh."""
+    if found.amount or not found.piece or (count := _items(found)) is None:
         return None
-    right = Fraction(rng.choice(_WEIGHTS))
+    right = rng.choice(found.piece)
     whole = right * count
     slips = [whole, whole / (count + 1), whole / max(1, count - 1), right + count, whole - count]
-    fields = {"kind": "share", "total": f"{whole} g"}
-    return Calculation(fields, right, slips, "{:f} g", 0, lambda shown: shown * count == whole)
+    fields = {"kind": "share", "total": f"{rounded(whole, 2):f} g"}
+    return Calculation(fields, right, slips, "{:f} g", 2, lambda shown: shown * count == whole)
 
 
 def price(row: Product, found: Quantities, rng: random.Random) -> Calculation | None:
@@ -116,7 +117,7 @@ def price(row: Product, found: Quantities, rng: random.Random) -> Calculation | 
 
 def convert(row: Product, found: Quantities, rng: random.Random) -> Calculation | None:
     """The amount in another unit."""
-    if not found.amount or found.amount.unit not in _OTHER:
+    if not found.amount or found.amount.unit not in _OTHER or not _is_plausible(found.amount):
         return None
     value, unit = found.amount
     other = rng.choice(_OTHER[unit])
@@ -138,6 +139,20 @@ def convert(row: Product, found: Quantities, rng: random.Random) -> Calculation 
 KINDS: tuple[Kind, ...] = (total, order, enough, pieces, packs, share, price, convert)
 
 
+def unknown(row: Product, found: Quantities, rng: random.Random) -> tuple[dict[str, Any], list[str]] | None:
+    """A question that the title's quantities do not answer, and what somebody may guess."""
+    if found.pack and not has_contents(row.title):
+        count, least = found.pack, rng.choice((15, 40, 90, 150, 250, 400))
+        guesses = [f"{value * count} g" for value in (least, least * 2, least * 5)]
+        return {"kind": "weigh"}, guesses
+    if (amount := _single(found)) is not None and UNITS[amount.unit].dimension != "length":
+        written, places, _ = _PRICE.get(row.locale, _EURO)
+        number, one = rng.randint(2, 6), Fraction(rng.randrange(249, 2_000, 50), 100 if places else 1)
+        guesses = [written.format(rounded(one * number * part, places)) for part in (Fraction(1, 2), 1, 2)]
+        return {"kind": "cost", "number": number}, guesses
+    return None
+
+
 def _together(fields: dict[str, Any], amount: Amount, count: int, rng: random.Random) -> Calculation:
     """``count`` times the amount, in its own unit or in a larger or smaller one."""
     other = rng.choice((amount.unit, *_METRIC.get(amount.unit, ())))
@@ -150,10 +165,16 @@ def _together(fields: dict[str, Any], amount: Amount, count: int, rng: random.Ra
 
 
 def _single(found: Quantities) -> Amount | None:
-    """The amount of one, of which several could be put together: a kettle is no length."""
-    if not (found.amount and found.each) or found.pack or found.pieces:
+    """The amount of one, of which several could be put together: a kettle is no length, and none of water."""
+    if not (found.amount and found.sold) or found.pack or found.pieces or not _is_plausible(found.amount):
         return None
     return found.amount if UNITS[found.amount.unit].dimension != "length" or found.amount.unit in ("m", "ft") else None
+
+
+def _is_plausible(amount: Amount) -> bool:
+    unit = UNITS[amount.unit]
+    least, most = _PLAUSIBLE[unit.dimension]
+    return not unit.size or least <= amount.value * unit.size <= most
 
 
 def _items(found: Quantities) -> int | None:

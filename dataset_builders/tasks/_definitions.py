@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from dataset_builders.tasks._common import one_line
+from dataset_builders.tasks._judgements import IRREGULAR
 
 _WORDS = range(6, 46)  # of a definition
 # What a seller says of the own product, and not of all of its kind.
@@ -18,7 +19,7 @@ _PITCH = re.compile(
     re.I,
 )
 _SAYS_LITTLE = r"(?!(?:has|was|does|makes|adds|looks|comes|features|offers|goes|gets|says|needs|always|is)\b)"
-_IRREGULAR = {"mice": "mouse", "knives": "knife", "scarves": "scarf", "shelves": "shelf", "feet": "foot"}
+_IRREGULAR = IRREGULAR | {"knives": "knife", "scarves": "scarf", "shelves": "shelf"}
 _TELLS = r"(?=[^.]*\b(?:that|which|who|used|worn|with|for)\b)(?!\w+ed\b)"
 
 

@@ -10,10 +10,12 @@ from dataset_builders.sources.amazon_reviews import Product
 from dataset_builders.tasks._common import one_line
 
 _LONGEST = 40  # characters of a value
-_NAME = re.compile(r"[A-Z][A-Za-z'&/ -]{2,39}")
+# In words of their own: not "ShippingWeight", "Itemmodelnumber".
+_NAME = re.compile(r"(?!.*[a-z][A-Z])(?!.*[A-Za-z]{15})[A-Z][A-Za-z'&/ -]{2,39}")
 # What any product may have, or what Amazon knows of it rather than the product has.
 _GENERIC = re.compile(
-    r"brand.*|colou?r|asin|upc|ean|isbn.*|gtin|sku|style|size|material|department|language|series|theme|type|unit count"
+    r"brand.*|colou?r|asin|upc|ean|isbn.*|gtin|sku|style|size|department|language|series|theme|type|unit count"
+    r"|material.*|shipping.*|certifications?|usage|specific uses.*"
     r"|manufacturer.*|best sellers rank|customer reviews|date first available|item .*|(?:part|model|style).*"
     r"|number of items|country.*|is discontinued.*|(?:package|product|item|assembled).*(?:dimensions|weight|quantity)"
     r"|.*(?:warranty|spare part|rank|included|batteries).*|recommended uses.*|special features?|other .*|domestic .*"

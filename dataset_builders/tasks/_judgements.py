@@ -16,6 +16,8 @@ TITLE = 250  # characters of a title that are shown
 _LONGEST_QUERY = 120  # characters; longer ones are pasted titles
 _TITLES = 3  # with one label for one query, that tell what surrounds it
 _WORD = re.compile(r"\w+")
+_ENDINGS = {"ie": "y", "fe": "f", "ve": "f"}  # a cookie is a cooky here, and a glove a glof: nobody reads it
+IRREGULAR = {"mice": "mouse", "feet": "foot", "teeth": "tooth", "women": "woman", "children": "child"}
 _GLUE = frozenset(("a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with", "without"))
 
 
@@ -34,9 +36,24 @@ def flat(text: str) -> str:
 
 
 def stems(text: str) -> set[str]:
-    """Its words in lower case without a plural's s, and without those that say nothing."""
-    words = _WORD.findall(text.lower())
-    return {word[:-1] if len(word) > 3 and word[-1] == "s" else word for word in words} - _GLUE
+    """Its words in lower case without a plural's ending, and without those that say nothing."""
+    return set(map(stem, _WORD.findall(text.lower()))) - _GLUE
+
+
+def apart(text: str, option: str) -> bool:
+    """Whether an option shares no word with ``text``: what the data also support is no wrong option."""
+    return stems(text).isdisjoint(stems(option))
+
+
+def stem(word: str) -> str:
+    """The same for one and for many: dress and dresses, battery and batteries, knife and knives, mouse and mice."""
+    if len(word) < 4:
+        return word
+    if word[-1] == "s" and word[-2] not in "su":
+        word = word[:-2] if word.endswith(("ches", "shes", "sses", "xes")) else word[:-1]
+    if len(word) > 4:
+        word = word[:-2] + _ENDINGS.get(word[-2:], word[-2:])
+    return IRREGULAR.get(word, word)
 
 
 def by_query(raw: RawData, locale: str) -> Iterator[tuple[str, list[esci.Example]]]:

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from dataset_builders.tasks import _contents as contents
 from spine.yamlfile import read_lists
 
 T = TypeVar("T")
@@ -33,22 +34,23 @@ _LETTER = r"[0-9A-Za-zÀ-ÖØ-öø-ÿ]"  # not \w: Japanese goes on without a bl
 _FREE = rf"(?<!{_LETTER})(?<![.,/–-])"  # where a number may begin
 _UNIT = rf"(?:{'|'.join(_NAMES.values())})(?!{_LETTER}|[²³/])"
 _AMOUNT = re.compile(
-    rf"(?<!{_LETTER})(?<![.,/])(\d{{1,4}}(?:[.,]\d{{1,3}})?)[ -]?"
-    rf"(?:{'|'.join(f'({name})' for name in _NAMES.values())})(?!{_LETTER}|[²³/])"
+    rf"(?<![\d.,/])(\d{{1,4}}(?:[.,]\d{{1,3}})?)[ -]?"
+    rf"(?:{'|'.join(f'({name})' for name in _NAMES.values())})(?!{_LETTER})"
 )
+# A side or a model, and an amount for each of something: "W50xD20xH70cm", "2 lb/pair".
+_GLUED, _PER = re.compile(rf"{_LETTER}$"), re.compile(r"[²³/]")
 # The end of a range, a side of a rectangle, a limit: "20-30 cm", "60 x 40 cm", "up to 5 kg", "ca. 1 m".
 _JOINS = r"to|by|bis|à|a|and|und|et|y|e|or|oder|o"
 _PART_BEFORE = re.compile(
-    rf"(?:[x×*/+~±<>≤≥]|\d ?[–—-]|(?<!\w)(?:{_JOINS}|up|max\.?|ca\.?|approx\.?|about|under|unter|over|über)) ?$|[–—-]$",
+    rf"(?:[x×*/+~±<>≤≥]|\(\d+\)|\d(?= )|\d ?[–—-]|(?<!\w)(?:{_JOINS}|up|max\.?|ca\.?|approx\.?|about|under|unter|over"
+    r"|über)) ?$|[–—-]$",
     re.I,
 )
 _PART_AFTER = re.compile(rf" ?(?:[x×*/+±]|(?:{_JOINS})(?!\w)) ?[.\d]|[–—-][.\d]", re.I)
 _TIMES_BEFORE = re.compile(rf"{_FREE}(?<![x×*])(?<![x×*] )(\d{{1,3}}) ?[x×*] ?$", re.I)
 _TIMES_AFTER = re.compile(rf" ?[x×*] ?(\d{{1,3}})(?!{_LETTER}|[.,/]\d| ?[x×*]| ?{_UNIT})", re.I)
-# A weight that need not be the product's own: "scale, 5 kg", "holds 10 kg".
-_LIMIT = re.compile(
-    r"load|capacit|hold|support|scale|weight|resist|trag|belast|waage|gewicht|charge|poids|peso|carico|耐荷重", re.I
-)
+_WITH = re.compile(r"\b(?:with|w|mit|avec|con|incl\w*)[ /:.]+(?:an? )?$", re.I)  # "cleaner with 9 m hose"
+_METRES = re.compile(rf"(?<!{_LETTER})\d{{1,3}}(?:[.,]\d)? ?M(?!{_LETTER})")  # "8M" of tape, or the size M
 _OF = r"(?:of|de|da|di|mit|à|con)"
 _PACK = re.compile(
     r"(?<!\w)(?:pack|set|box|case|bundle|lot|paquet|boîte|paquete|juego|lote|caja|confezione|pacco|scatola|packung)"
@@ -88,12 +90,16 @@ class Quantities(NamedTuple):
         pack: how many items are sold together, two or more.
         each: whether ``amount`` is that of one item: "9 oz (Pack of 6)", "6 x 500 ml", or there is but one.
         pieces: how many pieces one of these items holds ("200 count (Pack of 2)"), or all without ``pack``.
+        sold: whether several of the product hold several times ``amount``: not where it is that of a tank or a range.
+        piece: what one of ``pieces`` may weigh, in grams; empty where that is not known.
     """
 
     amount: Amount | None = None
     pack: int | None = None
     each: bool = False
     pieces: int | None = None
+    sold: bool = False
+    piece: tuple[Fraction, ...] = ()
 
 
 class _Found(NamedTuple):
@@ -120,11 +126,21 @@ def read(title: str, locale: str) -> Quantities:
     by_dimension = {one.dimension: {two.amount for two in found if two.dimension == one.dimension} for one in found}
     amount = _only(*(amounts.pop() for amounts in by_dimension.values() if amounts != {None} and len(amounts) == 1))
     pack, held = _only(*(count for _, count in packs)), _only(*(count for _, count in pieces))
-    each = not packs and not pieces
+    each = not packs and not pieces and not contents.are_several(title)
     each |= any(_beside(title, one.span, span) for one in found if one.amount == amount for span, _ in packs)
     if packs and not (pack and any(_BETWEEN.fullmatch(title, at[1], span[0]) for at, _ in pieces for span, _ in packs)):
         held = None  # "12 rolls, ... (Pack of 2)": of one pack, or of both
-    return Quantities(amount, pack, bool(amount and each and not _LIMIT.search(title)), held)
+    each = bool(amount and each and not contents.is_limit(title))
+    whole = any(one.amount == amount and not _WITH.search(title[: one.span[0]][-15:]) for one in found)
+    sold = bool(each and amount and whole) and contents.are_sold(
+        title, UNITS[amount.unit].dimension if amount else "", several=pack is not None
+    )
+    return Quantities(amount, pack, each, held, sold, contents.piece_weights(title) if held else ())
+
+
+def has_contents(title: str) -> bool:
+    """Whether a weight or a volume of any kind stands in the title, be it read or not."""
+    return any(UNITS[_SIGNS[(match.lastindex or 2) - 2]].dimension != "length" for match in _AMOUNT.finditer(title))
 
 
 def number(text: str, locale: str) -> Fraction | None:
@@ -142,6 +158,7 @@ def rounded(value: Fraction, places: int) -> Decimal:
 
 
 def _amounts(title: str, locale: str) -> Iterator[_Found]:
+    yield from (_Found(found.span(), "length", None, 0) for found in _METRES.finditer(title))
     for match in _AMOUNT.finditer(title):
         start, end = match.span()
         unit = _SIGNS[(match.lastindex or 2) - 2]
@@ -149,6 +166,9 @@ def _amounts(title: str, locale: str) -> Iterator[_Found]:
         before = title[max(0, start - 12) : start]
         times = [found for found in (_TIMES_BEFORE.search(before), _TIMES_AFTER.match(title, end)) if found]
         value = number(match[1], locale)
+        glued_l = match[0][-1] in "lL" and match[0][-2].isdigit()  # or "2L" is the number of a part
+        if _GLUED.search(before) or _PER.match(title, end) or contents.mean_another(title, unit, dimension, glued_l):
+            value = None
         if times and dimension != "length":
             value = value if len(times) == 1 else None
         elif _PART_BEFORE.search(before) or _PART_AFTER.match(title, end):

@@ -12,10 +12,12 @@ from collections import defaultdict
 
 from dataset_builders.held_out import held_out
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
-from dataset_builders.tasks._common import Recent, one_line, placed, product_entity
-from dataset_builders.tasks._sessions import known, visits, wrong_choices
+from dataset_builders.tasks._common import Recent, one_line, placed, product_entity, words
+from dataset_builders.tasks._lexicon import COLORS, NO_TYPE
+from dataset_builders.tasks._sessions import Key, known, visits, wrong_choices
 
 _RIGHT, _WRONG = 3, 12
+_ALIKE = 2  # words in two titles by which the products are of one kind or of one brand
 _Listed = tuple[str, str]  # title, id
 
 
@@ -27,6 +29,9 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
     # Distractors are products of recent sessions of the same site, so they are as popular as the right ones and
     # only the session tells them apart.
     recent: defaultdict[tuple[str, bool], Recent[_Listed]] = defaultdict(Recent)
+    together: defaultdict[Key, set[str]] = defaultdict(set)  # what anybody clicked on before such a purchase
+    for visit in sample:
+        together[visit.locale, visit.next].update(visit.seen)
     for visit in sample:
         bought = titles.get((visit.locale, visit.next))
         named = [(titles.get((visit.locale, item)), item) for item in visit.seen]
@@ -36,9 +41,16 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         if bought and len(seen) >= _RIGHT and seeded.wants(visit.entity):
             rng = seeded.rng(visit.entity)
             drawn: dict[str, _Listed] = {}
-            for row in wrong_choices(recent, visit, rng, 3 * _WRONG):
+            for row in wrong_choices(recent, visit, rng, 4 * _WRONG):
                 drawn.setdefault(row[0].casefold(), row)
-            wrong = [row for title, row in drawn.items() if title not in seen and row[1] != visit.next]
+            own, others = _telling(bought), together[visit.locale, visit.next]
+            # What the data also support is no wrong choice.
+            wrong = [
+                row
+                for title, row in drawn.items()
+                if title not in seen and row[1] != visit.next and row[1] not in others
+                if len(own & _telling(title)) < _ALIKE
+            ]
             if len(wrong) >= _WRONG:
                 items, positions = placed(rng, rng.sample([*seen.values()], _RIGHT), wrong[:_WRONG])
                 fields = {"title": bought, "items": [title for title, _ in items]}
@@ -46,3 +58,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
                 yield Question(visit.entity, fields, [at + 1 for at in positions], also)
         for row in seen.values():
             recent[visit.locale, held_out(product_entity(row[1]))].add(row)
+
+
+def _telling(title: str) -> set[str]:
+    return words(title) - NO_TYPE - COLORS

@@ -17,8 +17,8 @@ from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import mmlu_entity, multiple_choice
 from spine.yamlfile import read_lists
 
-_LONGEST_STEM, _LONGEST_CHOICE = 180, 100  # characters; the rest are passages
-_MOST_WORDS = 20
+_LONGEST_STEM, _LONGEST_CHOICE = 180, 60  # characters; the rest are passages and whole arguments
+_MOST_WORDS = 12
 
 
 def _patterns(file: Path) -> Iterator[tuple[str, re.Pattern[str]]]:
@@ -39,6 +39,13 @@ _EVENT = re.compile(
     r"(?!.*\b(?:this|these|that|those|following|because|what|which|who|whose|how|why)\b)[^.?!:;]{4,}",
     re.I,
 )
+# Words of science, law and trade are long, of Latin or Greek make, or abbreviations and figures: an expansion of the
+# money supply and polyteny are no everyday matters, a cup that falls is one.
+_ACADEMIC = re.compile(
+    r"\b(?:\w{13,}|\w{5,}(?:[ts]ions?|somes?|ous|itis|sis)|\w{4,}(?:ives?|[ae]nc(?:es?|y)|it(?:y|ies)|ics|isms?|oids?|ucts?)"
+    r"|\w{3,}(?:dromes?|ogens?|olog\w+|opol\w+|[ct]ial|onal|mental|ical|plasms?|trophs?|polic\w+))\b"
+    r"|\b[A-Z]{2}|\w-[A-Z]|[\d%$(\"/]"
+)
 _NO_EVENT = re.compile(r"(?:all|none|both|neither|either|any|each) of |both |of |[a-d] and [a-d]\b", re.I)
 
 
@@ -49,7 +56,9 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
             continue
         relation, event, rest = found
         options = [" ".join(choice.split()).rstrip(" .") for choice in item.choices]
-        if len(set(filter(_is_event, options))) == len(options):
+        if _ACADEMIC.search("\n".join((event, *options))):
+            raw.lacking["of academic words"] += 1
+        elif len(set(filter(_is_event, options))) == len(options):
             right, *wrong = (f"{rest}{option}" for option in (options.pop(item.answer), *options))
             fields = {"event": event, "relation": relation}
             yield multiple_choice(seeded.rng(repr(item)), mmlu_entity(item.question), fields, right, wrong)

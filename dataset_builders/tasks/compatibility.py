@@ -18,14 +18,16 @@ from typing import NamedTuple
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import Recent, distinct, multiple_choice, one_line, product_entity
+from dataset_builders.tasks._lexicon import COLORS, NO_TYPE
 from dataset_builders.tasks._product_types import path_of
 
 _WRONG, _DRAWN, _POOL = 3, 24, 200  # wrong devices; of so many drawn; of so many remembered for each product type
 _ASKED, _LONGEST = 3, 300  # devices of one product; characters of a title or a statement
+_MODELS = 2  # words with a number in one device: "Lorvik 12 LV9300"
 _KEY = re.compile(r"(?:compatible [a-z ]{3,25}|[a-z ]{3,25} compatibility)", re.I)
 _STATES = re.compile(
-    r"\b(?:compatible with|fits|for|works with|compatible [a-z ]{3,25}:|[a-z]{3,12} compatibility:)\s+"
-    r"(?P<devices>(?:[^.;:|()\[\]!?]|\.(?=\d)){3,200})",
+    r"\b(?:(?P<plain>for)|(?:compatible|works?) (?:with|for)|fits(?: for)?|compatible [a-z ]{3,25}:"
+    r"|[a-z]{3,12} compatibility:)\s+(?P<devices>(?:[^.;:|()\[\]!?]|\.(?=\d)){3,200})",
     re.I,
 )
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+")
@@ -40,7 +42,13 @@ _BETWEEN = re.compile(r"\s*(?:[,/&]|\band\b|\bor\b)\s*")
 # A device ends in its model: "Lorvik P5", "Lorvik 12 Pro", not "Lorvik P5 clear".
 _DEVICE = re.compile(r"(?=.*[A-Z])(?=.*\d)[A-Za-z][\w-]*(?: [\w-]+){0,4}")
 _MODEL = re.compile(r"\w*\d\w*|pro|max|plus|mini|ultra|lite|air|xl|fe|se", re.I)
-_NO_DEVICE = re.compile(r"(?:usb|bluetooth|windows|mac ?os|ios|android|hdmi|ac|dc|led|type|size|ages?|pack)\b", re.I)
+_NO_DEVICE = re.compile(r"(?:usb|bluetooth|windows|mac ?os|ios|android|hdmi|ac|dc|led|type)\b", re.I)
+# Sizes, counts and years: "Girls 6mm", "Women Pack of 4", "Summer 2019".
+_MEASURE = re.compile(
+    r"\d+(?:[.,]\d+)?(?:mm|cm|m|in|inch|ft|oz|lbs?|kg|g|ml|l|v|w|mah|[gt]b|hz|pcs?|pk|packs?|pairs?|years?|yrs?|months?)"
+    r"|(?:19|20)\d\d|\d+x\d+|of|sizes?|ages?|packs?|pcs|pieces?|sets?|pairs?|count|years?|months?|grades?|class|levels?",
+    re.I,
+)
 _PLAIN = re.compile(r"[A-Z][a-z]+(?: [A-Z]?[a-z]+){0,2}")  # what has no model: "Induction"
 
 
@@ -53,8 +61,9 @@ class _Statement(NamedTuple):
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         pools: defaultdict[tuple[str, bool], Recent[str]] = defaultdict(lambda: Recent(_POOL))
+        families: set[str] = set()  # "Lorvik", as something was stated to be compatible with one of them
         for product in amazon_reviews.products(raw, category):
-            if not (path := path_of(product)) or not (stated := _statements(product)):
+            if not (path := path_of(product)) or not (stated := _statements(product, families)):
                 continue
             entity, text = product_entity(product.parent_asin), _text(product)
             rng = seeded.rng(entity)
@@ -85,8 +94,12 @@ def _telling(device: str) -> set[str]:
     return set(re.findall(r"\d+", device) or device.split())
 
 
-def _statements(product: amazon_reviews.Product) -> list[_Statement]:
-    """What the features, the details and the title say that it fits; empty where that may be more than is named."""
+def _statements(product: amazon_reviews.Product, families: set[str]) -> list[_Statement]:
+    """What the features, the details and the title say that it fits; empty where that may be more than is named.
+
+    "For" alone may be followed by anybody and anything: it counts before devices of ``families``, which those add to
+    that something is said to be compatible with.
+    """
     title = one_line(product.title)
     details = (f"{key}: {value}" for key, value in product.details.items() if _KEY.fullmatch(key))
     found = []
@@ -94,6 +107,10 @@ def _statements(product: amazon_reviews.Product) -> list[_Statement]:
     for text in (*features, *details, title):
         for states in _STATES.finditer(text):
             devices = [name for name in _BETWEEN.split(states["devices"].strip()) if _is_device(name, states[0])]
+            if states["plain"]:
+                devices = [name for name in devices if _family(name) in families]
+            else:
+                families.update(_family(name) for name in devices if not _plain(name))
             if devices and (len(text) > _LONGEST or _WIDE.search(states[0]) or _DENIED.search(text)):
                 return []
             if devices:
@@ -105,8 +122,17 @@ def _is_device(name: str, statement: str) -> bool:
     if "ompatibility:" in statement:
         return _plain(name)
     words = name.split()
-    named = len(words) > 1 and _DEVICE.fullmatch(name) and not _NO_DEVICE.match(name)
-    return bool(named and _MODEL.fullmatch(words[-1]))
+    if len(words) < 2 or not _DEVICE.fullmatch(name) or _NO_DEVICE.match(name):
+        return False
+    # "HP 92 HP 93" are two, "Women 38" are none.
+    one = words[0].isalpha() and len({word.lower() for word in words}) == len(words) and words[0].lower() not in NO_TYPE
+    models = sum(any(map(str.isdigit, word)) for word in words)
+    anything = any(_MEASURE.fullmatch(word) or word.lower() in COLORS for word in words)
+    return one and models <= _MODELS and not anything and bool(_MODEL.fullmatch(words[-1]))
+
+
+def _family(device: str) -> str:
+    return device.split()[0].lower()
 
 
 def _text(product: amazon_reviews.Product) -> str:

@@ -15,11 +15,14 @@ from itertools import chain
 
 from dataset_builders.sources import amazon_m2
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
-from dataset_builders.tasks._calculations import KINDS, Calculation
+from dataset_builders.tasks._calculations import KINDS, Calculation, unknown
 from dataset_builders.tasks._common import multiple_choice, one_line, product_entity
 from dataset_builders.tasks._quantities import Quantities, read, rounded
 
 _WRONG = 3
+CANNOT = "It cannot be inferred."  # as the contest has it
+# Shares: of questions that the title does not answer, where it can be asked so; of the others that list it as well.
+_HIDDEN, _LISTED = 0.15, 0.3
 _LONGEST = 250  # characters of a title
 # Where a calculation has too few mistakes of its own: the point slips, something is halved or doubled.
 _SLIPS = tuple(map(Fraction, ("1/100", "1/10", "1/4", "1/2", "3/4", "5/4", "3/2", "2", "10", "100")))
@@ -35,12 +38,19 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         if (found := read(title, row.locale)) == Quantities():
             continue
         rng = seeded.rng(f"{row.locale}:{row.id}")
+        if rng.random() < _HIDDEN and (open_ := unknown(row, found, rng)) is not None:
+            fields, guesses = open_
+            yield multiple_choice(
+                rng, product_entity(row.id), {"title": title, **fields}, CANNOT, guesses, key=row.locale
+            )
+            continue
         asked = next((asked for kind in rng.sample(KINDS, len(KINDS)) if (asked := kind(row, found, rng))), None)
         if asked is None:
             continue
         right, wrong = _choices(asked, rng)
         if len(wrong) == _WRONG and asked.proof(Fraction(_NOT_DIGITS.sub("", right))):
             fields = {"title": title, **asked.fields}
+            wrong = [CANNOT, *wrong[1:]] if rng.random() < _LISTED else wrong
             yield multiple_choice(rng, product_entity(row.id), fields, right, wrong, key=row.locale)
 
 

@@ -19,7 +19,7 @@ from dataset_builders.sources import esci
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import distinct, one_line, query_entity
 from dataset_builders.tasks._judgements import by_query, flat
-from dataset_builders.tasks._lexicon import COLOR_RUN, COLORS, MATERIAL, NO_TYPE, TREATMENTS, is_color
+from dataset_builders.tasks._lexicon import COLOR_RUN, COLORS, MATERIAL, NO_TYPE, TREATMENTS, is_brand, is_color
 
 _LOCALES = ("us", "es")  # Japanese writes its words together
 _LONGEST = 80  # characters of a query
@@ -61,8 +61,9 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
 
 def _queries(raw: RawData, locale: str) -> Iterator[_Query]:
     products = {
-        row.id: (one_line(row.title), intern(one_line(row.brand).lower()), intern(row.color.lower()))
+        row.id: (one_line(row.title), intern(brand.lower() if is_brand(brand) else ""), intern(row.color.lower()))
         for row in esci.products(raw, locale)
+        for brand in [one_line(row.brand)]
     }
     for text, judged in by_query(raw, locale):
         exact = [products[row.product_id] for row in judged if row.label == "E" and row.product_id in products]

@@ -19,6 +19,7 @@ from dataset_builders.tasks._common import multiple_choice, query_entity
 from dataset_builders.tasks._judgements import Site, may_show, stems
 
 _RELATIONS = ("irrelevant", "substitute", "complement", "narrowing")
+_LONGEST = 5  # words: the contest's queries here are short
 _TRIED = 8  # second queries for an irrelevant one
 # What the labels of one product for two queries say, as bits: both fit; one is a substitute or a complement.
 _SAME, _SUBSTITUTE, _COMPLEMENT = 1, 2, 4
@@ -33,7 +34,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
     site = Site(raw, "us")
     said: dict[_Pair, int] = {}
     for labels in site.labels.values():
-        for first, second in combinations(sorted(labels), 2):
+        for first, second in combinations(filter(_is_short, sorted(labels)), 2):
             bits = _SAID.get(labels[first] + labels[second], 0)
             said[first, second] = said.get((first, second), 0) | bits
     pairs: dict[str, list[_Pair]] = {"substitute": [], "complement": [], "narrowing": []}
@@ -54,6 +55,10 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
             yield multiple_choice(rng, query_entity(first), fields, relation, others, [query_entity(second)])
 
 
+def _is_short(query: str) -> bool:
+    return len(query.split()) <= _LONGEST
+
+
 def _relation(first: str, second: str, said: int) -> str | None:
     """Only what the judgements and the words agree on."""
     ours, theirs = set(first.lower().split()), set(second.lower().split())
@@ -65,7 +70,7 @@ def _relation(first: str, second: str, said: int) -> str | None:
 
 def _strangers(site: Site, seeded: Seeded, count: int, said: dict[_Pair, int]) -> Iterator[_Pair]:
     """Queries that share no product, and of which neither has a word of what the other finds."""
-    queries = site.queries()
+    queries = {side: list(filter(_is_short, found)) for side, found in site.queries().items()}
     firsts = [query for side in queries.values() for query in side]
     for number in range(count if firsts else 0):
         rng = seeded.rng(f"irrelevant {number}")

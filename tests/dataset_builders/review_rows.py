@@ -34,9 +34,11 @@ def asked(name: str, raw: Path) -> list[Question]:
 
 
 def product(
-    number: int, title: str = "Thing", leaf: str | tuple[str, ...] = "Things", **columns: Any
+    number: int, title: str | None = None, leaf: str | tuple[str, ...] = "Things", **columns: Any
 ) -> dict[str, Any]:
+    """Its title says the leaf, if it is not given."""
     path = ["Home", leaf] if isinstance(leaf, str) else list(leaf)
+    title = f"No {number} {path[-1] if path else ''}" if title is None else title
     row: dict[str, Any] = {"parent_asin": f"P{number}", "title": title, "main_category": "Home", "categories": path}
     row |= {"features": [], "description": [], "price": None, "store": None, "details": {}}
     return row | columns

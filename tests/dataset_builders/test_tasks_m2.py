@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -127,18 +126,23 @@ def test_the_kind_of_a_product(locale: str, title: str, columns: dict[str, str],
     )
 
 
-def test_queries_lead_to_the_next_product_and_to_no_other_of_the_session(shop: Path) -> None:
+def test_one_query_leads_to_the_next_product_and_to_no_other_of_the_session(shop: Path) -> None:
     sold: dict[str, set[str]] = defaultdict(set)
     for row in products(shop):
         sold[row["id"]].add(" ".join((row["title"], row["author"], row["brand"])).lower())
-    for question in built("next_query", shop):
+    made, did = built("next_query", shop), Counter[str]()
+    for question in made:
         fields, after = question.fields, question.also[0].removeprefix("product:")
-        right = chosen(question)
-        assert len(fields["items"]) == 10 and len(right) == 3 and 2 <= len(fields["clicks"]) <= 6
-        text = next(text for text in sorted(sold[after]) if all(w in text for query in right for w in query.split()))
-        clicked = " ".join((text, *fields["clicks"])).lower()
-        for query in set(fields["items"]) - set(right):
-            assert not all(word in clicked for word in query.split()), (query, clicked)
+        (right,) = chosen(question)
+        clicks = [text for what, text in fields["actions"] if what == "click"]
+        did.update(what for what, _ in fields["actions"])
+        assert len(fields["items"]) == 10 and 2 <= len(clicks) <= 6 and ["query", right] not in fields["actions"]
+        assert {text for what, text in fields["actions"] if what == "purchase"} <= {*clicks}
+        text = next(text for text in sorted(sold[after]) if all(word in text for word in right.split()))
+        clicked = " ".join((text, *clicks)).lower()
+        for query in set(fields["items"]) - {right}:
+            assert len(query.split()) <= 5 and not all(word in clicked for word in query.split()), (query, clicked)
+    assert len(made) > 50 and min(did[what] for what in ("query", "click", "purchase")) > 10
 
 
 # --- the same product in another language ---
@@ -275,68 +279,7 @@ def test_products_are_the_same_on_every_site(shop: Path) -> None:
         assert entities and {entity.removeprefix("product:") for entity in entities} <= ids, name
 
 
-# --- events ---
-
-
-@pytest.mark.parametrize(
-    ("stem", "relation", "event"),
-    [
-        ("What can cause a forest fire?", "causes", "a forest fire"),
-        ("Which of these actions would most likely lead to soil erosion?", "causes", "soil erosion"),
-        ("What is the main cause of the tides?", "causes", "the tides"),
-        ("Which statement best explains why ice floats?", "causes", "ice floats"),
-        ("A puddle is gone by noon. What most likely caused this change?", "causes", "A puddle is gone by noon"),
-        ("The lake froze over mainly because", "causes", "The lake froze over"),
-        ("Why do birds fly south?", "causes", "birds fly south"),
-        ("What will most likely happen if a cup falls?", "follows", "a cup falls"),
-        ("If a cup falls, what will happen?", "follows", "a cup falls"),
-        ("Heavy rain in the hills can cause", "follows", "Heavy rain in the hills"),
-        ("Which is a likely effect of cutting all trees?", "follows", "cutting all trees"),
-        ("Which of the following is caused by a virus?", "follows", "a virus"),
-        ("What would best prevent a ball from rolling?", "prevents", "a ball rolling"),
-        ("How can tooth decay be prevented?", "prevents", "tooth decay"),
-        ("Wearing a helmet prevents what?", "prevented", "Wearing a helmet"),
-    ],
-)
-def test_stems_are_turned_into_an_event_and_a_relation(tmp_path: Path, stem: str, relation: str, event: str) -> None:
-    (question,) = events(tmp_path, [stem, "Rain.", "Wind.", "Snow.", "Heat.", "C"])
-    assert (question.fields["relation"], question.fields["event"]) == (relation, event)
-    assert sorted(question.fields["options"]) == ["Heat", "Rain", "Snow", "Wind"]
-    assert question.fields["options"][question.truth] == "Snow"
-
-
-@pytest.mark.parametrize(
-    "stem",
-    [
-        "Which does NOT cause rust?",
-        "All of these prevent rust except",
-        "Which of these will most likely cause this?",
-        "They are late because",
-        "Which animal eats grass?",
-        "Tom went home. It rained. What most likely happens next?",
-        "Read the text.\nHe fell because",
-        "Plants lean towards a window because they",
-    ],
-)
-def test_stems_that_leave_doubt_are_not_asked(tmp_path: Path, stem: str) -> None:
-    assert events(tmp_path, [stem, "Rain.", "Wind.", "Snow.", "Heat.", "C"]) == []
-
-
-def test_a_choice_goes_on_with_the_sentence(tmp_path: Path) -> None:
-    (question,) = events(tmp_path, ["If a cup falls, it will", "break", "fly", "sing", "sleep", "A"])
-    assert question.fields["options"][question.truth] == "it will break"
-
-
-def test_choices_that_point_at_others_are_no_events(tmp_path: Path) -> None:
-    assert events(tmp_path, ["What can cause rust?", "rain", "salt", "both of these", "sand", "C"]) == []
-
-
-def events(folder: Path, row: list[str]) -> list[Question]:
-    path = folder / "mmlu/auxiliary_train.csv"
-    path.parent.mkdir(parents=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerow(row)
-    return list(built.__wrapped__("commonsense_event", folder))
+# --- MMLU ---
 
 
 @pytest.mark.parametrize("archive", [False, True])

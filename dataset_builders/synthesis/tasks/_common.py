@@ -13,7 +13,7 @@ from dataset_builders.synthesis.rules import counted, in_language, within
 from dataset_builders.task import Question, RawData, Seeded
 from dataset_builders.tasks import _common
 from dataset_builders.tasks._common import distinct, one_line, product_entity, words
-from dataset_builders.tasks._product_types import Path, Tree, path_of, typed_products, typed_reviews
+from dataset_builders.tasks._product_types import Names, Path, Tree, typed_products, typed_reviews
 
 TITLE, TEXT, REVIEW = 300, 800, 800  # characters that the model is given
 _SHORTEST_REVIEW = 60
@@ -53,10 +53,11 @@ def wanted_among_neighbours(
 ) -> Iterator[tuple[str, amazon_reviews.Product, Path, list[str]]]:
     """(entity, product, its categories, at most ``count`` near its own: see ``Tree.near``)."""
     for category in amazon_reviews.categories(raw):
-        tree = Tree(filter(None, map(path_of, amazon_reviews.products(raw, category))))
+        names = Names(amazon_reviews.products(raw, category))
+        tree = Tree(names.paths())
         for product in amazon_reviews.products(raw, category):
             entity = product_entity(product.parent_asin)
-            if (path := path_of(product)) and seeded.wants(entity):
+            if (path := names.of(product)) and seeded.wants(entity):
                 yield entity, product, path, tree.near(seeded.rng(entity), path, count, among=among)
 
 

@@ -16,8 +16,8 @@ _CLICKS, _TITLE = 4, 160  # of a session at most; characters
 
 
 class Queries(Form):
-    next: Annotated[list[Short], exactly(3)]
-    unlikely: Annotated[list[Short], exactly(7)]
+    next: Short
+    unlikely: Annotated[list[Short], exactly(9)]
 
 
 def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
@@ -34,16 +34,15 @@ def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
 
 def _questions(seed: Seed, answer: Queries) -> Questions:
     clicks, following = seed.fields["clicks"], seed.fields["next_product"]
-    different([*answer.next, *answer.unlikely])
-    for query in (*answer.next, *answer.unlikely):
+    different([answer.next, *answer.unlikely])
+    for query in (answer.next, *answer.unlikely):
         counted(query, 1, 7, "query")
-    for query in answer.next:
-        if not any(related(query, title) for title in (*clicks, following)):
-            raise Unfit("not related to the session", f"{query!r} has nothing of what was clicked or came next")
+    if not any(related(answer.next, title) for title in (*clicks, following)):
+        raise Unfit("not related to the session", f"{answer.next!r} has nothing of what was clicked or came next")
     for query in answer.unlikely:
         if any(related(query, title) for title in (*clicks, following)):
             raise Unfit("related to the session", f"{query!r} shares a word with the session; it must be unlikely")
-    yield retrieval(seed, {"clicks": clicks}, answer.next, answer.unlikely)
+    yield retrieval(seed, {"actions": [["click", title] for title in clicks]}, [answer.next], answer.unlikely)
 
 
 synthesis = Synthesis(__name__, Queries, _seeds, _questions, tokens=250)

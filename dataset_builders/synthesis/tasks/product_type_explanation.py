@@ -28,7 +28,7 @@ def _seeds(raw: RawData, seeded: Seeded) -> Seeds:
 
 def _questions(seed: Seed, answer: Explanation) -> Questions:
     text = explained(answer.explanation, seed.fields["product_type"])
-    yield ask(seed, {key: seed.fields[key] for key in ("product_type", "example")}, text)
+    yield ask(seed, {"product_type": seed.fields["product_type"]}, text)
 
 
 synthesis = Synthesis(__name__, Explanation, _seeds, _questions, tokens=150)

@@ -103,8 +103,8 @@ GOOD: dict[str, Make] = {
         "query": f"{seed.fields['query']} zeal" if seed.fields["relation"] == "narrowing" else "qqq zzz"
     },
     "next_query": lambda seed: {
-        "next": [f"{_words(seed.fields['next_product'], 2)} {n}" for n in "abc"],
-        "unlikely": [f"qqqq {n}" for n in "abcdefg"],
+        "next": _words(seed.fields["next_product"], 2),
+        "unlikely": [f"qqqq {n}" for n in "abcdefghi"],
     },
     "product_query_ranking": lambda seed: {
         "exact": seed.fields["title"].replace(",", "").split()[-1] + " " + _words(seed.fields["title"], 3),
