@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
-from axolotl_configs.schema import Blend, Entry, chain, find, load
+from axolotl_configs.schema import ALL, Blend, Entry, chain, find, load
 from spine.errors import RecipeError, did_you_mean
-from spine.paths import ROOT
+from spine.given import question_rows
+from spine.paths import ROOT, shown
 from spine.yamlfile import YamlFile
 
 
@@ -17,7 +19,7 @@ class Portion:
     """One dataset's place in the blend. ``rows`` is what the blend asks for; ``where`` the line that says so.
 
     ``upsample``: how often a question may be asked at most; ``seed``: instead of the blend's; ``path``: a file of
-    the user's own questions.
+    the user's own questions; ``exact``: ``rows`` are so many whatever the others are scaled to.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Portion:
     upsample: int = 1
     seed: int | None = None
     path: Path | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,17 +71,17 @@ def resolve_blend(name: str, known_datasets: Collection[str]) -> ResolvedBlend:
 
 
 def scaled(portions: Sequence[Portion], rows: int | None) -> tuple[Portion, ...]:
-    """The same proportions in at most ``rows`` rows, every dataset keeps one row at least."""
-    total = sum(portion.rows for portion in portions)
-    if rows is None or total <= rows:
+    """The same proportions in at most ``rows`` rows, one row of each at least; ``exact`` portions come on top."""
+    weights = [portion.rows for portion in portions if not portion.exact]
+    if rows is None or sum(weights) <= rows:
         return tuple(portions)
-    if rows < len(portions):
+    if rows < len(weights):
         raise RecipeError(
-            f"{rows} rows are fewer than one for each of the {len(portions)} datasets",
+            f"{rows} rows are fewer than one for each of the {len(weights)} datasets",
             way_out="raise `rows`, and of a blend with a parent `second_round_rows`, in the profile or in SET",
         )
-    counts = apportion([portion.rows for portion in portions], rows)
-    return tuple(replace(portion, rows=count) for portion, count in zip(portions, counts, strict=True))
+    counts = iter(apportion(weights, rows))
+    return tuple(portion if portion.exact else replace(portion, rows=next(counts)) for portion in portions)
 
 
 def apportion(weights: Sequence[float], total: int) -> list[int]:
@@ -140,6 +143,12 @@ def _merged(files: Sequence[YamlFile], levels: Sequence[Blend]) -> dict[str, tup
             elif said.get("weight") is not None:
                 said |= {"rows": None}
             whole = merged.get(name, (Entry(), where))[0].model_copy(update=said)
+            whole = _of_a_file(name, whole, where) if whole.path else whole
+            if whole.path is None and (whole.rows == ALL or whole.times):
+                what = f"'{name}' is no file of yours, of which all rows could be taken, or each several times"
+                raise RecipeError(
+                    what, where=where, way_out="rows: a number; upsample: how often a question may be asked"
+                )
             if whole.rows is None and whole.weight is None:
                 raise RecipeError(f"'{name}' says neither rows nor weight", where=where)
             if whole.cap is not None and whole.weight is None:
@@ -148,8 +157,32 @@ def _merged(files: Sequence[YamlFile], levels: Sequence[Blend]) -> dict[str, tup
     return merged
 
 
+def _of_a_file(name: str, entry: Entry, where: str) -> Entry:
+    """All rows of the user's file, unless a number or a weight is said."""
+    entry = entry if entry.rows is not None or entry.weight is not None else entry.model_copy(update={"rows": ALL})
+    if entry.times and entry.rows != ALL:
+        raise RecipeError(f"'{name}' has times, but not all rows", where=where, way_out="rows: all, or leave one away")
+    return entry
+
+
+def _portion(name: str, rows: int, entry: Entry, where: str) -> Portion:
+    path, upsample = ROOT / entry.path if entry.path else None, entry.times or entry.upsample
+    if path and rows == ALL:
+        file = path.stat()
+        rows = upsample * _rows_of(path, file.st_mtime_ns, file.st_size)
+        if not rows:
+            raise RecipeError("holds no questions", where=shown(path))
+    exact = path is not None and entry.weight is None
+    return Portion(name, rows, entry.why, where, upsample, entry.seed, path, exact)
+
+
+@cache
+def _rows_of(path: Path, changed: int, size: int) -> int:
+    return sum(1 for _ in question_rows(path)[0])
+
+
 def _portions(merged: dict[str, tuple[Entry, str]], total: int | None, top: YamlFile) -> tuple[Portion, ...]:
-    fixed = sum(entry.rows or 0 for entry, _ in merged.values())
+    fixed = sum(entry.rows or 0 for entry, _ in merged.values() if not entry.path)
     weights = {name: entry.weight for name, (entry, _) in merged.items() if entry.weight}
     left = (total or 0) - fixed
     if weights and left <= 0:
@@ -160,13 +193,13 @@ def _portions(merged: dict[str, tuple[Entry, str]], total: int | None, top: Yaml
         )
     shared = _shared(weights, {name: entry.cap for name, (entry, _) in merged.items()}, left)
     portions = tuple(
-        Portion(name, rows, entry.why, where, entry.upsample, entry.seed, ROOT / entry.path if entry.path else None)
+        _portion(name, rows, entry, where)
         for name, (entry, where) in merged.items()
         if (rows := entry.rows if entry.rows is not None else shared[name])
     )
     if not portions:
         raise RecipeError("the blend has no rows", where=top.where("datasets"))
-    if not weights and total is not None and total > fixed:
+    if not weights and total is not None and total > fixed > 0:
         raise RecipeError(
             f"rows: {total:,} is more than the datasets' {fixed:,} together",
             where=top.where("rows"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from spine.errors import RecipeError, did_you_mean
 from spine.paths import CONFIGS
@@ -24,15 +25,20 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+ALL = sys.maxsize  # `rows: all`, of a file of one's own
+Rows = Annotated[int, Field(ge=0), BeforeValidator(lambda said: ALL if said == "all" else said)]
+
+
 class Entry(Strict):
     """One dataset of a blend: a number of rows, or a weight that shares what the blend's ``rows`` leaves."""
 
-    rows: Annotated[int, Field(ge=0)] | None = None
+    rows: Rows | None = None
     weight: Annotated[float, Field(gt=0)] | None = None
     cap: Annotated[int, Field(gt=0)] | None = None  # at most so many rows, whatever the weight comes to
     upsample: Annotated[int, Field(ge=1)] = 1  # how often a question may be asked where there are too few
     seed: int | None = None  # of this dataset alone, instead of the blend's
-    path: str | None = None  # a file of one's own questions instead of a builder's
+    path: str | None = None  # a file of one's own questions instead of a builder's; its rows are not scaled
+    times: Annotated[int, Field(ge=1)] | None = None  # how often each question of such a file is asked
     why: str = ""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from dataset_builders.blend.mix import Counts
 from dataset_builders.blend.picture import draw
-from dataset_builders.blend.stats import beside_published, statistics
+from dataset_builders.blend.stats import beside_published, own_files, statistics
 from dataset_builders.pools.build import Pool, Report
 from spine.atomic import write_text
 from spine.paths import shown
@@ -39,6 +39,7 @@ def describe(
     _write_lines(folder / "contaminated.jsonl", ({"question": what, "stands_in": where} for what, where in removed))
     values = dict(
         name=name, why=why, totals=stats["totals"], datasets=stats["datasets"], beside=beside_published(stats),
+        own=own_files(stats),
         what={pool.name: pool.task.what for pool in pools}, evaluation=[shown(path) for path in pools[0].evaluation],
         rejected=len(rejected), contaminated=len(removed), short={kind: kind.short for kind in TaskType},
     )  # fmt: skip

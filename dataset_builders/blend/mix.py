@@ -33,8 +33,12 @@ Bits = NDArray[np.uint64]
 @dataclass
 class Counts:
     """What became of one dataset. ``tokens``: of each kept training row; ``distinct``: kept rows but repetitions;
-    ``llm_rows``: by an LLM, rows and distinct seed rows of each template and model."""
+    ``llm_rows``: by an LLM, rows and distinct seed rows of each template and model; ``given``, ``apart``, ``rejected``:
+    as in ``Report``."""
 
+    given: int = 0
+    apart: int = 0
+    rejected: int = 0
     wanted: int = 0
     available: int = 0
     estimated: bool = False
@@ -94,6 +98,7 @@ def choose(pools: Mapping[str, Path], wanted: Mapping[str, tuple[int, int]], lim
     for name, folder in pools.items():
         numbers, report, count = Numbers(folder), Report.read(folder / "report.json"), counts[name]
         count.available, count.estimated = report.available, report.estimated
+        count.given, count.apart, count.rejected = report.given, report.apart, len(report.rejected)
         count.dropped, count.held_out = report.dropped, len(val[name])
         train[name] = numbers.training_rows(wanted[name][0], limits, seen, shown, count)
         if count.kept < count.wanted and report.more:

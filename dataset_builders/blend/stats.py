@@ -26,6 +26,7 @@ REASONS = (
     "in another dataset",
 )
 _COUNTED = ("wanted", "kept", "held_out", "trained_tokens")  # of each dataset, and summed up
+_OF_A_FILE = ("given", "apart", "distinct", "rejected")  # of the user's own
 _EDGES = 48  # bars of the length histogram
 Described = dict[str, Any]
 
@@ -44,6 +45,7 @@ def describe(task: Task, count: Counts) -> Described:
         "tokens": int(count.tokens.sum()),
         **dict(zip(("p50", "p95", "max"), lengths, strict=True)),
         "made": [rows._asdict() for rows in count.llm_rows],
+        **({name: getattr(count, name) for name in _OF_A_FILE} if count.given else {}),
     }
 
 
@@ -64,6 +66,24 @@ def statistics(tasks: Iterable[Task], counts: Mapping[str, Counts]) -> dict[str,
         "published": published_shares(),
         "lengths": {"edges": edges.round(1).tolist(), "rows": bars.tolist()},
     }
+
+
+def own_files(stats: Mapping[str, Any]) -> list[str]:
+    """What became of the rows of each file of the user's own, in a sentence."""
+    return [_of_a_file(name, row) for name, row in stats["datasets"].items() if "given" in row]
+
+
+def _of_a_file(name: str, row: Described) -> str:
+    trained, apart, given = row["distinct"], row["apart"], row["given"]
+    each = f" {row['upsampled']:g} times each" if row["upsampled"] > 1 else ""
+    told = (
+        f"{name}: {given:,} given, {trained + apart:,} used: {trained:,} trained on{each}, {apart:,} kept to be asked"
+    )
+    if not (left := given - trained - apart):
+        return told
+    reasons = [reason for reason in REASONS if row["dropped"].get(reason)]
+    reasons += ["cannot be read"] * bool(row["rejected"]) + ["more than were wanted"] * (row["kept"] == row["wanted"])
+    return f"{told}; {left:,} left out ({', '.join(reasons)})"
 
 
 def shares(datasets: Mapping[str, Described]) -> dict[str, dict[str, float]]:

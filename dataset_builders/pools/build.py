@@ -66,8 +66,11 @@ class Pool:
 
 @dataclass
 class Report:
-    """What became of the questions. ``rejected``: place -> problem; ``contaminated``: question -> where it stands."""
+    """What became of the questions. ``rejected``: place -> problem; ``contaminated``: question -> where it stands;
+    ``given``: of a file of the user's own, its rows, and ``apart``: those that are held out."""
 
+    given: int = 0
+    apart: int = 0
     available: int = 0
     estimated: bool = False  # ``available``, where not every question was worked out
     more: bool = False  # whether a larger pool may hold more questions
@@ -143,6 +146,8 @@ def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Low
     tick(seen % _TICK)
     _refuse_unfit(task, unfit, seen, raw)
     report.rejected = raw.rejected
+    if task.source == "own":
+        report.given, report.apart = seen + len(raw.rejected), seen - report.available
     report.dropped += raw.lacking
     report.more = choice.sides["train"].limit < 2**64
     if choice.refused:  # questions that were not worked out: as many as the others let expect

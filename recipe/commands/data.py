@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from dataset_builders.blend.stats import REASONS, beside_published, read_stats
+from dataset_builders.blend.stats import REASONS, beside_published, own_files, read_stats
 from recipe.commands.options import data_options, examples, resolve_run, run_options
 from recipe.steps.data import DataFrom, ensure_data
 from spine.lock import locked
@@ -56,6 +56,8 @@ def command(
     for line in beside_published(stats):
         beside.add_row(*line)
     console().print(beside)
+    for told in own_files(stats):
+        click.echo(f"own       {told}")
     click.echo(f"rows      {shown(folder)}/train.parquet, val.parquet  (recipe samples {blend})")
     click.echo(f"card      {shown(folder)}/card.md, blend.png, stats.json")
     for name, what in (("rejected", "rows of raw files that could not be read"), ("contaminated", "questions removed")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,51 @@ def test_a_file_of_ones_own_is_an_entry(configs: Path, tmp_path: Path) -> None:
     own.write_text("{}")
     resolved = resolve_blend("own", task_names())
     assert resolved.portions[-1].path == own and resolved.decontaminate == (own,)
+
+
+@pytest.mark.parametrize(
+    ("said", "rows", "upsample"),
+    [("", 200, 1), (", rows: all", 200, 1), (", times: 3", 600, 3), (", rows: 150", 150, 1)],
+)
+def test_own_rows_are_what_they_are_whatever_the_profile_takes(
+    said: str, rows: int, upsample: int, configs: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps([{"input_field": f"{at}?", "output_field": "a"} for at in range(200)]))
+    (configs / "blends" / "own.yaml").write_text(f"include: v8\ndatasets:\n  ours: {{path: {own}{said}}}\n")
+    for profile, others in (("cpu", 1_200), ("8xa100", 502_435)):
+        *shop, ours = resolve("own", profile, {}, task_names()).portions
+        assert (ours.name, ours.rows, ours.upsample) == ("ours", rows, upsample)
+        assert sum(portion.rows for portion in shop) == others
+
+
+def test_own_rows_may_be_all_there_is_and_more_than_a_profile_takes(configs: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.jsonl"
+    own.write_text('{"input_field": "a?"}\n' * 2_000)
+    (configs / "blends" / "own.yaml").write_text(f"datasets:\n  ours: {{path: {own}}}\n")
+    (ours,) = resolve("own", "cpu", {}, task_names()).portions
+    assert ours.rows == 2_000
+
+
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        ("co_purchase: {rows: all}", "'co_purchase' is no file of yours, of which all rows could be taken"),
+        ("co_purchase: {rows: 3, times: 2}", "'co_purchase' is no file of yours"),
+        ("ours: {path: README.md, rows: 9, times: 2}", "'ours' has times, but not all rows"),
+        ("ours: {path: README.md, weight: 1, times: 2}", "'ours' has times, but not all rows"),
+        ("ours: {path: README.md, times: 0}", "greater than or equal to 1"),
+        ("ours: {path: README.md}", "a file of an unknown kind (known: csv, parquet, jsonl, json)"),
+        ("ours: {path: EMPTY.json}", "holds no questions"),
+    ],
+)
+def test_all_and_times_are_of_own_files(entry: str, what: str, configs: Path, tmp_path: Path) -> None:
+    (tmp_path / "EMPTY.json").write_text("[]")
+    entry = entry.replace("EMPTY", str(tmp_path / "EMPTY"))
+    (configs / "blends" / "own.yaml").write_text(f"include: v8\ndatasets:\n  {entry}\n")
+    with pytest.raises(RecipeError) as caught:
+        resolve_blend("own", task_names())
+    assert what in str(caught.value)
 
 
 def test_a_second_round_names_its_parent_and_has_the_rows_it_asks_for() -> None:

@@ -21,6 +21,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (*named, "runs/cpu/v8/eval/base/scores.json"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
+    (folder / "data" / "ours.jsonl").write_text('{"input_field": "Is it in stock?", "output_field": "It is."}')
     shutil.copytree(CONFIGS, folder / "axolotl_configs", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     write_files(folder)
     return folder

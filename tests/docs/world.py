@@ -47,7 +47,10 @@ def copied_checkout(folder: Path, tokenizer: Path) -> Path:
 def _own_files(folder: Path) -> None:
     """What the pages take for granted that a user has."""
     choice = {"input_field": "Which is a fruit?\n0. a fork\n1. a fig\nAnswer:", "output_field": "1"}
-    asked = [{**choice, "task_type": "multiple-choice"} for _ in range(20)]
+    asked = [
+        {**choice, "input_field": f"Basket {at}: {choice['input_field']}", "task_type": "multiple-choice"}
+        for at in range(20)
+    ]
     for name in ("development.json", "questions.json", "data/ours.jsonl"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in asked))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from spine.paths import CONFIGS
+from spine.paths import CONFIGS, ROOT
 from tests.recipe.test_cli import recipe
 
 
@@ -72,6 +74,47 @@ def test_a_blend_need_not_say_why_there_is_one(built: Path, place: dict[str, str
     (card,) = Path(place["RECIPE_RUNS"]).glob("cpu/bare*/data/card.md")
     assert card.read_text().startswith("# Blend bare\n\n![")
     assert "blend bare:" not in recipe("show", "bare", **own).stdout
+
+
+def own_rows(path: Path, number: int, repeated: int, unfit: int) -> Path:
+    """Generated questions, of which some stand there twice and others have an answer that is no option."""
+    rows = [
+        {
+            "input_field": " ".join(f"{path.stem}{at}x{part}" for part in range(9)) + "\n0. yes\n1. no",
+            "output_field": at % 2,
+        }
+        for at in range(number - repeated)
+    ]
+    rows[:unfit] = [row | {"output_field": 7} for row in rows[:unfit]]
+    rows += rows[-repeated:]
+    path.write_text("".join(json.dumps(row | {"task_type": "multiple-choice"}) + "\n" for row in rows))
+    return path
+
+
+def test_own_rows_are_as_many_as_the_page_says(built: Path, place: dict[str, str], tmp_path: Path) -> None:
+    """The blend behind README's gains, and a file of 200 of which 196 are sound, each asked three times."""
+    shutil.copytree(CONFIGS, tmp_path / "configs", ignore=shutil.ignore_patterns("__pycache__"))
+    page = (ROOT / "docs" / "own_questions.md").read_text(encoding="utf-8")
+    blend = page.partition("    # axolotl_configs/blends/v8-gain.yaml\n")[2].partition("\n\n")[0]
+    blend = textwrap.dedent(blend).replace("data/ours.jsonl", str(own_rows(tmp_path / "ours.jsonl", 780, 4, 4)))
+    few = own_rows(tmp_path / "few.jsonl", 200, 2, 2)
+    (tmp_path / "configs" / "blends" / "gain.yaml").write_text(f"{blend}\n  few: {{path: {few}, times: 3}}\n")
+    settings = {"RECIPE_CONFIGS": str(tmp_path / "configs"), "SET": place["SET"].replace("rows=150", "rows=328")}
+    done = recipe("data", "gain", **{**place, **settings})
+    assert done.returncode == 0, done.stderr
+    assert (
+        "our_questions: 780 given, " in done.stdout
+        and "(duplicate, cannot be read, more than were wanted)" in done.stdout
+    )
+    found = re.search(
+        r"few: 200 given, 196 used: (\d+) trained on 3 times each, (\d+) kept to be asked; 4 left", done.stdout
+    )
+    assert found and int(found[1]) + int(found[2]) == 196
+    (folder,) = Path(place["RECIPE_RUNS"]).glob("cpu/gain*/data")
+    kept = {name: row["kept"] for name, row in json.loads((folder / "stats.json").read_text())["datasets"].items()}
+    assert kept.pop("few") == 3 * int(found[1])
+    assert (kept["our_questions"], sum(kept.values())) == (522, 850)
+    assert "Own questions: our_questions: 780 given" in (folder / "card.md").read_text()
 
 
 def test_samples_show_the_prompt_and_mark_what_carries_loss(built: Path, place: dict[str, str]) -> None:
