@@ -88,8 +88,8 @@ synth-status: $(CORE)  ## what was made so far: kept, rejected and why, tokens
 questions-%: $(CORE) $(TRAIN)  ## questions-BLEND: held-out ones, to choose weights on and to compare models on (DATA=/folder)
 	@$(RECIPE) questions $*
 
-samples-%: $(CORE) $(TRAIN)  ## samples-BLEND: its rows, with the tokens that carry loss (TASK=name)
-	@$(RECIPE) samples $* $(if $(TASK),--task $(TASK))
+samples-%: $(CORE) $(TRAIN)  ## samples-BLEND: its rows, with the tokens that carry loss (TASK=name; N=200: so many to read)
+	@$(RECIPE) samples $* $(if $(TASK),--task $(TASK)) $(if $(N),--random $(N) --plain)
 
 fetch-%: $(CORE)  ## fetch-SOURCE: its published files into data/published (ONLY=name ACCEPT=1)
 	@$(RECIPE) fetch $* $(if $(ONLY),--only '$(ONLY)') $(if $(ACCEPT),--accept-licence)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import textwrap
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,20 @@ def test_samples_show_the_prompt_and_mark_what_carries_loss(built: Path, place: 
     held_out = recipe("samples", "v8", "--val", "-n", "1", **place)
     assert held_out.returncode == 0 and held_out.stdout.count("--- ") == 1
     assert "did you mean 'liked_titles'" in recipe("samples", "v8", "--task", "liked_title", **place).stderr
+
+
+def test_random_samples_are_spread_over_the_datasets_and_readable(built: Path, place: dict[str, str]) -> None:
+    told = ("samples", "v8", "--random", "60", "--seed", "1", "--plain")
+    done = recipe(*told, **place)
+    heads = re.findall(r"^--- \d+  (\w+) \[\w+\]  ([\w-]+)$", done.stdout, re.M)
+    counts = Counter(name for name, _ in heads)
+    assert len(heads) == 60 and len(counts) == 39 and max(counts.values()) <= 3
+    assert [name for name, _ in heads] == sorted(name for name, _ in heads) and "<|im_end|>" not in done.stdout
+    assert done.stdout.count("\n=> ") == 60 and re.search(r"^=> \d\n   \d\. \w", done.stdout, re.M)
+    assert recipe(*told, **place).stdout == done.stdout
+    assert recipe(*told[:-2], "2", "--plain", **place).stdout != done.stdout
+    alone = recipe("samples", "v8", "--random", "9", "--task", "title_brand", "--val", "--plain", **place).stdout
+    assert set(re.findall(r"^--- \d+  (\w+)", alone, re.M)) == {"title_brand"}
 
 
 @pytest.mark.slow
