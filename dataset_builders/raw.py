@@ -27,6 +27,7 @@ class RawData:
         max_rejected: the share of a file's rows that may be left out; one row more and the build stops.
         most_bytes: what is read of one file before only a sample of its entities is taken.
         rejected: place (``file:line``) -> what is wrong there, in the order of reading.
+        remarks: what a reader found of a whole file that leaves datasets without questions.
         lacking: reason -> sound rows that a dataset cannot ask about, since they lack what it asks for.
     """
 
@@ -34,6 +35,7 @@ class RawData:
     max_rejected: float = 0.01
     most_bytes: int = MOST_BYTES
     rejected: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, None] = field(default_factory=dict)
     lacking: Counter[str] = field(default_factory=Counter)
 
     def __truediv__(self, name: str) -> Path:

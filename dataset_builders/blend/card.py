@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dataset_builders.blend.likeness import COLUMNS, beside
 from dataset_builders.blend.mix import Counts
 from dataset_builders.blend.picture import draw
 from dataset_builders.blend.stats import beside_published, own_files, statistics
@@ -27,9 +28,12 @@ def describe(
 ) -> dict[str, Any]:
     """Writes ``stats.json``, ``card.md``, ``blend.png``, and ``rejected.jsonl`` and ``contaminated.jsonl``.
 
+    Where evaluation files are given, ``train.parquet`` lies there already and is compared with them.
+
     Returns the statistics.
     """
     stats = statistics([pool.task for pool in pools], counts)
+    stats["beside"] = beside(folder / "train.parquet", pools[0].evaluation) if pools[0].evaluation else []
     write_text(folder / "stats.json", json.dumps(stats, indent=1) + "\n")
     draw(folder / "blend.png", name, stats)
     # Datasets of one source meet the same bad rows: each is listed once.
@@ -39,7 +43,7 @@ def describe(
     _write_lines(folder / "contaminated.jsonl", ({"question": what, "stands_in": where} for what, where in removed))
     values = dict(
         name=name, why=why, totals=stats["totals"], datasets=stats["datasets"], beside=beside_published(stats),
-        own=own_files(stats),
+        own=own_files(stats), columns=COLUMNS, likeness=stats["beside"],
         what={pool.name: pool.task.what for pool in pools}, evaluation=[shown(path) for path in pools[0].evaluation],
         rejected=len(rejected), contaminated=len(removed), short={kind: kind.short for kind in TaskType},
     )  # fmt: skip

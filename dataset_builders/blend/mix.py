@@ -39,6 +39,7 @@ class Counts:
     given: int = 0
     apart: int = 0
     rejected: int = 0
+    remarks: list[str] = field(default_factory=list)
     wanted: int = 0
     available: int = 0
     estimated: bool = False
@@ -98,6 +99,7 @@ def choose(pools: Mapping[str, Path], wanted: Mapping[str, tuple[int, int]], lim
     for name, folder in pools.items():
         numbers, report, count = Numbers(folder), Report.read(folder / "report.json"), counts[name]
         count.available, count.estimated = report.available, report.estimated
+        count.remarks = report.remarks
         count.given, count.apart, count.rejected = report.given, report.apart, len(report.rejected)
         count.dropped, count.held_out = report.dropped, len(val[name])
         train[name] = numbers.training_rows(wanted[name][0], limits, seen, shown, count)
@@ -219,10 +221,15 @@ def _refuse_losses(counts: Mapping[str, Counts], limits: Limits) -> None:
         )
     empty = [name for name, count in counts.items() if not count.kept]
     if empty:
+        causes = Counter(cause for name in empty for cause in _causes(counts[name]))
         raise RecipeError(
-            f"no rows at all for {', '.join(empty)}",
-            way_out="raise sequence_len if they were too long, check the raw files, or take them out of the blend",
+            f"no rows at all for {', '.join(empty)}" + "".join(f"\n  of {n}: {cause}" for cause, n in causes.items()),
+            way_out="other raw files (docs/sources.md), a larger sequence_len, or take them out of the blend: rows: 0",
         )
+
+
+def _causes(count: Counts) -> list[str]:
+    return [*count.remarks, *(f"{reason} ({number:,} questions)" for reason, number in count.dropped.items() if number)]
 
 
 def _write_sides(

@@ -71,6 +71,7 @@ class Report:
 
     given: int = 0
     apart: int = 0
+    remarks: list[str] = field(default_factory=list)  # on whole raw files
     available: int = 0
     estimated: bool = False  # ``available``, where not every question was worked out
     more: bool = False  # whether a larger pool may hold more questions
@@ -145,7 +146,7 @@ def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Low
             report.available += 1
     tick(seen % _TICK)
     _refuse_unfit(task, unfit, seen, raw)
-    report.rejected = raw.rejected
+    report.rejected, report.remarks = raw.rejected, list(raw.remarks)
     if task.source == "own":
         report.given, report.apart = seen + len(raw.rejected), seen - report.available
     report.dropped += raw.lacking

@@ -71,11 +71,19 @@ def reviews(raw: RawData, category: str) -> Iterator[Review]:
 
 
 def products(raw: RawData, category: str) -> Iterator[Product]:
-    """The products of one category; of a giant one, the same sample of them."""
+    """The products of one category; of a giant one, the same sample of them.
+
+    Some files have no category paths at all: meta_All_Beauty.
+    """
     path, keep = find(raw / _META, f"meta_{category}"), _sieve(raw, category)
-    return read(
+    seen = with_path = 0
+    for product in read(
         raw, path, _PRODUCT, lambda row: _product(row) if keep(text(row["parent_asin"])) else None, optional=_SOME
-    )
+    ):
+        seen, with_path = seen + 1, with_path + bool(product.categories)
+        yield product
+    if seen and not with_path:
+        raw.remarks[f"no product of meta_{category} has a category path"] = None
 
 
 def _sieve(raw: RawData, category: str) -> Callable[[str], bool]:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from dataset_builders.blend.likeness import COLUMNS
 from dataset_builders.blend.stats import REASONS, beside_published, own_files, read_stats
 from recipe.commands.options import data_options, examples, resolve_run, run_options
 from recipe.steps.data import DataFrom, ensure_data
@@ -56,6 +57,14 @@ def command(
     for line in beside_published(stats):
         beside.add_row(*line)
     console().print(beside)
+    if stats["beside"]:
+        right = COLUMNS[2:-1]
+        likeness = table(
+            "beside the evaluation files (words of prompts; distinct ones in as many)", *COLUMNS, right=right
+        )
+        for found in stats["beside"]:
+            likeness.add_row(*found.values())
+        console().print(likeness)
     for told in own_files(stats):
         click.echo(f"own       {told}")
     click.echo(f"rows      {shown(folder)}/train.parquet, val.parquet  (recipe samples {blend})")

@@ -25,7 +25,7 @@ _MB = 10**6
     epilog=examples(
         "recipe fetch --list",
         "recipe fetch esci ecinstruct mmlu",
-        "recipe fetch amazon_reviews --only All_Beauty --accept-licence",
+        "recipe fetch amazon_reviews --only Video_Games --accept-licence",
         "HF_TOKEN=... recipe fetch ecinstruct --out /big/disk",
     ),
 )

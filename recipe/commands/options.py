@@ -74,7 +74,9 @@ def data_options(function: F) -> F:
 
 def _files(paths: Sequence[Path]) -> tuple[Path, ...]:
     """With the files of folders (MMLU's: one a subject) instead of these."""
-    return tuple(file for path in paths for file in (sorted(path.rglob("*.*")) if path.is_dir() else [path]))
+    from inference.answering.questions import question_files
+
+    return tuple(file for path in paths for file in (question_files(path) if path.is_dir() else [path]))
 
 
 def spread_options(function: F) -> F:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +133,14 @@ def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
         folders, chosen = _chosen(pools, wanted, limits, tokenizer)
         with timed("mixing"), whole_folder(step.folder) as temporary, ThreadPoolExecutor(1) as beside:
             reports = {name: Report.read(folder / "report.json") for name, folder in folders.items()}
-            described = beside.submit(
+            describe = partial(
                 card.describe, temporary, resolved.blend.name, resolved.blend.why, pools, chosen.counts, reports
             )
+            described = (
+                None if pools[0].evaluation else beside.submit(describe)
+            )  # rows are compared when they are there
             mix(folders, chosen, temporary, seed=resolved.seed, limits=limits)
-            found = described.result()
+            found = described.result() if described else describe()
             written = sorted(path.name for path in temporary.iterdir())
             step.finish(written, written_in=temporary, raw=str(raw))
     say(f"data: {summary(found)} -> {shown(step.folder)}")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
 from dataset_builders.blend.card import describe
-from dataset_builders.blend.mix import Limits
+from dataset_builders.blend.mix import Chosen, Counts, Limits, mix
 from dataset_builders.held_out import held_out
 from dataset_builders.pools.build import Pool
 from dataset_builders.pools.rows import read_rows
@@ -117,6 +117,14 @@ def test_rows_that_are_too_long_are_refused_with_the_numbers(shop: Path, model: 
 def test_a_dataset_without_rows_is_an_error(shop: Path, model: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no rows at all for alpaca_instructions"):
         build(pools_of(shop, model), tmp_path / "cache", tmp_path / "data", Limits(5, 1.0))
+
+
+def test_why_a_dataset_has_no_rows_is_told_once(tmp_path: Path) -> None:
+    cause = "no product of meta_All_Beauty has a category path"
+    counts = {name: Counts(remarks=[cause]) for name in ("product_category", "compatibility")}
+    with pytest.raises(RecipeError) as caught:
+        mix({}, Chosen(counts, {}, {}, {}), tmp_path, seed=0, limits=Limits(100, 1.0))
+    assert f"no rows at all for product_category, compatibility\n  of 2: {cause}\n" in str(caught.value)
 
 
 def test_a_file_of_ones_own_is_a_dataset(shop: Path, model: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dataset_builders.raw import RawData
 from dataset_builders.sources import alpaca, amazon_m2, amazon_reviews, ecinstruct, esci, mmlu
+from inference.answering.questions import read_questions
 from tests.dataset_builders.raw_files import complaint, put, write_parquet
 
 M2_HEADER = ",".join(amazon_m2.Product._fields)
@@ -207,6 +208,37 @@ def test_mmlu_test_subjects(tmp_path: Path) -> None:
     assert [(item.subject, item.answer) for item in mmlu.exams(RawData(tmp_path))] == [("anatomy", 0), ("astronomy", 3)]
     put(tmp_path / "mmlu/test/anatomy_test.csv", "Who?,a,b,c,d,E\n")
     assert "anatomy_test.csv:1" in complaint(lambda: mmlu.exams(RawData(tmp_path)))
+
+
+def test_mmlu_as_its_archive_unpacks(tmp_path: Path) -> None:
+    """``data.tar``: headerless files in four folders, beside them texts."""
+    data = tmp_path / "mmlu" / "data"
+    for name in ("auxiliary_train/arc_easy", "auxiliary_train/race", "dev/virology_dev", "val/virology_val"):
+        put(data / f"{name}.csv", "Why?,a,b,c,d,D\n")
+    put(data / "test/virology_test.csv", "Why?,a,b,c,d,D\n")
+    put(data / "possibly_contaminated_urls.txt", "https://example.org\n")
+    put(data / "auxiliary_train/README.txt", "ARC, RACE\n")
+    assert [item.subject for item in mmlu.auxiliary(RawData(tmp_path))] == ["arc_easy", "race"]
+    assert len(list(mmlu.exams(RawData(tmp_path)))) == 3
+    assert {question.task for question in read_questions(data / "test")} == {"virology"}
+
+
+def test_products_without_a_category_path_are_remarked_on(tmp_path: Path) -> None:
+    folder = tmp_path / "amazon_reviews" / "raw"
+    put(folder / "review_categories" / "All_Beauty.jsonl", "")
+    row = {
+        "parent_asin": "B0EXAMPLE1",
+        "title": "A comb",
+        "features": [],
+        "description": [],
+        "price": None,
+        "store": "",
+    }
+    for categories, remarked in ([], True), (["Beauty", "Combs"], False):
+        put(folder / "meta_categories" / "meta_All_Beauty.jsonl", json.dumps(row | {"categories": categories}))
+        raw = RawData(tmp_path)
+        assert len(list(amazon_reviews.products(raw, "All_Beauty"))) == 1
+        assert list(raw.remarks) == ["no product of meta_All_Beauty has a category path"] * remarked
 
 
 def test_alpaca(tmp_path: Path) -> None:
