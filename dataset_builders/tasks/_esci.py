@@ -13,14 +13,13 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Questions, Seeded
 from dataset_builders.tasks._common import distinct, multiple_choice, one_line, product_entity, query_entity
-from dataset_builders.tasks._judgements import Judged, flat, labels_of, may_show, stems
+from dataset_builders.tasks._judgements import Judged, flat, labels_of, may_show, stems, words_of
 from dataset_builders.tasks._lexicon import is_brand
 
 T = TypeVar("T")
@@ -38,11 +37,6 @@ _KEPT = 6  # products of a query for wrong options
 _LOOKED_AT, _NEAREST = 10, 20  # queries with one word, of which so many are taken
 # Whose words tell what is not wanted: "frame without mat".
 _NEGATED = re.compile(r"\b(?:no|non|not|without|except)\b", re.I)
-
-
-@lru_cache(maxsize=50_000)  # queries, and what recent products show, come again and again
-def words_of(text: str) -> frozenset[str]:
-    return frozenset(stems(text))
 
 
 def says_what(query: str) -> bool:

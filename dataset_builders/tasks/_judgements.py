@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -42,7 +43,12 @@ def stems(text: str) -> set[str]:
 
 def apart(text: str, option: str) -> bool:
     """Whether an option shares no word with ``text``: what the data also support is no wrong option."""
-    return stems(text).isdisjoint(stems(option))
+    return words_of(text).isdisjoint(words_of(option))
+
+
+@lru_cache(maxsize=50_000)  # queries, categories and what recent products show come again and again
+def words_of(text: str) -> frozenset[str]:
+    return frozenset(stems(text))
 
 
 def stem(word: str) -> str:

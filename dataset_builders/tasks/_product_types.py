@@ -22,6 +22,7 @@ _LOOKED_AT = 64  # of a large branch
 _VAGUE = re.compile(
     r"(?:.* )?(?:accessories|parts)|others?|more|general|miscellaneous|sets|kits|men|women|boys|girls", re.I
 )
+_TITLES = 500  # of one leaf that are looked at
 # A category names its products if at least so many of their titles say it, half as many as say the category above, and
 # so many as the thing itself: "Women's Casual Dress" is a dress and no casual. One in the singular may be an adjective,
 # and has to show more.
@@ -59,7 +60,7 @@ class Names:
     def add(self, product: amazon_reviews.Product) -> Path:
         """Its categories from the department down, all of them; to be called for all products before ``path``."""
         path = _tidy(product.categories)
-        if len(path) > 1:
+        if len(path) > 1 and self._seen[path].products < _TITLES:
             self._whole.add(path)
             said, above = _said(product.title), False
             for depth in range(2, len(path) + 1):

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import product_entity, retrieval
-from dataset_builders.tasks._esci import RecentOfQueries, hardest, products, title_of, with_features, words_of
-from dataset_builders.tasks._judgements import labels_of, stems
+from dataset_builders.tasks._esci import RecentOfQueries, hardest, products, title_of, with_features
+from dataset_builders.tasks._judgements import labels_of, stems, words_of
 
 _RIGHT, _WRONG = 3, range(4, 8)
 _NAMED = 2  # words of its product's title that a bullet point must have

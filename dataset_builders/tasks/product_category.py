@@ -29,9 +29,11 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
             entity, title = product_entity(product.parent_asin), one_line(product.title)
             if not (path := names.of(product)) or not title:
                 raw.lacking["in no category that says what it is"] += 1
+            elif not seeded.wants(entity):
+                continue
             elif not says(title, path):
                 raw.lacking["whose title has no word of its categories"] += 1
-            elif seeded.wants(entity):
+            else:
                 rng = seeded.rng(entity)
                 # The nearer a wrong category, the more the question asks for.
                 wrong = tree.near(rng, path, _WRONG, partial(apart, title))

@@ -23,9 +23,8 @@ from dataset_builders.tasks._esci import (
     says_what,
     title_of,
     told,
-    words_of,
 )
-from dataset_builders.tasks._judgements import labels_of, may_show
+from dataset_builders.tasks._judgements import labels_of, may_show, words_of
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3, llm="reword")
