@@ -221,15 +221,19 @@ def _refuse_losses(counts: Mapping[str, Counts], limits: Limits) -> None:
         )
     empty = [name for name, count in counts.items() if not count.kept]
     if empty:
-        causes = Counter(cause for name in empty for cause in _causes(counts[name]))
+        of: dict[str, list[str]] = {}
+        for name in empty:
+            for cause in _causes(counts[name]):
+                of.setdefault(cause, []).append(name)
         raise RecipeError(
-            f"no rows at all for {', '.join(empty)}" + "".join(f"\n  of {n}: {cause}" for cause, n in causes.items()),
+            f"no rows at all for {', '.join(empty)}" + "".join(f"\n  {why}: {', '.join(of[why])}" for why in of),
             way_out="other raw files (docs/sources.md), a larger sequence_len, or take them out of the blend: rows: 0",
         )
 
 
 def _causes(count: Counts) -> list[str]:
-    return [*count.remarks, *(f"{reason} ({number:,} questions)" for reason, number in count.dropped.items() if number)]
+    lost = [f"{number:,} {reason}" for reason, number in count.dropped.items() if number]
+    return [*count.remarks, *lost] or ["the raw files hold no question"]
 
 
 def _write_sides(

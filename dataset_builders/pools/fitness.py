@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from dataset_builders.task import Question
-from spine.task_types import TaskType
+from spine.task_types import RANKED, RETRIEVED, TaskType
 
 STARS = range(1, 6)  # the answers where no options are listed: ratings
 MOST_OPTIONS = 10  # one digit is read
-MOST_RANKED = 5
-MOST_RETRIEVED = 3
 
 
 def problem(task_type: TaskType, question: Question) -> str | None:
@@ -56,8 +54,8 @@ def _multiple_choice(truth: Any, options: Any) -> str | None:
 
 
 def _retrieval(truth: Any, count: int) -> str | None:
-    if not 0 < len(truth) <= MOST_RETRIEVED:
-        return f"{len(truth)} positions: 1 to {MOST_RETRIEVED} are read"
+    if not 0 < len(truth) <= RETRIEVED:
+        return f"{len(truth)} positions: 1 to {RETRIEVED} are read"
     if len(set(truth)) < len(truth):
         return "a position is given twice"
     outside = [position for position in truth if not 1 <= position <= count]
@@ -67,8 +65,8 @@ def _retrieval(truth: Any, count: int) -> str | None:
 def _ranking(truth: Any, count: int) -> str | None:
     if len(truth) != count:
         return f"{len(truth)} weights for {count} items"
-    if count > MOST_RANKED:
-        return f"{count} items: at most {MOST_RANKED} are read"
+    if count > RANKED:
+        return f"{count} items: at most {RANKED} are read"
     return None if len(set(truth)) > 1 else "all weights are equal"
 
 

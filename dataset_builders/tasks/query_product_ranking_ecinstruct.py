@@ -9,11 +9,11 @@ ecinstruct/dataset.json, task Query_Product_Ranking (invented, shortened; the ou
 
 from __future__ import annotations
 
-from dataset_builders.pools.fitness import MOST_RANKED
 from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import query_entity
 from dataset_builders.tasks._ecinstruct import field, ranked, title_entity
+from spine.task_types import RANKED
 
 # By place. Labels are not published; no two products of a list have the same one, hence ShopBench's own steps.
 _WEIGHTS = (1.0, 0.1, 0.01, 0.001, 0.0)
@@ -23,7 +23,7 @@ _WEIGHTS = (1.0, 0.1, 0.01, 0.001, 0.0)
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Query_Product_Ranking"):
         query, titles = field(row.input, "query"), ranked(row)
-        if query and 2 <= len(titles) <= MOST_RANKED:
+        if query and 2 <= len(titles) <= RANKED:
             weights = dict(zip(titles, _WEIGHTS, strict=False))
             seeded.rng("\n".join([query, *titles])).shuffle(titles)
             fields = {"query": query, "items": titles}

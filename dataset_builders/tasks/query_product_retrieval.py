@@ -13,12 +13,12 @@ from collections import defaultdict
 from itertools import takewhile
 
 from dataset_builders.held_out import held_out
-from dataset_builders.pools.fitness import MOST_RETRIEVED
 from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import Recent, distinct, query_entity, retrieval
 from dataset_builders.tasks._ecinstruct import field, ranked, title_entity
 from dataset_builders.tasks._judgements import may_show, stems
+from spine.task_types import RETRIEVED
 
 _LISTED = 10
 _TRIED = 40  # finds of other queries
@@ -36,7 +36,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         right = list(takewhile(lambda title: 2 * len(wanted & stems(title)) > len(wanted), own[:-1]))  # noqa: B023
         if not right:
             continue
-        if len(right) <= MOST_RETRIEVED and seeded.wants(entity):
+        if len(right) <= RETRIEVED and seeded.wants(entity):
             rng = seeded.rng("\n".join([query, *own]))
             tried = recent[held_out(entity)].sample(rng, _TRIED)
             found = distinct([*own, *(title for title in tried if wanted.isdisjoint(stems(title)))])[:_LISTED]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -122,9 +123,10 @@ def test_a_dataset_without_rows_is_an_error(shop: Path, model: Path, tmp_path: P
 def test_why_a_dataset_has_no_rows_is_told_once(tmp_path: Path) -> None:
     cause = "no product of meta_All_Beauty has a category path"
     counts = {name: Counts(remarks=[cause]) for name in ("product_category", "compatibility")}
+    counts["liked_titles"] = Counts(dropped=Counter({"too long": 1_200}))
     with pytest.raises(RecipeError) as caught:
         mix({}, Chosen(counts, {}, {}, {}), tmp_path, seed=0, limits=Limits(100, 1.0))
-    assert f"no rows at all for product_category, compatibility\n  of 2: {cause}\n" in str(caught.value)
+    assert f"\n  {cause}: product_category, compatibility\n  1,200 too long: liked_titles\n" in str(caught.value)
 
 
 def test_a_file_of_ones_own_is_a_dataset(shop: Path, model: Path, tmp_path: Path) -> None:
