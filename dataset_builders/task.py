@@ -104,17 +104,21 @@ class Task:
     what: str  # first line of the file's docstring
     build: Build
     room: float = ROOM  # how many rows a pool holds at least for each that is wanted
+    quotes: tuple[str, ...] = ()  # fields that may hold the answer in its words, see ``given_away``
+    rates: bool = False  # whether the answer is how content a writer is: no text may tell the stars
 
 
 def task(
-    *, type: TaskType, source: Source, track: int | None, llm: Synthesis | None = None, room: float = ROOM
-) -> Callable[[Build], Task]:
+    *, type: TaskType, source: Source, track: int | None, llm: Synthesis | None = None, room: float = ROOM,
+    quotes: tuple[str, ...] = (), rates: bool = False,
+) -> Callable[[Build], Task]:  # fmt: skip
     """Decorates the ``build`` function of a task file."""
 
     def register(build: Build) -> Task:
         module = importlib.import_module(build.__module__)
         what = (module.__doc__ or "").strip().partition("\n")[0].rstrip(".")
-        return Task(build.__module__.rpartition(".")[2], type, source, track, llm, what, build, room)
+        name = build.__module__.rpartition(".")[2]
+        return Task(name, type, source, track, llm, what, build, room, quotes, rates)
 
     return register
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import orjson
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
+from dataset_builders.given_away import given_away
 from dataset_builders.held_out import HELD_OUT_SEED, held_out
 from dataset_builders.llm_rows import read_llm_rows
 from dataset_builders.own_questions import WORDING, own_task
@@ -140,6 +141,8 @@ def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Low
         if task.source != "own" and (trouble := problem(task.type, question)):
             raw.reject(f"{task.name}, a question about {question.entity}", trouble)
             unfit += 1
+        elif task.source != "own" and (told := given_away(task, question)):
+            report.dropped[told] += 1
         elif not held_out(question.entity) and any(map(held_out, question.also)):
             report.dropped["shows a held-out entity"] += 1
         elif not (llm_rows and _row_of(question) in llm_rows) and choice.offer(question) == "train":
@@ -160,7 +163,7 @@ def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Low
 
 def _offered_llm_rows(pool: Pool, task: Task, choice: Choice) -> Iterator[Question]:
     for question in read_llm_rows(pool.llm_rows) if pool.llm_rows and pool.llm_rows.is_file() else ():
-        if problem(task.type, question) is None:
+        if problem(task.type, question) is None and given_away(task, question) is None:
             choice.offer(question)
             yield question
 

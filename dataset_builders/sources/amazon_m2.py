@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import find, known, read, text
+from dataset_builders.sources._plain import plain
 from spine.raw_rows import RawRow
 
 LOCALES = ("DE", "JP", "UK", "ES", "FR", "IT")
@@ -75,9 +76,9 @@ def printed_array(printed: str) -> tuple[str, ...]:
 
 
 def _product(row: RawRow) -> Product:
-    texts = {field: text(row[field]) for field in Product._fields if field != "price"}
-    known(texts["locale"], LOCALES)
-    return Product(**texts, price=_price(row["price"]))
+    id, locale = text(row["id"]), known(row["locale"], LOCALES)
+    texts = {field: plain(row[field]) for field in Product._fields if field not in ("id", "locale", "price")}
+    return Product(id=id, locale=locale, price=_price(row["price"]), **texts)
 
 
 def _price(value: Any) -> float | None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import find, find_all, read, text
+from dataset_builders.sources._plain import plain
 from spine.raw_rows import RawRow
 
 _REVIEWS, _META = "amazon_reviews/raw/review_categories", "amazon_reviews/raw/meta_categories"
@@ -95,8 +96,8 @@ def _sieve(raw: RawData, category: str) -> Callable[[str], bool]:
 def _review(row: RawRow) -> Review:
     return Review(
         rating=int(row["rating"]),
-        title=text(row["title"]),
-        text=text(row["text"]),
+        title=plain(row["title"]),
+        text=plain(row["text"]),
         asin=text(row["asin"]),
         parent_asin=text(row["parent_asin"]),
         user_id=text(row["user_id"]),
@@ -113,20 +114,20 @@ def _product(row: RawRow) -> Product:
         raise TypeError(f"an object was expected as details, not {str(details)[:40]!r}")
     return Product(
         parent_asin=text(row["parent_asin"]),
-        title=text(row["title"]),
+        title=plain(row["title"]),
         categories=_texts(row["categories"]),
         features=_texts(row["features"]),
         description=_texts(row["description"]),
-        details=details,
+        details={name: plain(value) if isinstance(value, str) else value for name, value in details.items()},
         price=_price(row["price"]),
-        store=text(row["store"]),
+        store=plain(row["store"]),
         bought_together=_texts(row.get("bought_together")),
     )
 
 
 def _texts(value: Any) -> tuple[str, ...]:
     """A list of texts; some rows have null or one bare text in its place."""
-    return tuple(filter(None, map(text, [value] if isinstance(value, str) else value or [])))
+    return tuple(filter(None, map(plain, [value] if isinstance(value, str) else value or [])))
 
 
 def _price(value: Any) -> float | None:

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import find, read, text
+from dataset_builders.sources._plain import plain
 from spine.raw_rows import RawRow
 
 TaskName = Literal[
@@ -64,7 +65,7 @@ def examples(raw: RawData, task: TaskName) -> Iterator[Example]:
             instruction=text(row["instruction"]),
             input=_input(task, text(row["input"])),
             options=_options(row.get("options")),
-            output=text(row["output"]),
+            output=plain(row["output"]),
             values=_values(row["output"]) if task == "Attribute_Value_Extraction" else (),
         )
 
@@ -74,13 +75,18 @@ def examples(raw: RawData, task: TaskName) -> Iterator[Example]:
 def _input(task: TaskName, printed: str) -> Mapping[str, Any] | Sequence[Any] | str:
     """Undoes the printing: JSON for most tasks, Python's for one, none for reviews."""
     if task == "Sentiment_Analysis":
-        return printed
+        return plain(printed)
     if task == "Sequential_Recommendation":
-        return list(_literal(printed))
+        return list(_plain(_literal(printed)))
     value = json.loads(printed)
     if not isinstance(value, dict):
         raise TypeError(f"an object was expected as input, not {printed[:60]!r}")
-    return value
+    return {key: _plain(each) for key, each in value.items()}
+
+
+def _plain(value: Any) -> Any:
+    """All texts in it; what is printed as JSON is read before its entities are."""
+    return plain(value) if isinstance(value, str) else list(map(_plain, value)) if isinstance(value, list) else value
 
 
 def _options(printed: Any) -> tuple[str, ...]:
@@ -93,7 +99,7 @@ def _options(printed: Any) -> tuple[str, ...]:
         listed = _literal(printed)
     if not isinstance(listed, list):
         raise TypeError(f"a list was expected as options, not {printed[:60]!r}")
-    return tuple(map(str, listed))
+    return tuple(plain(str(option)) for option in listed)
 
 
 def _literal(printed: str) -> Any:
@@ -105,6 +111,6 @@ def _literal(printed: str) -> Any:
 
 def _values(printed: str) -> tuple[Value, ...]:
     try:
-        return tuple(Value(*(str(row[field]) for field in Value._fields)) for row in json.loads(printed))
+        return tuple(Value(*(plain(str(row[field])) for field in Value._fields)) for row in json.loads(printed))
     except KeyError as error:
         raise ValueError(f"a value lacks its {error}") from error

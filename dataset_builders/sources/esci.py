@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import find, known, read, text
+from dataset_builders.sources._plain import plain
 from spine.raw_rows import RawRow
 
 # Relevance of exact, substitute, complement, irrelevant: the weights of ShopBench's ranking task.
@@ -38,7 +39,7 @@ class Example(NamedTuple):
 
 
 class Product(NamedTuple):
-    """(locale, id) is the key; absent texts are empty. Descriptions hold HTML."""
+    """(locale, id) is the key; absent texts are empty."""
 
     id: str
     locale: str
@@ -60,7 +61,7 @@ def examples(raw: RawData, locale: str | None = None, split: str | None = None) 
         if site != (locale or site) or (split is not None and text(row["split"]) != split):
             return None
         ids = int(row["query_id"]), text(row["product_id"])
-        return Example(text(row["query"]), *ids, site, label, text(row["split"]))
+        return Example(plain(row["query"]), *ids, site, label, text(row["split"]))
 
     path = find(raw / "esci", "shopping_queries_dataset_examples")
     return read(raw, path, _EXAMPLE, parse)
@@ -71,7 +72,9 @@ def products(raw: RawData, locale: str | None = None) -> Iterator[Product]:
 
     def parse(row: RawRow) -> Product | None:
         site = known(row["product_locale"], LOCALES)
-        return Product(*(text(row[column]) for column in _PRODUCT)) if site == (locale or site) else None
+        if site != (locale or site):
+            return None
+        return Product(text(row["product_id"]), site, *(plain(row[column]) for column in _PRODUCT[2:]))
 
     path = find(raw / "esci", "shopping_queries_dataset_products")
     return read(raw, path, _PRODUCT, parse)
@@ -83,7 +86,7 @@ def titles(raw: RawData, locale: str) -> Iterator[tuple[str, str]]:
     def parse(row: RawRow) -> tuple[str, str] | None:
         if row["product_locale"] != locale:
             return None
-        return text(row["product_id"]), text(row["product_title"])
+        return text(row["product_id"]), plain(row["product_title"])
 
     path = find(raw / "esci", "shopping_queries_dataset_products")
     return read(raw, path, ("product_id", "product_title", "product_locale"), parse)

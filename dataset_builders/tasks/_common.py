@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,21 +14,33 @@ T = TypeVar("T")
 
 # Japanese and Chinese write words together, so that only these letters go on with a word.
 _LETTER = r"[0-9A-Za-zÀ-ÖØ-öø-ÿ]"
-# Only tags that occur in listings: `a <b and c> d` is no markup.
-_TAG = re.compile(r"</?(?:a|b|br|div|em|font|h[1-6]|i|img|li|ol|p|span|strong|table|td|tr|u|ul)\b[^<>]{0,200}>", re.I)
 _PASSAGE = 100  # characters of a question of MMLU
 _WORD = re.compile(r"[^\W\d_]{4,}")
 
 
 def one_line(text: str, limit: int = 10_000) -> str:
-    """``text`` without HTML, on one line, cut after a word once it passes ``limit`` characters."""
-    text = " ".join(html.unescape(_TAG.sub(" ", text) if "<" in text else text).split())
+    """``text`` on one line, cut after a word once it passes ``limit`` characters."""
+    return _cut(" ".join(text.split()), limit)
+
+
+def lines(text: str, limit: int = 10_000) -> str:
+    """``one_line``, but lines stay lines: where one ends, a sentence does."""
+    return _cut("\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines()))), limit)
+
+
+def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit + 1].rpartition(" ")[0] or text[:limit]
 
 
 def words(text: str) -> set[str]:
     """Its words of four letters or more, lower-cased: those that tell what it is about."""
     return set(_WORD.findall(text.lower()))
+
+
+def reworded(text: str, title: str) -> bool:
+    """Whether ``text`` tells hardly more than the title: of three words that it has, two stand there."""
+    told = words(text)
+    return len(told - words(title)) <= len(told) / 3
 
 
 def spelled(phrase: str, text: str) -> str | None:

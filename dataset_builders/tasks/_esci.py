@@ -18,12 +18,13 @@ from typing import Any, Generic, TypeVar
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Questions, Seeded
-from dataset_builders.tasks._common import distinct, multiple_choice, one_line, product_entity, query_entity
-from dataset_builders.tasks._judgements import Judged, flat, labels_of, may_show, stems, words_of
+from dataset_builders.tasks._common import distinct, multiple_choice, one_line, product_entity, query_entity, reworded
+from dataset_builders.tasks._judgements import Judged, labels_of, may_show, stems, words_of
 from dataset_builders.tasks._lexicon import is_brand
 
 T = TypeVar("T")
-Shown = Callable[[esci.Product], Mapping[str, Any]]  # the fields of a prompt; empty where the text tells too little
+# The fields of a prompt; empty where the text tells too little, or no more than the title does.
+Shown = Callable[[esci.Product], Mapping[str, Any]]
 WRONG = 3
 CLEAR = 2 / 3  # share of its words that a query has in a text that it matches
 # Least and greatest share of a query's words in the titles that show what was judged.
@@ -72,12 +73,12 @@ def with_title(product: esci.Product) -> Mapping[str, Any]:
 
 def with_description(product: esci.Product) -> Mapping[str, Any]:
     text = one_line(product.description, _DESCRIPTION)
-    return {"description": text} if len(text) >= _SHORTEST else {}
+    return {"description": text} if len(text) >= _SHORTEST and not reworded(text, product.title) else {}
 
 
 def with_features(product: esci.Product) -> Mapping[str, Any]:
     points = features_of(product)
-    return {"features": points} if len(points) > 1 else {}
+    return {"features": points} if len(points) > 1 and not reworded(" ".join(points), product.title) else {}
 
 
 def with_brand(product: esci.Product) -> Mapping[str, Any]:
@@ -176,7 +177,7 @@ def choose_title(raw: RawData, seeded: Seeded, shown: Shown) -> Questions:
             titles = {other: id for id, other in alike.items()}
             shares = {other: told(other, words) for other in titles}
             wrong = hardest(rng, {other: share for other, share in shares.items() if share < _LIKE * own})
-            if len(wrong) == WRONG and own >= _TOLD and flat(title) not in flat(_text(fields)):
+            if len(wrong) == WRONG and own >= _TOLD:
                 also = (product_entity(titles[other]) for other in wrong)
                 yield multiple_choice(rng, entity, fields, title, wrong, also)
         recent.add(product.id, labels, title)

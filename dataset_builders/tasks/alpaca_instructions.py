@@ -18,7 +18,7 @@ from dataset_builders.tasks._common import digest
 _NO_INPUT = re.compile(r"\W*(?:no ?input|none|n/a|not applicable)\W*", re.I)
 
 
-@task(type=TaskType.GENERATION, source="alpaca", track=None)
+@task(type=TaskType.GENERATION, source="alpaca", track=None, quotes=("instruction", "input"))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in alpaca.instructions(raw):
         if row.instruction and row.output:

@@ -22,7 +22,7 @@ _LONGEST_ANSWER = 500
 _NO_ANSWER = re.compile(r"\b(?:(?:don.?t|do not) (?:know|have (?:it|one))|not (?:really )?sure|no idea|sorry)\b", re.I)
 
 
-@task(type=TaskType.GENERATION, source="ecinstruct", track=1)
+@task(type=TaskType.GENERATION, source="ecinstruct", track=1, quotes=("snippets",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Answer_Generation"):
         question, answer = field(row.input, "question", 300), one_line(row.output)

@@ -20,7 +20,7 @@ from dataset_builders.tasks._ecinstruct import field, title_entity
 _LONGEST = 1500  # characters of a product's text
 
 
-@task(type=TaskType.NER, source="ecinstruct", track=1, llm="reword")
+@task(type=TaskType.NER, source="ecinstruct", track=1, llm="reword", quotes=("product",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Attribute_Value_Extraction"):
         assert isinstance(row.input, dict)

@@ -23,7 +23,7 @@ _COVERED = 0.75  # of a point's words, that must stand in the description
 _NUMBER = re.compile(r"\d+")
 
 
-@task(type=TaskType.GENERATION, source="esci", track=1, llm="reword")
+@task(type=TaskType.GENERATION, source="esci", track=1, llm="reword", quotes=("description",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for product in esci.products(raw, "us"):
         if "\n" not in product.bullet_point or len(product.description) < _SHORTEST:

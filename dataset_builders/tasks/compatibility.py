@@ -57,7 +57,7 @@ class _Statement(NamedTuple):
     devices: list[str]
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=2, llm="construct")
+@task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=2, llm="construct", quotes=("title", "statement"))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         pools: defaultdict[tuple[str, bool], Recent[str]] = defaultdict(lambda: Recent(_POOL))

@@ -35,8 +35,12 @@ class _Item(NamedTuple):
     words: frozenset[str]  # of the title; who it is for and its colour tell too little
 
     def like(self, other: _Item) -> bool:
-        """Whether its title or its branch of the shop tells that who likes one may like the other."""
+        """Whether who likes one may like the other, by its branch of the shop or by a word of its title."""
         return self.branch == other.branch != () or not self.words.isdisjoint(other.words)
+
+    def tells(self, other: _Item) -> bool:
+        """Whether one can tell so: a "Classic Belt" says nothing of "Classic Socks"."""
+        return self.branch == other.branch != () or len(self.words & other.words) > 1
 
 
 @task(type=TaskType.RANKING, source="amazon_reviews", track=3)
@@ -44,13 +48,14 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         recent: defaultdict[bool, Recent[_Item]] = defaultdict(Recent)  # by whether they are held out
         for customer, bought, before in _likes(raw, category):
-            liked = [item for item in before if item.title.casefold() != bought.title.casefold() and item.like(bought)]
+            others = (item for item in before if item.title.casefold() != bought.title.casefold())
+            liked = [item for item in others if item.tells(bought)]
             if liked and seeded.wants(customer, bought.entity):
                 rng = seeded.rng(f"{customer}:{bought.entity}")
                 right = rng.sample(liked, min(_LIKED, len(liked)))
                 tried = recent[held_out(customer)].sample(rng, _TRIED)
-                others = {item.title: item for item in tried if not any(map(item.like, (bought, *before)))}
-                wrong = list(others.values())[: _LISTED - len(right)]
+                drawn = {item.title: item for item in tried if not any(map(item.like, (bought, *before)))}
+                wrong = list(drawn.values())[: _LISTED - len(right)]
                 if len(right) + len(wrong) == _LISTED:
                     items, places = placed(rng, right, wrong)
                     fields = {"title": bought.title, "liked": len(right), "items": [item.title for item in items]}

@@ -13,6 +13,6 @@ from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._exams import exam_questions
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="mmlu", track=2)
+@task(type=TaskType.MULTIPLE_CHOICE, source="mmlu", track=2, quotes=("question",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     return exam_questions(mmlu.exams(raw))

@@ -31,7 +31,7 @@ class _Keywords(NamedTuple):
     queries: tuple[str, ...]  # that they come from
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=4, llm="enrich")
+@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=4, llm="enrich", quotes=("title", "text"))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds, of both sites, ids and queries of the products with two judgements or more (some 100,000).
     judged = {locale: judged_twice(raw, locale) for locale in esci.LOCALES if locale != "us"}

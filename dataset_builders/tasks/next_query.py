@@ -31,7 +31,7 @@ _SEARCHED, _BOUGHT = 0.8, 0.4  # how often a query comes before products of anot
 _Click = tuple[str, str]  # title, kind
 
 
-@task(type=TaskType.RETRIEVAL, source="amazon_m2", track=3, llm="construct")
+@task(type=TaskType.RETRIEVAL, source="amazon_m2", track=3, llm="construct", quotes=("actions",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     sample = visits(raw)
     ends = {(visit.locale, visit.next) for visit in sample}

@@ -24,7 +24,7 @@ _TITLE, _TEXT = 200, 300  # characters that are shown
 _KEPT = 8  # values for wrong options, of one word
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=1, llm="reword")
+@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=1, llm="reword", quotes=("title", "text"))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     # What a product is, its first query tells: the join holds the ids of the American products with it, and of
     # each word in queries the last few values that products with it had.

@@ -19,7 +19,7 @@ from dataset_builders.tasks._product_types import Names, Tree, says
 _WRONG = 3
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=1, llm="reword")
+@task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=1, llm="reword", quotes=("title",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for category in amazon_reviews.categories(raw):
         # A first pass over the file; of it only the names of categories remain.

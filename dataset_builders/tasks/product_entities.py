@@ -15,7 +15,7 @@ from dataset_builders.tasks._common import distinct, one_line, product_entity, s
 _TYPES = ("brand", "color", "material", "size")  # names of columns, and of entity types in the question
 
 
-@task(type=TaskType.NER, source="amazon_m2", track=1, llm="enrich")
+@task(type=TaskType.NER, source="amazon_m2", track=1, llm="enrich", quotes=("title",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in amazon_m2.products(raw):
         if not seeded.wants(product_entity(row.id), row.locale):

@@ -40,7 +40,7 @@ class _Known:
             self.values.setdefault(fact.flat, fact.value)
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=1, llm="construct")
+@task(type=TaskType.MULTIPLE_CHOICE, source="amazon_reviews", track=1, llm="construct", quotes=("title",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     # (held out, cannot be inferred) -> questions. Most titles tell little: a quarter of the questions at most cannot
     # be answered, and no less than a sixth.

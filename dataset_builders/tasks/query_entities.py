@@ -40,7 +40,7 @@ class _Query:
     brands: int = 0
 
 
-@task(type=TaskType.NER, source="esci", track=1, llm="enrich")
+@task(type=TaskType.NER, source="esci", track=1, llm="enrich", quotes=("query",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for locale in _LOCALES:
         # The join holds title, brand and colour of one site's products; after it, that site's queries alone.

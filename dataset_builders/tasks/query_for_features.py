@@ -14,6 +14,6 @@ from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._esci import choose_query, with_features
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3, llm="reword")
+@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3, llm="reword", quotes=("features",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     yield from choose_query(raw, seeded, with_features)

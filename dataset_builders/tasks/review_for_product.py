@@ -16,11 +16,21 @@ from dataset_builders.held_out import held_out
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import Recent, multiple_choice, one_line, product_entity, words
+from dataset_builders.tasks._lexicon import COLORS, NO_TYPE
 
 _WRONG = 3
 _SHORTEST, _LONGEST = 40, 500  # characters of a review
 
-_words_of = lru_cache(maxsize=10_000)(words)  # of titles: a product has many reviews
+
+@lru_cache(maxsize=10_000)  # a product has many reviews
+def _named(title: str) -> frozenset[str]:
+    """The words that name it; of what colour or size it is and for whom, any review may speak."""
+    return frozenset(_told(words(title) - COLORS - NO_TYPE))
+
+
+def _told(found: set[str]) -> set[str]:
+    """Earrings are told by a review of an earring."""
+    return {word.removesuffix("s") for word in found}
 
 
 class _Other(NamedTuple):
@@ -39,10 +49,10 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         for review in amazon_reviews.reviews(raw, category):
             product, text = review.parent_asin, one_line(review.text, _LONGEST)
             entity, key = product_entity(product), review.key
-            named = _words_of(titles.get(product, ""))
+            named = _named(titles.get(product, ""))
             # "Great, works well" fits everything: a review must share a word with its product's title, and
-            # the wrong ones fewer than it does, or two reviews of two kettles could change places.
-            told = words(text)
+            # the wrong ones few beside it, or two reviews of two kettles could change places.
+            told = _told(words(text))
             shared = len(told & named)
             if len(text) < _SHORTEST or not shared:
                 continue
@@ -52,7 +62,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
                 drawn = {
                     other.text: other.entity
                     for other in recent.sample(rng, 4 * _WRONG)
-                    if other.entity != entity and len(other.words & named) < shared
+                    if other.entity != entity and 2 * len(other.words & named) < shared
                 }
                 wrong = list(drawn)[:_WRONG]
                 if len(wrong) == _WRONG:

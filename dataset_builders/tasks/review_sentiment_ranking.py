@@ -22,7 +22,7 @@ _SENTIMENTS = {"very positive": 1.0, "positive": 0.75, "neutral": 0.5, "negative
 _LONGEST = 500  # characters of a review; what is cut off might be the verdict
 
 
-@task(type=TaskType.RANKING, source="ecinstruct", track=3, llm="reword")
+@task(type=TaskType.RANKING, source="ecinstruct", track=3, llm="reword", rates=True)
 def build(raw: RawData, seeded: Seeded) -> Questions:
     # All of them at once (10,000 are published): a negative one is rare, and asked about beside many others.
     reviews: dict[str, str] = {}

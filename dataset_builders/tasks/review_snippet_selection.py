@@ -12,15 +12,15 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
 from dataset_builders.held_out import held_out
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
-from dataset_builders.tasks._aspects import kin, phrases
-from dataset_builders.tasks._common import Recent, one_line, placed, product_entity
+from dataset_builders.tasks._aspects import fitting, kin, phrases
+from dataset_builders.tasks._common import Recent, lines, placed, product_entity
 from dataset_builders.tasks._product_types import types_of
 
 _RIGHT, _WRONG = 3, 12
@@ -50,7 +50,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         pools: defaultdict[tuple[str, bool], _Pool] = defaultdict(lambda: defaultdict(partial(Recent, _POOL)))
         for review in amazon_reviews.reviews(raw, category):
             product = review.parent_asin
-            if product in types and (said := _snippets(review)):
+            if product in types and (said := _snippets(review, fitting(category, types[product]))):
                 pool = pools[types[product], held_out(said[0].entity)]
                 if seeded.wants(said[0].entity, review.key):
                     rng = seeded.rng(f"{product}:{review.key}")
@@ -70,16 +70,17 @@ def _question(rng: random.Random, key: str, type: str, asked: _Snippet, pool: _P
         yield Question(asked.entity, fields | {"items": items}, [place + 1 for place in places], also, key=key)
 
 
-def _snippets(review: amazon_reviews.Review) -> list[_Snippet]:
+def _snippets(review: amazon_reviews.Review, fits: Collection[str]) -> list[_Snippet]:
     """Short clauses on one aspect whose verdict the stars confirm."""
     if review.rating == 3:
         return []
     verdict = 1 if review.rating > 3 else -1
     return [
         _Snippet(product_entity(review.parent_asin), phrase.text, phrase.about[0], verdict)
-        for phrase in phrases(one_line(review.text, _LONGEST))
+        for phrase in phrases(lines(review.text, _LONGEST))
         if phrase.verdict == verdict
         and len(phrase.about) == len(phrase.touched) == 1
+        and phrase.about[0] in fits
         and len(phrase.text.split()) in _WORDS
     ]
 

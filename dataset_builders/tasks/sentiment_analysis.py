@@ -17,7 +17,7 @@ from dataset_builders.tasks._ecinstruct import lettered, review_entity
 _LONGEST = 1500  # characters of a review
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3, llm="reword")
+@task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3, llm="reword", rates=True)
 def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Sentiment_Analysis"):
         review = one_line(str(row.input), _LONGEST)

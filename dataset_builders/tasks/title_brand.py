@@ -20,7 +20,7 @@ from dataset_builders.tasks._judgements import flat, labels_of
 _SHORT = 3  # letters: "for", "set"
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=1, llm="reword")
+@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=1, llm="reword", quotes=("title",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds the labels of all judged products, and the brands of the last few of each query.
     judged, recent = labels_of(raw, "us"), RecentOfQueries[str]()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
-from dataset_builders.tasks._common import one_line, product_entity, words
+from dataset_builders.tasks._common import one_line, product_entity, reworded, words
 
 _SHORTEST, _LONGEST = 80, 1500  # characters of a description
 _TITLE = range(10, 200)  # characters: shorter ones say nothing, longer ones are lists of search terms
@@ -24,6 +24,9 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         if not product.description or not seeded.wants(entity):
             continue
         title, description = one_line(product.title), one_line(product.description, _LONGEST)
+        if reworded(description, title):
+            raw.lacking["its description is its title reworded"] += 1
+            continue
         # A description of something else (shipping, the seller) does not lead to the title.
         fits = len(words(title) & words(description)) >= 2
         if len(title) in _TITLE and len(description) >= _SHORTEST and fits:

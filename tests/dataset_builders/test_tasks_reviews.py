@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sample_shop.catalogue import Aspect, catalogue
 from dataset_builders.task import Question, Seeded, load_task
-from dataset_builders.tasks._aspects import aspects, kin, phrases
+from dataset_builders.tasks._aspects import aspects, fitting, keyphrase, kin, phrases
 from tests.dataset_builders.raw_files import write_jsonl
 from tests.dataset_builders.review_rows import SHOP_TYPES, asked, kind_of, metas, of_rows, product, review
 
@@ -141,6 +141,79 @@ def test_selected_aspects_are_covered_and_others_are_not(shop: Path) -> None:
         assert set(right) <= covered.keys()
         others = set(question.fields["items"]) - set(right)
         assert not others & {near for aspect in covered for near in kin(aspect)}
+
+
+# --- as reviews are written ---
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("It is not soft, or even comfortable for that matter.", 0),
+        ("Nobody could call it sturdy or nice. Or comfortable.", 0),
+        ('Hardly what I would call "comfortable".', 0),
+        ("Is it comfortable?", 0),
+        ("It looks/feels comfortable", 0),
+        ("It isn't cheap but it is comfortable", 1),
+        ("I do not mind the price. Very comfortable.", 1),
+        ("No regrets\nComfortable", 1),
+    ],
+)
+def test_a_denial_reaches_to_the_end_of_its_sentence(text: str, verdict: int) -> None:
+    assert [phrase.verdict for phrase in phrases(text) if phrase.about == ("comfort",)] == [verdict]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "short"),
+    [
+        ("We both felt like the coat was well made", "well made"),
+        ("The thick lining makes it very warm", "very warm"),
+        ("It is a cute shirt and everyone at work likes my son in it", "cute shirt"),
+        ("The design is nice", "design is nice"),
+        ("So a very good size", "very good size"),
+    ],
+)
+def test_a_keyphrase_is_no_whole_sentence(sentence: str, short: str) -> None:
+    (phrase,) = (phrase for phrase in phrases(sentence) if phrase.verdict)
+    assert keyphrase(phrase) == short
+
+
+def test_an_aspect_fits_the_type() -> None:
+    for kind in catalogue().types:
+        assert {aspect.name for aspect in kind.aspects} <= fitting(kind.category, kind.path[-1])
+    watch, shirt, beanie = (fitting("Amazon_Fashion", type) for type in ("Wrist Watches", "T-Shirts", "Beanies"))
+    assert "heat retention" in beanie - watch - shirt and "moisture" not in shirt | watch | beanie
+    assert "moisture" in fitting("All_Beauty", "Sets") and "taste" in fitting("Home_and_Kitchen", "Loose Leaf Teas")
+    assert {"size", "quality", "value for money", "comfort"} <= watch & shirt & beanie
+
+
+@pytest.mark.parametrize("name", ["review_aspect_keyphrase", "review_aspect_selection", "review_snippet_selection"])
+def test_what_does_not_fit_is_not_asked(name: str, tmp_path: Path) -> None:
+    said = "The ends are sharp. Very warm. Love the colors. Fits well. Great price. So comfortable."
+    reviews = [review(number, f"{said} Number {'x' * number}.") for number in range(8) for _ in range(3)]
+    made = of_rows(tmp_path, name, [product(number, leaf="Wrist Watches") for number in range(8)], reviews)
+    asked_for = {question.fields.get("aspect") for question in made}
+    asked_for |= {aspect for question in made if name == "review_aspect_selection" for aspect in retrieved(question)}
+    assert not asked_for & {"sharpness", "heat retention"}
+    assert made or name == "review_snippet_selection"
+
+
+def test_stars_are_asked_alike_and_never_told(tmp_path: Path) -> None:
+    stars = [5] * 60 + [4] * 20 + [3] * 12 + [2] * 6 + [1] * 8
+    rows = [
+        review(number, f"The {chr(97 + number % 26)} part of this one does what I want number{number}.", rating)
+        for number, rating in enumerate(stars * 3)
+    ]
+    told = [review(1, "It works, I think, as it should do.", rating) | {"title": "Two Stars"} for rating in (1, 2)]
+    short = [review(2, "Nice", 2), review(3, "", 1)]
+    folder = tmp_path / "amazon_reviews/raw"
+    write_jsonl(folder / "review_categories/Home.jsonl", [*told, *short, *rows])
+    raw = RawData(tmp_path)
+    made = list(load_task("review_rating").build(raw, Seeded(0, "review_rating")))
+    counts = Counter(question.truth for question in made)
+    assert set(counts) == {1, 2, 3, 4, 5} and max(counts.values()) - min(counts.values()) <= 1
+    assert raw.lacking["its text tells the stars"] == 2 and raw.lacking["too few words to tell the stars"] == 1
+    assert len(made) + sum(raw.lacking.values()) == len(rows) + len(told) + len(short) - 1  # one has no text
 
 
 def test_wrong_reviews_are_of_the_same_side(shop: Path) -> None:
