@@ -42,8 +42,8 @@ _GLUED, _PER = re.compile(rf"{_LETTER}$"), re.compile(r"[²³/]")
 # The end of a range, a side of a rectangle, a limit: "20-30 cm", "60 x 40 cm", "up to 5 kg", "ca. 1 m".
 _JOINS = r"to|by|bis|à|a|and|und|et|y|e|or|oder|o"
 _PART_BEFORE = re.compile(
-    rf"(?:[x×*/+~±<>≤≥]|\(\d+\)|\d(?= )|\d ?[–—-]|(?<!\w)(?:{_JOINS}|up|max\.?|ca\.?|approx\.?|about|under|unter|over"
-    r"|über)) ?$|[–—-]$",
+    rf"(?:[x×*/+~±<>≤≥]|×\D{{0,6}}|約|\(\d+\)|\d(?= )|\d ?[–—-]|(?<!\w)(?:{_JOINS}|up|max\.?|ca\.?|approx\.?|about"
+    r"|under|unter|over|über)) ?$|[–—-]$",
     re.I,
 )
 _PART_AFTER = re.compile(rf" ?(?:[x×*/+±]|(?:{_JOINS})(?!\w)) ?[.\d]|[–—-][.\d]", re.I)

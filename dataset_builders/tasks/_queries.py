@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from dataset_builders.sources.amazon_m2 import Product
 from dataset_builders.tasks._common import distinct, one_line, spelled
+from dataset_builders.tasks._lexicon import COLORS
 
 _LONGEST = 5  # words of a query
 KIND_FIRST = ("ES", "FR", "IT")
@@ -27,7 +28,7 @@ _LINK = re.compile(
 ).fullmatch
 # Words that do not say what a thing is.
 _VAGUE = re.compile(
-    r"kits?|lots?|packs?|pairs?|pcs|pi[eè]ces?|sets?|size|stück|confezione|pezzi|paquete|conjunto|juego|"
+    r"compatib(?:le|il)s?|kompatibel|kits?|lots?|packs?|pairs?|pcs|pi[eè]ces?|sets?|size|stück|confezione|pezzi|paquete|conjunto|juego|"
     r"neue?|new|nouveau|nuev[ao]|nuov[ao]|original|premium|professional|quality"
 ).fullmatch
 
@@ -87,7 +88,7 @@ def _taken(tokens: list[str], most: int, attributes: set[str]) -> list[str]:
         return token in attributes or bool(_VAGUE(token)) or any(map(str.isdigit, token))
 
     taken: list[str] = []
-    for token in dropwhile(says_nothing, tokens):
+    for token in dropwhile(lambda token: says_nothing(token) or token in COLORS, tokens):
         if sum(not _LINK(word) for word in taken) == most or says_nothing(token):
             break
         taken.append(token)

@@ -66,6 +66,7 @@ def test_titles_are_read_as_shoppers_read_them(
         ("Aldwick Phone 5G, Size M, AW12 g", "UK"),
         ("Aldwick Cups 2 x 250 ml x 6", "UK"),
         ("Aldwick Rack for 70cm Umbrellas, W50xD20xH100cm", "UK"),
+        ("アルドウィック 机 幅約29×奥行約29×高さ約52.2cm", "JP"),
         ("Aldwick Ankle Weights 2 lbs/Pair, 1 lb Each", "UK"),
         ("Aldwick Hook Tape, 8M, 20mm Wide", "UK"),
         ("Aldwick Whitening Kit, (4) 3ml Gels", "UK"),

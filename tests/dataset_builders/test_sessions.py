@@ -20,6 +20,7 @@ def test_what_the_data_also_support_is_no_wrong_choice(tmp_path: Path) -> None:
     sessions += [(f"['{one}' '{alike}' '{elsewhere}']", other, "UK") for one, other in pairwise(ids[6:])]
     write_csv(tmp_path / "amazon_m2/sessions_train.csv", [("prev_items", "next_item", "locale"), *sessions])
     made = [q for q in asked(tmp_path, "co_purchase", *rows) if q.fields["title"] == "Aldwick Camping Lantern Green"]
+    assert made
     for question in made:
         listed = {name.removeprefix("product:") for name in question.also}
         assert len(question.truth) == 3 and listed >= {bought, *clicked} and not listed & {alike, elsewhere}  # type: ignore[arg-type]

@@ -114,6 +114,8 @@ def test_the_sample_does_not_depend_on_the_order_of_the_file(
         ("ES", "Aldwick Sartén de hierro, 28 cm", {"brand": "Aldwick", "material": "Hierro"}, "sartén"),
         ("IT", "Set 3 Tappetino da yoga, blu", {}, "tappetino da yoga"),
         ("JP", "Aldwick まな板 木製 L", {"brand": "Aldwick"}, "まな板"),
+        ("UK", "Aldwick Headset Black with Red Wire", {"brand": "Aldwick"}, "headset"),
+        ("UK", "Aldwick Tripod Adapter Compatible with Lorvik 7", {"brand": "Aldwick"}, "tripod adapter"),
         ("UK", "AW-12 (2023)", {}, None),
     ],
 )
