@@ -9,6 +9,7 @@ amazon_m2/sessions_train.csv (prev_items, next_item, locale; titles from product
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 
 from dataset_builders.held_out import held_out
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
@@ -60,5 +61,6 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
             recent[visit.locale, held_out(product_entity(row[1]))].add(row)
 
 
-def _telling(title: str) -> set[str]:
-    return words(title) - NO_TYPE - COLORS
+@lru_cache(maxsize=20_000)  # recent choices are drawn again and again
+def _telling(title: str) -> frozenset[str]:
+    return frozenset(words(title) - NO_TYPE - COLORS)
