@@ -9,7 +9,7 @@ from pathlib import Path
 
 from axolotl_configs.schema import ALL, Blend, Entry, chain, find, load
 from spine.errors import RecipeError, did_you_mean
-from spine.given import question_rows
+from spine.forms import question_rows
 from spine.paths import ROOT, shown
 from spine.yamlfile import YamlFile
 

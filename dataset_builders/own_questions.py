@@ -14,7 +14,8 @@ from typing import Any
 from dataset_builders.raw import RawData
 from dataset_builders.sources._files import typed
 from dataset_builders.task import Question, Seeded, Task
-from spine.given import asks, given, question_rows
+from spine.forms import asks, question_rows
+from spine.given import given
 from spine.manifest import digest
 from spine.paths import shown
 from spine.task_types import RETRIEVED, TaskType

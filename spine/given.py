@@ -6,30 +6,22 @@ not said; without ``output_field`` a question can be asked, but neither trained 
     {"input_field": "Which one is a fruit?\\n0. a fig\\n1. a fork\\nAnswer: ", "output_field": 0,
      "task_type": "multiple-choice", "metric": "accuracy", "track": "amazon-kdd-cup-24-shopping-knowledge-reasoning"}
 
-Every other form becomes such a row: exams (MMLU's CSV with and without a header, of 2 to 10 options, and its Parquet;
-ARC's), instructions (Alpaca), one exchange (``messages``, ShareGPT's ``conversations``), a run's own rows.
+Every other form becomes such a row first (``spine.forms``).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from spine.asked import UNLISTED, Asked, asked, listed_texts
+from spine.forms import as_value_errors, asks
 from spine.prompts import clean
-from spine.raw_rows import RawRow, Unreadable, csv_records, is_utf8, raw_rows
 from spine.task_types import METRICS, RANKED, SENTENCES, TaskType, Truth
 
-FORMS = (
-    "input_field, output_field, task_type (ShopBench, EC-Guide); question, choices, answer (MMLU, ARC); "
-    "instruction, input, output (Alpaca); messages or conversations with one question and its answer"
-)
 TRACKS = {
     "understanding-shopping-concepts": 1,
     "shopping-knowledge-reasoning": 2,
@@ -37,12 +29,7 @@ TRACKS = {
     "multi-lingual-abilities": 4,
 }
 MOST_WEIGHT = 100.0  # of relevance: the gain of nDCG is 2**weight - 1
-_ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's names
-_LETTERS = "ABCDEFGHIJ"
 _YES_NO = ("yes", "no")
-# Of our own datasets, those that stand for ShopBench's task6 (rougel) and task17 (bleu, jp-bleu).
-_DATASET_METRICS = {"review_aspect_keyphrase": "rougel", "multilingual_title": "bleu"}
-_JAPANESE = re.compile(r"[぀-ヿ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,66 +54,14 @@ class Given:
     track: int | None = None
 
 
-def question_rows(path: Path) -> tuple[Iterator[tuple[int, Any]], str]:
-    """The numbered rows of a file of questions, and what the numbers count (``raw_rows``).
-
-    A CSV without a header is MMLU's original form: question, options, letter.
-
-    Raises:
-        RecipeError: no file of rows, or one that is broken as a whole.
-    """
-    rows, unit = raw_rows(path)
-    csv = path.name.removesuffix(".gz").endswith(".csv")
-    return (_csv_rows(path) if csv else rows), unit
-
-
-def asks(row: Any) -> dict[str, Any]:
-    """A row of any form in ShopBench's; ``texts`` has the question and its options apart, where they are.
-
-    Raises:
-        ValueError: it is of no known form, and why.
-    """
-    with _as_value_errors():
-        return _asks(row)
-
-
-def _asks(row: Any) -> dict[str, Any]:
-    if isinstance(row, Unreadable):
-        raise ValueError(row.problem)
-    if not isinstance(row, dict):
-        raise TypeError(f"an object was expected, not {type(row).__name__}")
-    if "input_field" in row:
-        return row
-    if "messages" in row or "conversations" in row:
-        return _exchange(row)
-    if "question" in row and (options := _options(row)):
-        return _exam(row, *options)
-    if isinstance(row.get("instruction"), str) and "output" in row:
-        if row.get("options"):
-            raise ValueError("an instruction with options of its own: write them into its input")
-        prompt = "\n".join(filter(None, (row["instruction"], row.get("input"))))
-        return _free(row, prompt, row["output"])
-    raise ValueError(f"no 'input_field' among its keys {', '.join(map(str, row)) or '(none)'}; read are: {FORMS}")
-
-
 def given(row: Any) -> Given:
     """The question that a raw row holds.
 
     Raises:
         ValueError: there is none, or its answer is one that no model could get right.
     """
-    with _as_value_errors():
-        return _given(_asks(row))
-
-
-@contextmanager
-def _as_value_errors() -> Iterator[None]:
-    try:
-        yield
-    except KeyError as error:
-        raise ValueError(f"no {error}") from error
-    except (TypeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
+    with as_value_errors():
+        return _given(asks(row))
 
 
 def _given(row: Mapping[str, Any]) -> Given:
@@ -242,96 +177,3 @@ def _flag(value: Any) -> bool | None:
         return value
     said = {"true": True, "false": False, "": None}
     return said[_known("is_multiple_choice", str(value).strip().lower(), list(said))]
-
-
-# --- other forms ------------------------------------------------------------------------------------------------------
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Rows by the names of the first record, or those of an exam where that is a question already."""
-    head: list[str] | None = None
-    first = True
-    for number, record in csv_records(path):
-        if isinstance(record, Unreadable):
-            yield number, record
-        elif not is_utf8(record):
-            yield number, Unreadable("not UTF-8")
-        elif first and {"input_field", "question", "instruction"} & {cell.strip().lower() for cell in record}:
-            head = [cell.strip().lower() for cell in record]
-        elif head is None:
-            yield number, {"question": record[0], "choices": record[1:-1], "answer": record[-1]}
-        elif len(record) != len(head):
-            yield number, Unreadable(f"{len(record)} fields where {len(head)} were expected")
-        else:
-            yield number, dict(zip(head, record, strict=True))
-        first = False
-
-
-def _options(row: RawRow) -> tuple[list[str], list[str]] | None:
-    """Options and their labels: MMLU's list or columns, or ARC's object of both."""
-    found = row.get("choices")
-    if isinstance(found, Mapping):
-        return list(found["text"]), [str(label).strip() for label in found["label"]]
-    if found is None:
-        found = [row[name] for name in (f"choice{at}" for at in range(len(_LETTERS))) if row.get(name) is not None]
-        found = found or [row[name] for name in _LETTERS.lower() if row.get(name) is not None]
-    return (list(found), list(_LETTERS[: len(found)])) if found else None
-
-
-def _exam(row: RawRow, options: list[str], labels: list[str]) -> dict[str, Any]:
-    """The answer is a label, or a number from 0."""
-    if not 2 <= len(options) <= len(_LETTERS):
-        raise ValueError(f"{len(options)} options: 2 to {len(_LETTERS)} were expected")
-    texts = [str(row["question"]).strip(), *(str(option).strip() for option in options)]
-    lines = "\n".join(f"{number}. {text}" for number, text in enumerate(texts[1:]))
-    answer = str(row["answerKey"] if "answerKey" in row else row.get("answer", "")).strip()
-    numbers = dict(zip(map(str, range(len(options))), range(len(options)), strict=True))
-    numbers |= {label: at for at, label in enumerate(labels)}
-    if answer and answer not in numbers:
-        raise ValueError(f"the answer {answer!r} is none of {', '.join(labels)}, nor a number from 0")
-    return {
-        "input_field": f"{texts[0]}\n{lines}\nAnswer:",
-        "output_field": numbers.get(answer),
-        "task_type": TaskType.MULTIPLE_CHOICE,
-        "task_name": row.get("subject"),
-        "texts": texts,
-        "listed": tuple(numbers.values())[: len(options)],
-    }
-
-
-def _exchange(row: RawRow) -> dict[str, Any]:
-    """One question and its answer. A system turn is asked with them, but that of our own rows, which have ``truth``."""
-    turns = row["messages"] if "messages" in row else row["conversations"]
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise TypeError("messages are a list of turns with role and content, or from and value")
-    texts = {"system": "", "user": "", "assistant": ""}
-    for turn in turns:
-        role = turn.get("role", turn.get("from"))
-        role, content = _ROLES.get(str(role), str(role)), turn.get("content", turn.get("value"))
-        if not isinstance(content, str) or role not in texts or texts[role]:
-            raise ValueError(
-                f"{len(turns)} turns: one question (user) and its answer (assistant) as texts were expected"
-            )
-        texts[role] = content
-    if "truth" not in row:
-        return _free(row, "\n".join(filter(None, (texts["system"], texts["user"]))), texts["assistant"])
-    truth, task = json.loads(row["truth"]), row["task"]
-    metric = _DATASET_METRICS.get(task)
-    return {
-        "input_field": texts["user"],
-        "output_field": truth,
-        "task_type": row["task_type"],
-        "task_name": task,
-        "metric": "jp-bleu" if metric == "bleu" and _JAPANESE.search(str(truth)) else metric,
-        "track": row["track"],
-    }
-
-
-def _free(row: RawRow, prompt: str, answer: Any) -> dict[str, Any]:
-    """An instruction and its answer: in free words, unless the row says another type."""
-    kept = {name: row[name] for name in ("task_name", "metric", "track") if name in row}
-    return kept | {
-        "input_field": prompt,
-        "output_field": answer,
-        "task_type": row.get("task_type") or TaskType.GENERATION,
-    }

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
 from spine.asked import listed_texts
-from spine.given import given, question_rows
+from spine.forms import question_rows
+from spine.given import given
 from spine.task_types import TaskType
 
 COLUMNS = ("type", "", "questions", "words: 10%", "50%", "90%", "distinct", "options", "answers")

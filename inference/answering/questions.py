@@ -10,7 +10,8 @@ from pathlib import Path
 
 from spine.asked import Asked, asked
 from spine.errors import RecipeError, did_you_mean
-from spine.given import given, question_rows
+from spine.forms import question_rows
+from spine.given import given
 from spine.paths import shown
 from spine.prompts import clean
 from spine.raw_rows import ENDINGS, place
@@ -110,7 +111,7 @@ def _of_file(path: Path, name: str, tell: Tell) -> list[Question]:
         )
     first = "".join(f"\n  {fault}" for fault in faults[:_WRONG_SHOWN])
     total = len(questions) + len(faults)
-    if len(faults) > _MOST_LEFT_OUT * total or (faults and total == 1):
+    if len(faults) > _MOST_LEFT_OUT * total:
         raise RecipeError(f"{len(faults):,} of {total:,} rows cannot be asked; the first:{first}", where=shown(path))
     if not questions:
         raise RecipeError("holds no questions", where=shown(path))

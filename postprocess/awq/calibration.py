@@ -16,7 +16,8 @@ from tokenizers import Tokenizer
 
 from spine.chat import ChatTokenizer, Message
 from spine.errors import RecipeError
-from spine.given import given, question_rows
+from spine.forms import question_rows
+from spine.given import given
 from spine.manifest import digest
 from spine.paths import shown
 from spine.prompts import clean, system_prompt

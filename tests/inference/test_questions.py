@@ -190,3 +190,12 @@ def test_a_question_may_be_longer_than_what_csv_usually_reads(tmp_path: Path) ->
     (tmp_path / "q.csv").write_text(f'"{"x" * 200_000}",a,b,c,d,A\n')
     csv.field_size_limit(131_072)  # Python's own; whoever has read raw files before has raised it
     assert len(read_questions(tmp_path / "q.csv")[0].prompt) > 200_000
+
+
+def test_what_nobody_can_answer_right_is_left_out_and_told(tmp_path: Path) -> None:
+    path, told = lines(tmp_path / "q.jsonl", FRUIT, FRUIT | {"output_field": 7}, FRUIT), list[str]()
+    assert len(read_questions(path, tell=told.append)) == 2
+    (line,) = told
+    assert line.startswith("left out  1 of 3 rows of ") and line.endswith(
+        "q.jsonl:2: the answer 7 is not among the options [0, 1]"
+    )

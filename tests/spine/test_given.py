@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from spine.errors import RecipeError
-from spine.given import Given, given, question_rows
+from spine.forms import question_rows
+from spine.given import Given, given
 from spine.task_types import TaskType
 from tests.dataset_builders.raw_files import put, write_parquet
 
@@ -157,6 +158,11 @@ def test_an_answer_that_nobody_could_get_right_is_none(kind: str, answer: Any, s
 )
 def test_a_metric_fits_the_type(more: dict[str, Any], said: str) -> None:
     assert said in refused({"input_field": "Say.", "task_type": "generation", "output_field": "a"} | more)
+
+
+def test_a_file_cannot_say_what_its_prompts_list() -> None:
+    row = {"input_field": "Which?\n0. a\n1. b", "output_field": 7, "task_type": "multiple-choice"}
+    assert "not among the options [0, 1]" in refused(row | {"listed": [7], "texts": ["other"]})
 
 
 def test_twelve_options_are_listed_but_one_digit_is_read() -> None:
