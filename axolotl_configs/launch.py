@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 from axolotl_configs.curve import write_curve
 from axolotl_configs.events import EVENTS, Event, Follower, read_events
@@ -109,9 +110,14 @@ def prepare_folder(step: Step) -> None:
         print(f"inputs or settings have changed: the earlier training now lies in {shown(aside)}", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     for checkpoint in folder.glob("checkpoint-*"):
-        if not is_whole(checkpoint):
+        if not _is_written(checkpoint):
             print(f"removing {shown(checkpoint)}: it was cut off while being written", flush=True)
             shutil.rmtree(checkpoint)
+        elif bad := _damaged(checkpoint):
+            aside = checkpoint.with_name(f"damaged-{checkpoint.name}")
+            print(f"{shown(checkpoint)} is left aside as {aside.name}: {bad[0]} is damaged", flush=True)
+            shutil.rmtree(aside, ignore_errors=True)
+            checkpoint.rename(aside)
 
 
 def goes_on(step: Step) -> bool:
@@ -120,6 +126,17 @@ def goes_on(step: Step) -> bool:
 
 
 def is_whole(checkpoint: Path) -> bool:
+    """Whether training can go on from it."""
+    return _is_written(checkpoint) and not _damaged(checkpoint)
+
+
+def _damaged(checkpoint: Path) -> list[str]:
+    """What torch could not load of it: its files are zip archives, whose end tells what they hold."""
+    files = [path for path in checkpoint.rglob("*") if path.suffix in (".pt", ".pth", ".bin")]
+    return sorted(str(path.relative_to(checkpoint)) for path in files if not is_zipfile(path))
+
+
+def _is_written(checkpoint: Path) -> bool:
     """Whether nothing cut it off while it was written: transformers writes ``trainer_state.json`` last."""
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))

@@ -42,6 +42,10 @@ class Entry(Strict):
     why: str = ""
 
 
+# Of what becomes a folder's or a column's: no path, no markup.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
+
+
 class Blend(Strict):
     """``axolotl_configs/blends/<name>.yaml``; ``include`` names the blend it starts from."""
 
@@ -51,7 +55,7 @@ class Blend(Strict):
     seed: int = 42
     rows: Annotated[int, Field(gt=0)] | None = None
     decontaminate: list[str] = []  # evaluation files whose questions may not be trained on
-    datasets: dict[str, Entry] = {}
+    datasets: dict[Name, Entry] = {}
     axolotl: dict[str, Any] = {}
 
 

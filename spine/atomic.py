@@ -56,8 +56,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yields a temporary folder beside ``path``; renames it there when the block ends well.
 
-    An older ``path`` is replaced; a killed attempt's leftovers are removed by the next one.
+    An older ``path`` is replaced, and of a link what it points to (a bigger disk); a killed attempt's leftovers are
+    removed by the next one.
     """
+    path = path.resolve() if path.is_symlink() else path
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

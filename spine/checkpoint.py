@@ -218,10 +218,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def copy_companions(model: Path, folder: Path) -> None:
     """Copies what else lies in a model's folder: tokenizer, templates, cards; not what is of its weights."""
-    for path in model.iterdir():
+    for path in (*model.iterdir(), *model.glob("additional_chat_templates/*.jinja")):
         own = path.suffix in _WEIGHTS or path.name.endswith(".index.json") or path.name in _OF_WEIGHTS
         if path.is_file() and not own and not path.name.startswith("."):
-            shutil.copyfile(path, folder / path.name)
+            place = folder / path.relative_to(model)
+            place.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, place)
 
 
 def write_safetensors(

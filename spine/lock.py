@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -20,10 +21,15 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[int]:
     if this process is killed, and the kernel releases it when the last holder dies: no stale locks.
 
     Raises:
-        RecipeError: another process holds it; the message gives its pid.
+        RecipeError: another process holds it; the message gives its pid. Or the lock is a link to another file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise RecipeError("is a link to another file", where=shown(folder / ".lock"), way_out="remove it") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -110,12 +110,15 @@ class Step:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a finished step; None when there is none or it is not JSON."""
+    """The manifest of a finished step; None when there is none, or what there is says nothing that a step would."""
     try:
         found = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        texts, tables = (found["step"], found["key"]), (found["inputs"], found["outputs"], found["mtimes"])
+        sizes = [output["bytes"] for output in found["outputs"].values()]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None
-    return found if isinstance(found, dict) else None
+    sound = all(isinstance(text, str) for text in texts) and all(isinstance(table, dict) for table in tables)
+    return found if sound and all(isinstance(size, int) for size in sizes) else None
 
 
 def refuse_foreign(folder: Path, step: str) -> None:
@@ -127,9 +130,10 @@ def refuse_foreign(folder: Path, step: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise RecipeError("is a file, not a folder", where=shown(folder))
     if folder.is_dir() and any(folder.iterdir()) and (read(folder) or {}).get("step") != step:
-        raise RecipeError(
-            f"holds files that are no result of {step}", where=shown(folder), way_out="choose an empty folder"
-        )
+        way_out = "choose an empty folder"
+        if (folder / NAME).is_file() and read(folder) is None:
+            way_out += f"; {NAME} is damaged: if {step} wrote the folder, rm -r {shown(folder)}"
+        raise RecipeError(f"holds files that are no result of {step}", where=shown(folder), way_out=way_out)
 
 
 def damaged(folder: Path) -> list[str]:

@@ -22,6 +22,7 @@ ENDINGS = ("csv", "csv.gz", "parquet", "jsonl", "jsonl.gz", "json", "json.gz")
 _BATCH = 4096  # Parquet rows decoded at a time
 _TRUNCATED = (EOFError, gzip.BadGzipFile, zlib.error)
 # Letters: texts are longer than csv's 128 KiB; a quote that never closes should still stop soon.
+_LONGEST_LINE = 64 * 2**20  # bytes
 _LONGEST_CELL = 1 << 24
 
 
@@ -219,7 +220,11 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     number = 0
     with _open(path) as file:
         try:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
+                if len(line) == _LONGEST_LINE:  # a gzip file of 3 MB may hold one of 3 GB
+                    raise RecipeError(
+                        f"a line of more than {_LONGEST_LINE >> 20} MiB", where=place(path, "line", number)
+                    )
                 yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         except _TRUNCATED as error:
             raise _damaged(place(path, "line", number + 1), error) from error

@@ -22,6 +22,7 @@ from dataset_builders.published import transfer
 from dataset_builders.published.sources import File, Published, in_words
 from dataset_builders.published.transfer import CHUNK, Broken, Part, Remote, ask, disk_explained
 from spine.atomic import write_text
+from spine.checkpoint import read_json
 from spine.errors import RecipeError, did_you_mean
 from spine.lock import locked
 from spine.paths import shown
@@ -254,10 +255,12 @@ class _Record:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        except ValueError as error:
+            self.entries: dict[str, Any] = read_json(path) if path.exists() else {}
+            if not all(isinstance(entry, dict) for entry in self.entries.values()):
+                raise RecipeError("holds something else than a record of files", where=shown(path))
+        except RecipeError as error:
             way_out = f"rm {shown(path)}: the files themselves are verified again"
-            raise RecipeError(f"not JSON: {error}", where=shown(path), way_out=way_out) from error
+            raise RecipeError(error.what, where=error.where, way_out=way_out) from error
 
     def note(self, name: str, entry: Mapping[str, Any]) -> None:
         if self.entries.get(name) != entry:

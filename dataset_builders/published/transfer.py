@@ -23,6 +23,7 @@ from spine.paths import shown
 
 CHUNK = 1 << 20
 _TIMEOUT = httpx.Timeout(60, connect=20)  # seconds
+_OF_HUB = (".huggingface.co", ".hf.co")
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}  # a server that may answer better in a moment
 _LATER = "the same command goes on where this one stopped"
 
@@ -95,14 +96,28 @@ def session(token: str | None) -> Iterator[httpx.Client]:
         if token and str(request.url).startswith(f"{HUB}/"):
             request.headers["Authorization"] = f"Bearer {token}"
 
+    def follow(response: httpx.Response) -> None:
+        begin = response.request.url
+        if response.has_redirect_location and not _may_lead(begin, end := begin.join(response.headers["Location"])):
+            what = f"the server of {begin.host} leads to another one: {end.scheme}://{end.host}"
+            raise RecipeError(what, way_out="no proxy of yours? fetch the file by hand, where its publisher says")
+
     headers = {"User-Agent": "shopbench-recipe", "Accept-Encoding": "identity"}
     try:
-        client = httpx.Client(follow_redirects=True, timeout=_TIMEOUT, headers=headers, event_hooks={"request": [sign]})
+        hooks: dict[str, list[Callable[..., None]]] = {"request": [sign], "response": [follow]}
+        client = httpx.Client(follow_redirects=True, timeout=_TIMEOUT, headers=headers, event_hooks=hooks)
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         way_out = "give HTTPS_PROXY and ALL_PROXY an http:// address, or empty them"
         raise RecipeError("the proxy of this environment cannot be used", way_out=way_out) from error
     with client:
         yield client
+
+
+def _may_lead(begin: httpx.URL, end: httpx.URL) -> bool:
+    """Never from https to http; to the same host, and on the hub to the stores where its large files lie."""
+    if begin.scheme == "https" and end.scheme != "https":
+        return False
+    return begin.host == end.host or all(f".{url.host}".endswith(_OF_HUB) for url in (begin, end))
 
 
 def ask(client: httpx.Client, url: str, home: str) -> Remote:
@@ -127,10 +142,10 @@ def _remote(response: httpx.Response) -> Remote:
     hops = (hop.headers for hop in (*response.history, response))
     linked = next((headers for headers in hops if "X-Linked-ETag" in headers), None)
     etag = (linked["X-Linked-ETag"] if linked else response.headers.get("ETag", "")).removeprefix("W/").strip('"')
-    partial = re.fullmatch(r"bytes 0-0/(\d+)", response.headers.get("Content-Range", ""))
-    size = partial[1] if partial else response.headers.get("Content-Length")
+    partial = re.fullmatch(r"bytes 0-0/(\d{1,20})", response.headers.get("Content-Range", ""))
+    size = partial[1] if partial else response.headers.get("Content-Length", "")
     sha256 = etag if linked and re.fullmatch("[0-9a-f]{64}", etag) else None  # elsewhere an ETag may be anything
-    return Remote(int(size) if size else None, sha256, etag or None)
+    return Remote(int(size) if re.fullmatch(r"\d{1,20}", size) else None, sha256, etag or None)
 
 
 def receive(client: httpx.Client, url: str, home: str, part: Part, report: Callable[[int], None]) -> None:

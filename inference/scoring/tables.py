@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from rich.table import Table
+from typing_extensions import TypedDict
 
 from inference.scoring.scores import SCORES
 from spine.errors import RecipeError
@@ -22,6 +25,40 @@ from spine.terminal import table
 OVERALL = "overall"
 _TRACKS = ("1", "2", "3", "4")
 Part = Mapping[str, Any]  # score, low, high, constant: 0 to 1, or None where nothing could be computed
+
+
+class _Part(TypedDict):
+    score: float | None
+    low: float | None
+    high: float | None
+    constant: float | None
+
+
+class _Task(_Part):
+    name: str
+    metric: str
+    track: int | None
+    questions: int
+    not_computed: str | None
+
+
+class _Facts(TypedDict):
+    questions: int
+
+
+class _Scores(TypedDict):
+    """What the tables read of a ``scores.json``; it holds more."""
+
+    model: str
+    tasks: list[_Task]
+    tracks: dict[str, _Part]
+    overall: _Part
+    facts: _Facts
+
+
+@cache
+def _form() -> TypeAdapter[_Scores]:
+    return TypeAdapter(_Scores)
 
 
 @dataclass(frozen=True)
@@ -42,9 +79,14 @@ def read_scores(path: Path) -> dict[str, Any]:
     path = path / SCORES if path.is_dir() else path
     try:
         scores = json.loads(path.read_text(encoding="utf-8"))
-        if not {"tasks", "tracks", OVERALL, "model"} <= set(scores):
-            raise ValueError("it has no tasks, tracks and overall")
-    except (OSError, ValueError, TypeError) as error:
+        _form().validate_python(scores)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise RecipeError(
+            f"is no scores.json: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            where=shown(path), way_out="recipe eval writes it anew",
+        ) from error  # fmt: skip
+    except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(f"is no scores.json: {error}", where=shown(path), way_out="recipe eval writes one") from error
     return {**scores, "path": shown(path)}
 

@@ -16,7 +16,7 @@ from postprocess.merge.deltas import Source, merge
 from postprocess.merge.operation import Operation
 from postprocess.merge.pad import pad, padded_width, quantisation
 from spine.adapter import CONFIG, Adapter, open_adapter
-from spine.checkpoint import INDEX, SINGLE, Checkpoint, header_bytes, open_checkpoint
+from spine.checkpoint import INDEX, SINGLE, Checkpoint, header_bytes, open_checkpoint, read_json
 from spine.code import code_of
 from spine.errors import RecipeError
 from spine.manifest import Step
@@ -25,8 +25,10 @@ from spine.pieces import SUMS
 from spine.stamp import stamp
 
 STEP = "merge"  # of padding too: it is done in the same pass
-# Everything of a model's folder that is no weight: tokenizer, chat template, generation config, cards and licences.
-_CARRIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.md", "LICENSE*", "NOTICE*", "tokenizer*")
+# Everything of a model's folder that is no weight: tokenizer, chat templates, generation config, code that its config
+# names (auto_map), cards and licences.
+_CARRIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.py", "*.md", "LICENSE*", "NOTICE*", "tokenizer*",
+            "additional_chat_templates/*.jinja")  # fmt: skip
 _NOT_CARRIED = {INDEX, "config.json", "manifest.json", SUMS, CONFIG, "trainer_state.json", "quality.json"}
 TOKENIZER = (
     "tokenizer*",
@@ -34,7 +36,9 @@ TOKENIZER = (
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
+    "*.tiktoken",
     "chat_template*",
+    "additional_chat_templates/*.jinja",
 )
 
 
@@ -161,6 +165,9 @@ def make_plan(job: MergeJob) -> MergePlan:
         width = padded_width(config, by=job.padding.by, tp=job.padding.tp, group=job.padding.group)
         files, config = pad(files, config, width)
         notes = (*notes, f"intermediate size {width.old} -> {width.new}: {width.why}")
+    if own := [name for name in ("config.json", "tokenizer_config.json") if _own_code(base.folder / name)]:
+        what = "whose *.py are carried over; the result loads with trust_remote_code alone"
+        notes = (*notes, f"{' and '.join(own)} name code of the base's own (auto_map), {what}")
     # A shard may have held nothing but parts of 4-bit tensors.
     shards = tuple(_shard(name, operations) for name, operations in files.items() if operations)
     return MergePlan(job, shards, config, _carried(base, sources), notes)
@@ -194,10 +201,14 @@ def _carried(base: Checkpoint, sources: Sequence[Source]) -> dict[str, Path]:
     return found
 
 
+def _own_code(path: Path) -> bool:
+    return path.is_file() and bool(read_json(path).get("auto_map"))
+
+
 def _files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
     paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     return {
-        path.name: path
+        path.relative_to(folder).as_posix(): path
         for path in paths
         if path.is_file() and path.name not in _NOT_CARRIED and not path.name.endswith(".index.json")
     }

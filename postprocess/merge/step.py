@@ -101,7 +101,8 @@ def _finish(step: Step, made: MergePlan, result: dict[str, Any]) -> None:
     """Adds the manifest and gives the folder its name."""
     grown = partial(step.folder)
     shards = [shard.name for shard in made.shards]
-    small = sorted(path.name for path in grown.iterdir() if path.name not in shards)
+    files = (path.relative_to(grown).as_posix() for path in grown.rglob("*") if path.is_file())
+    small = sorted(name for name in files if name not in shards)
     facts = {"notes": made.notes, "device": result["device"], "seconds": result["seconds"]}
     step.finish([*shards, *small], written_in=grown, sealed=shards, **facts)
     old = step.folder.with_name(f".{step.folder.name}.old")

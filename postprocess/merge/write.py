@@ -216,6 +216,7 @@ def _finish(opened: _Open, folders: list[Path]) -> None:
 def _complete(folder: Path, plan: MergePlan) -> None:
     """Everything that is no weight, and the checksums of those."""
     for name, path in plan.carried.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(path, folder / name)
     (folder / "config.json").write_text(json.dumps(dict(plan.config), indent=2) + "\n", encoding="utf-8")
     if index := plan.index():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from axolotl_configs.events import Follower, read_events
-from axolotl_configs.launch import prepare_folder, read_result
+from axolotl_configs.launch import is_whole, prepare_folder, read_result
 from spine.errors import RecipeError
 from spine.manifest import Step
 
@@ -38,6 +39,22 @@ def test_whole_checkpoints_of_the_same_run_stay(tmp_path: Path) -> None:
     whole = checkpoint(step.folder, 10, adapter_bytes())
     prepare_folder(step)
     assert whole.is_dir()
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "deep/a_optim_states.pt"])
+def test_a_checkpoint_that_torch_could_not_load_is_left_aside(name: str, tmp_path: Path) -> None:
+    step = Step(tmp_path / "train", "train", {"lr": 1})
+    started(step)
+    newest, before = checkpoint(step.folder, 20, adapter_bytes()), checkpoint(step.folder, 10, adapter_bytes())
+    for made in (newest, before):
+        (made / name).parent.mkdir(exist_ok=True)
+        with ZipFile(made / name, "w") as archive:
+            archive.writestr("data.pkl", bytes(1_000))
+    (newest / name).write_bytes((newest / name).read_bytes()[:-30])
+    assert not is_whole(newest) and is_whole(before)
+    prepare_folder(step)
+    assert [path.name for path in step.folder.glob("*checkpoint-*")].count("damaged-checkpoint-20") == 1
+    assert before.is_dir() and not newest.exists()
 
 
 @pytest.mark.parametrize(

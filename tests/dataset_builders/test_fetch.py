@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from dataset_builders.published import transfer
@@ -129,6 +130,40 @@ def test_the_hub_tells_the_sha256_and_its_token_goes_nowhere_else(
         refusal(sources, tmp_path / "three", token=TOKEN)
         assert {signed for _, _, signed in serve.asked} == {None}
         store.shutdown()
+
+
+HUB, STORE = "https://huggingface.co/a", "https://cas-bridge.xethub.hf.co/b"
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "may"),
+    [
+        (HUB, STORE, True), (HUB, "https://cdn-lfs.huggingface.co/b", True), (HUB, "http://huggingface.co/b", False),
+        (HUB, "https://evilhuggingface.co/b", False), (HUB, "https://hf.co.evil.example/b", False),
+        (HUB, "https://raw.githubusercontent.com/b", False), ("https://a.example", "https://b.example", False),
+        ("https://a.example/1", "https://a.example/2", True), ("http://a.example", "https://a.example", True),
+    ],
+)  # fmt: skip
+def test_where_a_server_may_lead(begin: str, end: str, may: bool) -> None:
+    assert transfer._may_lead(httpx.URL(begin), httpx.URL(end)) is may
+
+
+def test_a_server_that_leads_elsewhere_is_not_followed(serve: Server, tmp_path: Path) -> None:
+    headers = {"Location": "http://localhost:1/signed?Signature=secret"}
+    said = refusal(one(serve, Served(b"", status=302, headers=headers)), tmp_path)
+    assert "leads to another one: http://localhost" in said and "secret" not in said
+
+
+@pytest.mark.parametrize("record", ["[]", "[" * 100_000, '{"a": 1}', "{"])
+def test_a_damaged_record_is_explained(record: str, serve: Server, tmp_path: Path) -> None:
+    (tmp_path / "fetched.json").write_text(record)
+    assert "the files themselves are verified again" in refusal(one(serve, Served()), tmp_path)
+
+
+@pytest.mark.parametrize("length", ["9" * 5_000, "-1", "x"])
+def test_a_length_that_is_none_is_none(length: str) -> None:
+    response = httpx.Response(206, headers={"Content-Range": f"bytes 0-0/{length}", "Content-Length": length})
+    assert transfer._remote(response).size is None
 
 
 def test_another_file_on_the_server_is_refused_before_it_comes(serve: Server, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from inference.scoring.sweep import best_weights
 from inference.scoring.tables import read_scores
@@ -72,6 +74,20 @@ def test_a_file_that_is_no_scores_is_named(tmp_path: Path, content: str | None) 
         (tmp_path / "scores.json").write_text(content)
     with pytest.raises(RecipeError, match=r"is no scores\.json"):
         read_scores(tmp_path)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 255))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_scores_with_a_flipped_byte_are_shown_or_named(tmp_path: Path, place: int, bits: int) -> None:
+    folder = tmp_path / "a"
+    path = folder / "scores.json" if folder.is_dir() else scores(folder, "small", 0.5, 0.4) / "scores.json"
+    whole = path.read_bytes()
+    content = bytearray(whole)
+    content[place % len(content)] ^= bits
+    path.write_bytes(content)
+    found = CliRunner().invoke(table_command, [str(folder), "--tasks"])
+    path.write_bytes(whole)
+    assert found.exception is None or isinstance(found.exception, RecipeError | SystemExit), content
 
 
 def test_a_sweep_prefers_the_smaller_of_equal_weights(tmp_path: Path) -> None:
