@@ -20,6 +20,7 @@ from bitsandbytes.nn import Linear4bit
 from transformers import TrainerCallback
 
 from axolotl_configs.events import EVENTS
+from spine.template import pin_date
 
 _PACKAGES = ("axolotl", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "trl")
 
@@ -28,6 +29,7 @@ class RecipePlugin(BasePlugin):  # type: ignore[misc]
     """See the module."""
 
     def register(self, cfg: Any) -> None:
+        pin_date()
         if _several_on_cpu() and not cfg["deepspeed"]:
             # axolotl asks accelerate for its state, twice, without saying that these are processes of a CPU: each would
             # take itself for the only one.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spine import manifest
 from spine.adapter import CONFIG, WEIGHTS, open_adapter
-from spine.checkpoint import Checkpoint, Tensor, metadata, open_checkpoint, read_header
+from spine.checkpoint import Checkpoint, Tensor, metadata, open_checkpoint, read_header, read_json
 from spine.errors import RecipeError
 from spine.paths import shown
 
@@ -45,8 +45,13 @@ def inspect(path: Path) -> Found:
 
 
 def _adapter(folder: Path) -> Found:
-    adapter = open_adapter(folder)
     tensors = read_header(folder / WEIGHTS)
+    try:
+        adapter = open_adapter(folder)
+    except RecipeError as error:  # it can be looked at all the same
+        config = read_json(folder / CONFIG)
+        facts = {"base": str(config.get("base_model_name_or_path")), "merges": f"no: {error.what}"}
+        return Found(f"adapter ({config.get('peft_type')})", facts | _amounts(tensors), _groups(tensors))
     scales = sorted({round(module.scale, 6) for module in adapter.modules})
     kinds = Counter(module.name.rsplit(".", 1)[-1] for module in adapter.modules)
     facts = {

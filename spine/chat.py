@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Template
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
+from spine.checkpoint import read_json
 from spine.errors import RecipeError
 from spine.manifest import digest, file_digest
 from spine.models import model_files
+from spine.paths import shown
+from spine.template import chosen, compiled, rendered
 
 Message = dict[str, str]
+_MARK = "\u241f"  # a sign that no template changes; templates strip blanks
+# What templates of models that reason are told, so that a question is put as training puts it: without thoughts.
+_UNTHINKING: tuple[dict[str, Any], ...] = ({}, {"enable_thinking": False}, {"thinking": False})
+_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
@@ -52,21 +58,29 @@ class ChatTokenizer:
         """From a model folder or a name on the Hugging Face hub, see ``spine.models``.
 
         Raises:
-            RecipeError: it cannot be had, or it has no chat template.
+            RecipeError: it cannot be had, is damaged, or has no chat template.
         """
         files = model_files(base_model, _FILES[:2], optional=_FILES[2:])
-        config = json.loads(files["tokenizer_config.json"].read_text(encoding="utf-8"))
-        template = config.get("chat_template")
-        if "chat_template.jinja" in files:
-            template = files["chat_template.jinja"].read_text(encoding="utf-8")
-        if not isinstance(template, str):
-            raise RecipeError(f"the tokenizer of {base_model} has no chat template", way_out="take an Instruct model")
-        special = {key: _token(config.get(key)) for key in ("eos_token", "bos_token", "pad_token", "unk_token")}
-        tokenizer = Tokenizer.from_file(str(files["tokenizer.json"]))
+        config = read_json(files["tokenizer_config.json"])
+        template, where = config.get("chat_template"), files["tokenizer_config.json"]
+        try:
+            if "chat_template.jinja" in files:
+                where = files["chat_template.jinja"]
+                template = where.read_text(encoding="utf-8")
+            made = compiled(chosen(template))
+            where = files["tokenizer.json"]
+            tokenizer = Tokenizer.from_file(str(where))
+        except RecipeError as error:
+            raise RecipeError(error.what, where=shown(where), way_out=error.way_out) from error
+        except Exception as error:  # the library raises nothing narrower
+            raise RecipeError(
+                f"is damaged: {str(error)[:200]}", where=shown(where), way_out="fetch it again"
+            ) from error
+        special = {key: text for key in _SPECIAL if (text := _token(config.get(key)))}
         return cls(
             tokenizer,
-            _environment().from_string(template),
-            special["eos_token"],
+            made,
+            special.get("eos_token", ""),
             special,
             _control_tokens(tokenizer),
             _parting(tokenizer),
@@ -81,7 +95,42 @@ class ChatTokenizer:
 
     def render(self, row: Sequence[Message]) -> str:
         """A whole conversation, the answer included, as the model reads it."""
-        return self.template.render(messages=row, add_generation_prompt=False, **self.special)
+        return rendered(self.template, row, add_generation_prompt=False, **self.special)
+
+    def asked(self, row: Sequence[Message]) -> str:
+        """A conversation up to where the model is to answer: what it read before the answers that it was trained on."""
+        if self.asking is None:
+            return self._trained(row)
+        return rendered(self.template, row, add_generation_prompt=True, **self.special, **self.asking)
+
+    @cached_property
+    def asking(self) -> dict[str, Any] | None:
+        """What the template is told where a question is asked; None: there is nothing that makes it ask as it trains.
+
+        A blank between prompt and answer is the answer's: tokenizers join them.
+        """
+        row: list[Message] = [{"role": "user", "content": _MARK}]
+        trained = self._trained(row)
+        for told in _UNTHINKING:
+            if rendered(self.template, row, add_generation_prompt=True, **self.special, **told).rstrip(" ") == trained:
+                return told
+        return None
+
+    def _trained(self, row: Sequence[Message]) -> str:
+        mark = 2 * _MARK
+        text, found, _ = self.render([*row, {"role": "assistant", "content": mark}]).rpartition(mark)
+        if not found:
+            way_out = "it wants parts in place of texts, perhaps; axolotl gives it texts"
+            raise RecipeError("the model's chat template leaves out what is said", way_out=way_out)
+        return text.rstrip(" ")
+
+    def around(self, system: str) -> tuple[str, str]:
+        """What stands in front of the user's text where it is asked, and behind it."""
+        text = self.asked([{"role": "system", "content": system}, {"role": "user", "content": _MARK}])
+        head, found, tail = text.partition(_MARK)
+        if not found:
+            raise RecipeError("the model's chat template leaves out what the user says")
+        return head, tail
 
     def pieces(self, row: Sequence[Message]) -> tuple[str, list[str]]:
         """The text up to the answer, and the tokens that carry loss, as text; ``lengths`` counts the same.
@@ -141,13 +190,3 @@ def _apart(found: re.Match[str]) -> str:
 def _token(value: Any) -> str:
     """Tokenizer configs hold a token as text or as a dict with its text."""
     return str(value.get("content", "")) if isinstance(value, dict) else str(value or "")
-
-
-def _environment() -> ImmutableSandboxedEnvironment:
-    def raise_exception(message: str) -> None:
-        raise RecipeError(f"the model's chat template refuses a row: {message}")
-
-    # Chat templates are written for these settings (transformers' apply_chat_template).
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = raise_exception
-    return environment

@@ -165,6 +165,8 @@ class Questioning:
         theirs = {key: value for key, value in body.items() if key != FIELD and value is not None}
         rules = {} if rule.is_free else {RULE_ARGUMENT: rule.to_json()}
         whole = {"model": self.model, **ours, **theirs, "messages": messages}
+        if asking := self.rules.chat.asking:  # vLLM renders the template itself
+            whole["chat_template_kwargs"] = {**asking, **(body.get("chat_template_kwargs") or {})}
         return Posed({**whole, "vllm_xargs": {**(body.get("vllm_xargs") or {}), **rules}}, rule, told, options)
 
 

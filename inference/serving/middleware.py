@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http import HTTPStatus
 
 from inference.answering.rules import Mode, Rules
@@ -30,6 +31,7 @@ from inference.serving.gate import (
 )
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
+from spine.template import pin_date
 
 SETTINGS = "RECIPE_SERVING"  # JSON: model (a folder), name, mode, max_length
 _PATH = "/v1/chat/completions"
@@ -44,6 +46,8 @@ class Questions:
     def __init__(self, app: App) -> None:
         self.app = app
         made = json.loads(os.environ[SETTINGS])
+        with suppress(ImportError):  # transformers, which vLLM renders with
+            pin_date()
         rules = Rules.of(made["model"], ChatTokenizer.load(made["model"]))
         self.questioning = Questioning(rules, made["name"], Mode(made["mode"]), made["max_length"])
         self._key, self._most = os.environ.get(KEY, ""), longest_body(made["max_length"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from postprocess.merge.operation import (
@@ -89,7 +90,7 @@ def merge(
     _refuse(changes, base, known)
     _refuse_weights(changes, weights)
     files = {name: tuple(_operations(tensors, known, changes, round_trip)) for name, tensors in base.files.items()}
-    notes = []
+    notes = [note for source in sources if isinstance(source, Adapter) for note in _named_otherwise(base, source)]
     config = {key: value for key, value in base.config.items() if key != "quantization_config"}
     if tied and not _same(changes, tied):
         config["tie_word_embeddings"] = False
@@ -101,6 +102,18 @@ def merge(
         config["vocab_size"] = max(tensor.shape[0] for tensor in changes.resized.values())
         notes.append(f"the vocabulary has {config['vocab_size']:,} entries: trained with another number of tokens")
     return Merged(files, config, tuple(notes))
+
+
+def _named_otherwise(base: Checkpoint, adapter: Adapter) -> list[str]:
+    """Another base of the same shape merges without a word, and answers like neither."""
+    stated = Path(str(adapter.config.get("base_model_name_or_path") or "")).name
+    folders = base.folder.absolute().parts  # in the hub's cache: models--Qwen--Qwen2-7B-Instruct/snapshots/...
+    names = {part.rpartition("--")[2].lower() for part in folders} | {
+        Path(str(base.config.get("_name_or_path") or "")).name.lower()
+    }
+    if not stated or stated.lower() in names:
+        return []
+    return [f"{shown(adapter.folder)} says that it was trained on {stated}: is {shown(base.folder)} that very model?"]
 
 
 def _operations(
@@ -253,6 +266,7 @@ def _refuse_weights(changes: _Changes, weights: Sequence[Sequence[float]]) -> No
         )
     for name in changes.resized:
         raise RecipeError(
-            f"{name} has more rows than the base's (added tokens), which the weight {odd[0]:g} cannot weigh",
+            f"{name} has another number of rows than the base's (tokens were added or left out), which the weight "
+            f"{odd[0]:g} cannot weigh",
             way_out="ALPHA=1",
         )

@@ -110,7 +110,8 @@ def _own_job(
     """Shares multiply the weight: two checkpoints at 0.5 are their average, then weighed."""
     folders, shares = [], []
     for text in given:
-        folder, _, share = text.rpartition("=") if "=" in text else (text, "", "1")
+        # A run's own folder may hold a "=": runs/cpu/v8+lora_r=32/train.
+        folder, _, share = text.rpartition("=") if "=" in text and not Path(text).exists() else (text, "", "1")
         shares.append(parse_alpha(share, f"--add {text}", beyond_one=beyond_one))
         folders.append(str(Path(folder).absolute()))
     outs = [str(out if len(alphas) == 1 else out.with_name(f"{out.name}-{alpha:g}")) for alpha in alphas]

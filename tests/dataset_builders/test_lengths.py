@@ -69,6 +69,6 @@ def test_a_row_is_as_long_as_its_text(beginning: str, strip: str, rows: list[tup
     def length(text: str) -> int:
         return len(chat.tokenizer.encode(text, add_special_tokens=False).ids)
 
-    whole = [chat.template.render(messages=row, **chat.special) for row in turns]
+    whole = [chat.render(row) for row in turns]
     answers = [row[-1]["content"] + chat.end for row in turns]
     assert chat.lengths(turns) == [(length(text), length(answer)) for text, answer in zip(whole, answers, strict=True)]

@@ -161,7 +161,7 @@ def test_control_tokens_in_the_data_never_become_control_tokens(model: Path, tmp
     tokenizer = ChatTokenizer.load(str(model))
     assert kept
     for row in kept:
-        text = tokenizer.template.render(messages=row["messages"], **tokenizer.special)
+        text = tokenizer.render(row["messages"])
         ids = tokenizer.tokenizer.encode(text, add_special_tokens=False).ids
         special = Counter(tokenizer.tokenizer.id_to_token(one) for one in ids)
         assert special["<|im_start|>"] == special["<|im_end|>"] == 3 and special["<filename>"] == 0

@@ -65,7 +65,7 @@ def test_a_shortened_question_is_rendered_anew_to_the_same_tokens(
     prompt = chat.defuse(text.strip())
     made = request_of(0, chat, "Answer.", prompt, Rule(8, (0,)), length)
     messages = [{"role": "system", "content": made.system}, {"role": "user", "content": made.prompt}]
-    rendered = chat.template.render(messages=messages, add_generation_prompt=True, **chat.special)
+    rendered = chat.asked(messages)
     assert tuple(chat.tokenizer.encode(rendered, add_special_tokens=False).ids) == made.tokens
     assert "<|im_end|>" not in made.prompt
     assert (len(made.tokens) <= length - 8) or not made.prompt

@@ -16,6 +16,7 @@ from postprocess.awq.export import ExportJob, check, quantization_config
 from recipe.commands.awq import command
 from spine import environments
 from spine.errors import RecipeError
+from spine.manifest import Step
 
 SIZES = {"hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3}
 
@@ -102,7 +103,7 @@ def test_folders_that_are_in_use_are_refused(tmp_path: Path, venvs: Path) -> Non
         check(job(model, tmp_path / "mine"))
     with pytest.raises(RecipeError, match="is a file"):
         check(job(model, tmp_path / "mine" / "notes.txt"))
-    (tmp_path / "mine" / "manifest.json").write_text(json.dumps({"step": "awq"}))
+    Step(tmp_path / "mine", "awq", {}).finish(["notes.txt"])
     check(job(model, tmp_path / "mine"))
 
 

@@ -123,3 +123,8 @@ def test_the_command_prints_tables_and_checksums(tmp_path: Path) -> None:
     assert "checksum" not in run(str(model)).output
     (model / "config.json").write_text(json.dumps([]))
     assert isinstance(run(str(model)).exception, RecipeError)
+
+
+def test_an_adapter_that_cannot_be_merged_is_shown(tmp_path: Path) -> None:
+    found = inspect(write_adapter(tmp_path / "adapter", adapter_shapes(), layer_replication=[[0, 1]]))
+    assert "it runs layers of the base several times" in found.facts["merges"] and found.groups

@@ -56,7 +56,7 @@ def test_what_a_plan_says(base: Path, adapter: Path) -> None:
     }
     assert {kind: count for kind, (count, _) in made.kinds().items()} == {"merge": 4, "copy": 15}
     assert made.nbytes == (base / SINGLE).stat().st_size and made.index() is None
-    assert made.config == read_json(base / "config.json") and not made.notes
+    assert made.config == read_json(base / "config.json") and ["a-base" in note for note in made.notes] == [True]
 
 
 def test_headers_are_those_of_the_files_to_come(tmp_path: Path, adapter: Path) -> None:
@@ -285,3 +285,10 @@ def test_neither_adapter_nor_model(base: Path, tmp_path: Path) -> None:
     for name in ("empty", "none"):
         with pytest.raises(RecipeError, match="no adapter and no model"):
             make_plan(job(base, tmp_path / name))
+
+
+@pytest.mark.parametrize(("named", "told"), [("shop/Other-7B", True), ("shop/BASE", False), (None, False)])
+def test_an_adapter_of_another_base_is_told(base: Path, tmp_path: Path, named: str | None, told: bool) -> None:
+    adapter = write_adapter(tmp_path / "named", base_model_name_or_path=named and named.replace("BASE", base.name))
+    notes = make_plan(job(base, adapter)).notes
+    assert any("Other-7B" in note for note in notes) is told

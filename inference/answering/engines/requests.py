@@ -66,7 +66,7 @@ def request_of(index: int, chat: ChatTokenizer, system: str, prompt: str, rule: 
 
     It is shortened as text: whoever renders ``system`` and ``prompt`` anew, as a server does, gets the same tokens.
     """
-    head, tail = _around(chat, system)
+    head, tail = chat.around(system)
     tokens = _encode(chat, head + prompt + tail)
     room = max_length - rule.max_new_tokens
     if len(tokens) <= room:
@@ -87,15 +87,6 @@ def _without_middle(text: str, offsets: Sequence[tuple[int, int]], kept: int) ->
     begin = offsets[kept - last - 1][1] if kept > last else 0
     end = offsets[-last][0] if last else len(text)
     return text[:begin] + text[max(begin, end) :]
-
-
-def _around(chat: ChatTokenizer, system: str) -> tuple[str, str]:
-    """What the chat template puts in front of the user's text, and behind it."""
-    mark = "\u241f"  # a sign that no template changes; templates strip blanks
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": mark}]
-    text = chat.template.render(messages=messages, add_generation_prompt=True, **chat.special)
-    head, _, tail = text.partition(mark)
-    return head, tail
 
 
 def _encode(chat: ChatTokenizer, text: str) -> tuple[int, ...]:
