@@ -59,7 +59,7 @@ def pico(folder: Path, template: Any) -> Path:
     tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
     tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>", "<s>", "[INST]", "[/INST]"])
     tokenizer.save(str(folder / "tokenizer.json"))
-    config = {"chat_template": template, "eos_token": "<|im_end|>", "bos_token": {"content": "<s>"},
+    config = {"chat_template": template, "eos_token": "<|im_end|>", "bos_token": "<s>",
               "tokenizer_class": "PreTrainedTokenizerFast"}  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder

@@ -20,7 +20,7 @@ Piece = tuple[Token, ...]
 Boost = Annotated[float, Field(ge=-1e4, le=1e4)]  # added to a logit
 # A rule may come from outside. Pieces of which one can be read as several others have more ways to be read than there
 # are atoms; those of our own rules have a few. Each way is compared with each item.
-_COMPARED = 50_000
+_COMPARED = 20_000
 _PHRASE = 64  # tokens of a phrase that is looked for in a text
 _LONGEST = 4 * 2**20  # letters of a rule as JSON
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[。！？])|\n+")

@@ -34,5 +34,5 @@ def test_everybody_reads_the_same_tokens(family: str, tmp_path: Path) -> None:
             ROW[:-1], tokenize=True, return_dict=False, add_generation_prompt=True, **chat.asking
         )
         assert tuple(prompt) == asked
-    prompter = ChatTemplatePrompter(theirs, chat_template=theirs.get_chat_template(), roles_to_train=["assistant"])
+    prompter = ChatTemplatePrompter(theirs, chat_template=theirs.get_chat_template())
     assert tuple(prompter.build_prompt(ROW)) == whole
