@@ -44,6 +44,8 @@ class _Task(_Part):
 
 class _Facts(TypedDict):
     questions: int
+    prompts_shortened: int
+    seen_as_another_type: int
 
 
 class _Scores(TypedDict):
@@ -54,6 +56,7 @@ class _Scores(TypedDict):
     tracks: dict[str, _Part]
     overall: _Part
     facts: _Facts
+    not_computed: dict[str, str]
 
 
 @cache
