@@ -36,7 +36,7 @@ _LEAD = re.compile(
     re.I,
 )
 _MARKS = " '’*~&/-"
-_TAIL = re.compile(r"(?:\s+(?:and|or|so|yet|with|as|that|which))+$", re.I)
+_TAIL = re.compile(r"(?:\s+(?:and|or|so|yet|just|with|as|that|which))+$", re.I)
 _HINT, _WORDED, _CLEAR = range(3)
 # Where a part of a phrase may say the same: "lining makes it | very warm", "cute shirt | and everyone likes it".
 _JOINT = re.compile(

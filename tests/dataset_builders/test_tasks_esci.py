@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from dataset_builders.held_out import held_out
+from dataset_builders.raw import RawData
 from dataset_builders.sample_shop.catalogue import EN, ES, catalogue
 from dataset_builders.sources import esci
+from dataset_builders.task import Seeded, load_task
+from dataset_builders.tasks._esci import with_description, with_features
 from dataset_builders.tasks._lexicon import MATERIAL, is_color
 from tests.dataset_builders.esci_rows import asked, judge, labels, products
 
@@ -187,3 +190,18 @@ def test_bullets_say_only_what_the_description_says(tmp_path: Path, shop: Path) 
     assert question.fields["description"].startswith("This wooden tray holds 12 small glasses & is")
     counts = Counter(question.fields["count"] for question in asked("bullet_summary", shop))
     assert set(counts) == {2, 3, 4}
+
+
+def test_a_description_that_is_its_title_reworded_is_none(tmp_path: Path) -> None:
+    title = "Aldwick Wooden Breakfast Tray with Folding Legs and Handles"
+    texts = {
+        "a": "Wooden breakfast tray by Aldwick: with handles, with folding legs; a tray for breakfast in bed.",
+        "b": "Serve coffee in bed on this wooden tray. Its legs fold flat, so that it goes behind a cupboard.",
+    }
+    folder = judge(tmp_path, (), {"title": {"a": title, "b": title}, "description": texts})
+    raw = RawData(folder)
+    (question,) = load_task("title_from_description").build(raw, Seeded(0, "title_from_description"))
+    assert question.entity == "product:b" and raw.lacking["its description is its title reworded"] == 1
+    row = next(row for row in esci.products(raw) if row.id == "a")
+    assert not with_description(row) and not with_features(row._replace(bullet_point=texts["a"].replace("; ", "\n")))
+    assert with_description(row._replace(description=texts["b"]))

@@ -265,6 +265,32 @@ def test_only_likes_count_and_nothing_that_says_too_little(tmp_path: Path) -> No
     assert "Green pillow for a child" not in question.fields["items"], "the customer liked it, but nobody could tell"
 
 
+def test_one_word_in_common_tells_no_liking(tmp_path: Path) -> None:
+    rows = [product(number, f"Thing{chr(97 + number)} of stock", (f"H{number}", "Leaf")) for number in range(7)]
+    rows += [product(10, "Classic brass lantern", ("A", "B")), product(11, "Classic wool socks", ("C", "D"))]
+    rows += [product(12, "Brass lantern with handle", ("E", "F"))]
+    others = [review(number, user=f"Other {number}") for number in range(7)]
+    own = [review(number, user=user) for user, number in (("A", 11), ("A", 10), ("B", 12), ("B", 10))]
+    made = built(tmp_path, "liked_titles", rows, [*others, *own])
+    assert [question.entity for question in made] == ["customer:B"]
+
+
+def test_a_review_is_told_by_what_names_its_product(tmp_path: Path) -> None:
+    texts = {1: "This large blue thing came on time and my sister likes it very much.",
+             2: "The kettles that I had before took twice as long to boil."}  # fmt: skip
+    named = {
+        1: "Large blue lantern",
+        2: "Steel kettle",
+        **{n: f"Oak {chr(97 + n)}tray{chr(97 + n)}" for n in range(3, 9)},
+    }
+    told = [review(number, f"The {title.split()[1]} is what I had hoped for, and it came at once.")
+            for number, title in named.items() if number > 2]  # fmt: skip
+    reviews = [*told, *(review(number, text) for number, text in texts.items())]
+    made = of_rows(tmp_path, "review_for_product", [product(number, title) for number, title in named.items()], reviews)
+    assert "Large blue lantern" not in {question.fields["title"] for question in made}
+    assert texts[1] not in {option for question in made for option in question.fields["options"]}
+
+
 def built(folder: Path, name: str, products: list[Any], reviews: list[Any]) -> list[Question]:
     write_jsonl(folder / "amazon_reviews/raw/review_categories/Home.jsonl", reviews)
     write_jsonl(folder / "amazon_reviews/raw/meta_categories/meta_Home.jsonl", products)
