@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from spine.errors import RecipeError, did_you_mean
 from spine.paths import CONFIGS
@@ -42,8 +43,14 @@ class Entry(Strict):
     why: str = ""
 
 
-# Of what becomes a folder's or a column's: no path, no markup.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
+def _is_name(text: str) -> str:
+    """Of what becomes a folder's name and stands in pages: no path, no markup."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", text):
+        raise ValueError("a name has letters, digits, '_', '-', '.', 80 at most, and begins with a letter or a digit")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
 
 
 class Blend(Strict):

@@ -216,3 +216,11 @@ def test_scaling_keeps_every_dataset_and_hits_the_total(rows: list[int], total: 
         return
     found = [portion.rows for portion in scaled(portions, total)]
     assert sum(found) == min(total, sum(rows)) and min(found) >= 1
+
+
+@pytest.mark.parametrize("name", ["../../..", "a/b", "<img src=x>", ".hidden", "", "a" * 81, "a b", "ä", "-x"])
+def test_a_name_that_is_a_path_or_markup_is_refused(configs: Path, name: str) -> None:
+    blend = configs / "blends" / "strange.yaml"
+    blend.write_text(f"why: x\nrows: 10\ndatasets:\n  {json.dumps(name)}: {{rows: 5}}\n")
+    with pytest.raises(RecipeError, match=r"strange.yaml:\d+: .*a name has letters"):
+        resolve_blend("strange", task_names())
