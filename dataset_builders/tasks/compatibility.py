@@ -42,6 +42,11 @@ _BETWEEN = re.compile(r"\s*(?:[,/&]|\band\b|\bor\b)\s*")
 # A device ends in its model: "Lorvik P5", "Lorvik 12 Pro", not "Lorvik P5 clear".
 _DEVICE = re.compile(r"(?=.*[A-Z])(?=.*\d)[A-Za-z][\w-]*(?: [\w-]+){0,4}")
 _MODEL = re.compile(r"\w*\d\w*|pro|max|plus|mini|ultra|lite|air|xl|fe|se", re.I)
+# What need not have the shape of a device fits others of its maker as well.
+_FITS_MANY = re.compile(
+    r"\b(?:charg\w+|cables?|cords?|adapt[eo]rs?|trackers?|power banks?|stands?|mounts?|holders?|headphones?|headsets?"
+    r"|ear(?:buds|phones)|speakers?|stylus\w*|keyboards?|controllers?|remotes?|docks?|armbands?|bags?|pouch(?:es)?)\b"
+)
 _NO_DEVICE = re.compile(r"(?:usb|bluetooth|windows|mac ?os|ios|android|hdmi|ac|dc|led|type)\b", re.I)
 # Sizes, counts and years: "Girls 6mm", "Women Pack of 4", "Summer 2019".
 _MEASURE = re.compile(
@@ -84,9 +89,13 @@ def _plain(device: str) -> bool:
 
 
 def _unnamed(devices: Sequence[str], text: str) -> list[str]:
-    """Those of which nothing stands in ``text``: what fits a 12 may fit a 12s."""
-    words = set(re.findall(r"\d+|[a-z]+", text))
-    return [device for device in devices if not _telling(device.lower()) & words][:_WRONG]
+    """Those of which nothing stands in ``text``: what fits a 12 may fit a 12s, and a charger fits all of a maker's."""
+    words, wide = set(re.findall(r"\d+|[a-z]+", text)), _FITS_MANY.search(text)
+    return [
+        device
+        for device in devices
+        if not (_telling(device.lower()) | set(re.findall(r"[a-z]+", device.lower()) if wide else ())) & words
+    ][:_WRONG]
 
 
 def _telling(device: str) -> set[str]:

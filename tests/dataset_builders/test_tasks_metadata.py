@@ -197,6 +197,16 @@ def test_only_what_is_named_fits(tmp_path: Path, columns: dict[str, Any], right:
     assert not [option for question in own for option in wrong(question) if "12" in option]
 
 
+def test_what_fits_many_of_a_maker_stands_beside_those_of_others(tmp_path: Path) -> None:
+    """A charger for a Norv 12 charges a Norv 7, too; a case for one is none for the other."""
+    others = ["Norv 7", "Norv 8", "Norv 9", "Selk 21", "Selk 22", "Selk 23"]
+    rows = [product(number, "Case", CASES, features=[f"Fits {name}."]) for number, name in enumerate(others)]
+    rows += [product(98, "Charger, fits Norv 12", CASES), product(99, "Case, fits Norv 12", CASES)]
+    made = {question.entity: question for question in of_rows(tmp_path, "compatibility", rows)}
+    assert {option[:4] for option in wrong(made["product:P98"])} == {"Selk"}
+    assert len(wrong(made["product:P99"])) == 3
+
+
 def test_siblings_are_wrong_before_cousins(shop: Path) -> None:
     """Wrong categories: siblings before cousins, and none of the product's own path."""
     for question in asked("product_category", shop):
