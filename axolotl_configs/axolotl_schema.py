@@ -1,4 +1,4 @@
-"""Writes ``axolotl_schema.json``: the keys and types that the pinned axolotl knows.
+"""Writes ``axolotl_schema.json``: the keys and types that the pinned axolotl knows, and our plugin's.
 
 Run in the training environment by ``make axolotl-schema`` after changing axolotl's version. With that file
 the core environment checks axolotl's keys in milliseconds and without torch, and more strictly than axolotl:
@@ -15,6 +15,7 @@ from axolotl.utils.schemas.config import AxolotlInputConfig
 from pydantic.json_schema import GenerateJsonSchema
 
 from axolotl_configs.check import SCHEMA_FILE
+from axolotl_configs.plugin import RecipeArgs
 
 _PROSE = {"title", "description", "default", "examples", "deprecated"}
 
@@ -46,9 +47,13 @@ def _strict(node: Any, inside_properties: bool = False) -> Any:
     return kept
 
 
+class _Input(AxolotlInputConfig, RecipeArgs):  # type: ignore[misc]
+    """As axolotl puts them together when the plugin is named (``integrations/config.py``)."""
+
+
 def schema() -> dict[str, Any]:
     """The strict schema of axolotl's input, with the version it was read from under ``$comment``."""
-    found = _strict(AxolotlInputConfig.model_json_schema(schema_generator=_Schema))
+    found = _strict(_Input.model_json_schema(schema_generator=_Schema))
     return {"$comment": f"axolotl {version('axolotl')}", **found}
 
 

@@ -1,7 +1,7 @@
 """Our axolotl plugin, named in ``recipe.yaml.j2``; runs inside axolotl, in the training environment.
 
-It lets bf16 run on a CPU, keeps 4-bit layers trainable there, and writes ``events.jsonl`` beside the checkpoints
-for whoever wants to watch.
+It weighs answers as ``answers_weigh`` says, lets bf16 run on a CPU, makes it fast there, and writes ``events.jsonl``
+beside the checkpoints for whoever wants to watch.
 """
 
 from __future__ import annotations
@@ -11,18 +11,33 @@ import os
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from accelerate import PartialState
 from axolotl.integrations.base import BasePlugin
-from bitsandbytes.nn import Linear4bit
+from pydantic import BaseModel
 from transformers import TrainerCallback
 
+from axolotl_configs import loss, on_cpu
 from axolotl_configs.events import EVENTS
 from spine.template import pin_date
 
 _PACKAGES = ("axolotl", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "trl")
+
+
+# The logits of these never exist as a whole: they bring a loss of their own.
+_OWN_LOSS = ("cut_cross_entropy", "liger_fused_linear_cross_entropy")
+
+
+class RecipeArgs(BaseModel):
+    """Keys of the YAML beside axolotl's.
+
+    ``answers_weigh``: ``by_tokens``, axolotl's mean over the trained tokens of a micro batch; or ``equally``, the mean
+    over a step's answers of each one's mean, whatever shares a micro batch with it.
+    """
+
+    answers_weigh: Literal["by_tokens", "equally"] = "by_tokens"
 
 
 class RecipePlugin(BasePlugin):  # type: ignore[misc]
@@ -47,8 +62,21 @@ class RecipePlugin(BasePlugin):  # type: ignore[misc]
         if _several_on_cpu():
             cfg.device_map = {"": "cpu"}  # axolotl gives each process the GPU of its number, there or not
 
+    def get_input_args(self) -> str:
+        return f"{__name__}.{RecipeArgs.__name__}"
+
     def post_model_load(self, cfg: Any, model: torch.nn.Module) -> None:
-        keep_trainable(model)
+        equally = cfg.answers_weigh == "equally"
+        if not any(cfg[name] for name in _OWN_LOSS):
+            loss.ask_head_for_answers(model, equally=equally)
+        if equally:
+            model.get_base_model().loss_function = loss.mean_of_answers
+        if not torch.cuda.is_available():
+            on_cpu.prepare(model, packed=bool(cfg.sample_packing))
+
+    def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
+        if cfg.answers_weigh == "equally":
+            loss.count_answers(trainer)
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
         return [_Events(Path(cfg.output_dir) / EVENTS)]
@@ -56,19 +84,6 @@ class RecipePlugin(BasePlugin):  # type: ignore[misc]
 
 def _several_on_cpu() -> bool:
     return not torch.cuda.is_available() and int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def keep_trainable(model: torch.nn.Module) -> None:
-    """Forbids bitsandbytes to repack 4-bit layers for inference when they are first evaluated on a CPU.
-
-    On CPUs with AVX512-BF16, bitsandbytes 0.50.2 repacks a layer's weight in the first forward of ``eval()`` and keeps
-    it so (``nn/modules.py``, Linear4bit.forward); from then on the layer runs an inference kernel that passes no
-    gradient to its input. After the first look at the held-out rows a training would go on without the gradients of
-    the frozen base: it still runs, and learns far less.
-    """
-    for module in model.modules():
-        if isinstance(module, Linear4bit):
-            module.support_avx512bf16_for_cpu = False
 
 
 class _Events(TrainerCallback):  # type: ignore[misc]

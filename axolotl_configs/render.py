@@ -16,7 +16,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from axolotl_configs.blend import Portion, ResolvedBlend, resolve_blend, scaled
 from axolotl_configs.check import check_combinations, check_keys, known_keys
-from axolotl_configs.costs.estimate import rows_a_step
+from axolotl_configs.costs.estimate import rows_a_step, unit
 from axolotl_configs.schema import Hardware, Profile, load, load_profile
 from spine.errors import RecipeError, did_you_mean
 from spine.hardware import bf16_on_cpu
@@ -212,9 +212,9 @@ _IN_FP32 = _Layer({"bf16": False}, words="fp32: this CPU has no AVX-512, without
 
 
 def _split(settings: Mapping[str, Any], hardware: Hardware, there: int) -> tuple[int, _Layer]:
-    """A profile's rows a step over the most processes, ``there`` at most, that share them evenly.
+    """A profile's rows (or bins) a step over the most processes, ``there`` at most, that share them evenly.
 
-    Each takes as many rows at once as the profile says, or fewer, and the rest one after another. A step sees the same
+    Each takes as many at once as the profile says, or fewer, and the rest one after another. A step sees the same
     rows on any number of GPUs: the learning rate stays right, and a run may go on on more or fewer.
     """
     made = max(1, hardware.gpus)
@@ -225,7 +225,8 @@ def _split(settings: Mapping[str, Any], hardware: Hardware, there: int) -> tuple
     wanted = {"micro_batch_size": micro, "gradient_accumulation_steps": each // micro}
     changed = {key: value for key, value in wanted.items() if settings.get(key, 1) != value}
     what = "GPUs" if hardware.gpus else "processes"
-    return processes, _Layer(changed, words=f"{what}: {processes} instead of {made}, still {rows} rows a step")
+    words = f"{what}: {processes} instead of {made}, still {rows} {unit(settings)} a step"
+    return processes, _Layer(changed, words=words)
 
 
 def _layers(

@@ -67,9 +67,9 @@ class Cost:
 
 def cost(
     command: Sequence[str], environment: Mapping[str, str] | None = None, *, memory: bool = False, folder: Path = ROOT,
-    text: str = "",
+    text: str = "", log: Path | None = None,
 ) -> Cost:  # fmt: skip
-    """Runs ``command`` in ``folder`` with ``text`` on its stdin; a failure is an error, other output is thrown away.
+    """Runs ``command`` in ``folder`` with ``text`` on its stdin; a failure is an error, other output goes to ``log``.
 
     ``memory``: looks twice a second at what the process and its children hold, which costs some CPU itself.
     """
@@ -91,6 +91,9 @@ def cost(
         if process.returncode:
             output.seek(0)
             raise SystemExit(f"{' '.join(command)} failed:\n{output.read()[-4000:]}")
+        if log:
+            output.seek(0)
+            log.write_text(output.read())
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(wall, cpu, peak / 2**30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from inference.answering.engines import settings
 from spine import runs
 from spine.paths import CONFIGS, SYNTHESIS
 
+# A shell that runs the tests in the background has them ignore Ctrl-C, and all that they start, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 properties.register_profile("here", deadline=None)  # the machine may be busy
 properties.load_profile("here")
 

@@ -40,7 +40,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = profile.read_text().replace("models/SmolLM2-135M-Instruct", str(folder / "pico"))
     text = text.replace("embedded: true ", "embedded: false ").replace("rows: 1200 ", f"rows: {4 * STEPS} ")
     text = text.replace("val_rows: 65", "val_rows: 39").replace("save_steps: 0.2", "save_steps: 4")
-    profile.write_text(text)
+    # Row by row, so that the steps are known; packed is the real model's, below.
+    row_by_row = "axolotl:\n  sample_packing: false\n  pad_to_sequence_len: false\n  micro_batch_size: 4\n"
+    profile.write_text(text.replace("axolotl:\n", row_by_row))
     return folder
 
 

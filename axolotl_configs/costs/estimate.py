@@ -42,8 +42,13 @@ def rows_a_step(settings: Mapping[str, Any], gpus: int) -> int:
 
 def batch_in_words(settings: Mapping[str, Any], gpus: int) -> str:
     """What one optimiser step sees: rows, or with sample_packing bins that hold several of them."""
-    batch = rows_a_step(settings, gpus)
-    return f"{batch} bins of {settings['sequence_len']:,} tokens" if settings.get("sample_packing") else f"{batch} rows"
+    of = f" of {settings['sequence_len']:,} tokens" if settings.get("sample_packing") else ""
+    return f"{rows_a_step(settings, gpus)} {unit(settings)}{of}"
+
+
+def unit(settings: Mapping[str, Any]) -> str:
+    """What a step counts."""
+    return "bins" if settings.get("sample_packing") else "rows"
 
 
 def steps(settings: Mapping[str, Any], gpus: int, rows: int) -> int:

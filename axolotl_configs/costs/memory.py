@@ -70,10 +70,15 @@ def loading_bytes(settings: Mapping[str, Any], model: Architecture, gpus: int) -
 def cpu_parts(settings: Mapping[str, Any], model: Architecture) -> list[Part]:
     """The memory of a training without a GPU: the same, and what Python and the allocator take.
 
-    The allocator keeps blocks of every length it has met. 8.6 GiB were measured where the parts before come to 3.1
-    (README.md, blend v8); that is what the reserve is made from.
+    Rows of many lengths: the allocator keeps blocks of every length it has met, and 8.6 GiB were measured where the
+    parts before came to 3.1. Bins that are padded to one length: 3.0 GiB where the parts come to 1.5 (blend v8).
     """
     parts = [*_weights(settings, model, 1), *_adapter(settings, model, 1), *_activations(settings, model, cpu=True)]
+    if settings.get("load_in_4bit"):
+        each = _width(settings)
+        parts.append(Part("unpacked layers", float(each * model.linear), f"once, {each} bytes each (on_cpu.py)"))
+    if settings.get("sample_packing") and settings.get("pad_to_sequence_len"):
+        return [*parts, Part("reserve", 2e9, "torch and axolotl 2 GB; measured on one run")]
     activations = sum(part.nbytes for part in parts if part.name in ("activations", "loss"))
     why = "torch and axolotl 2 GB; blocks the allocator keeps, 1.5 x activations and loss; measured on one run"
     return [*parts, Part("reserve", 2e9 + 1.5 * activations, why)]
@@ -201,10 +206,7 @@ def layer_bytes(settings: Mapping[str, Any], model: Architecture, *, cpu: bool =
     attention = width * (2 * m.q + 2 * m.kv) + 4 * m.heads  # q, k, v and what comes out; log-sum-exp
     mlp = 3 * width * m.inner  # gate, its SiLU, up
     each = 5 * m.hidden + m.q + m.inner  # inputs of q k v gate up, of o, of down
+    inputs = width * (2 * m.hidden + m.inner)  # for q k v, for gate and up; o's came out of attention
     if settings.get("lora_dropout"):
         inputs = (width + (4 if cpu else 1)) * each  # dropped out, and the mask: a byte, on a CPU fp32
-    elif cpu and width == 2:
-        inputs = 2 * each  # PEFT casts to fp32 and autocast back to bf16, anew for each of the seven
-    else:
-        inputs = width * (2 * m.hidden + m.inner)  # for q k v, for gate and up; o's came out of attention
     return float(norms + attention + mlp + inputs + 7 * width * rank)

@@ -125,18 +125,18 @@ def resolve_run(blend: str, profile: str | None, overrides: str, launch: Sequenc
 
 def _say_how_many(resolved: Resolved, there: int, asked: int | None) -> None:
     """Where not all GPUs can be taken, or the launcher's processes do not share a step evenly."""
-    from axolotl_configs.costs.estimate import rows_a_step
+    from axolotl_configs.costs.estimate import rows_a_step, unit
 
     if not there or resolved.processes == there:
         return
-    rows = rows_a_step(resolved.axolotl, resolved.processes)
+    batch = f"{rows_a_step(resolved.axolotl, resolved.processes)} {unit(resolved.axolotl)}"
     if asked:
         raise RecipeError(
-            f"{asked} processes do not divide the {rows} rows of a step",
+            f"{asked} processes do not divide the {batch} of a step",
             where="LAUNCH",
             way_out=f'start {resolved.processes} of them, or SET="gradient_accumulation_steps=..."',
         )
-    say(f"trains on {resolved.processes} of the {there} GPUs: {there} do not divide the {rows} rows of a step")
+    say(f"trains on {resolved.processes} of the {there} GPUs: {there} do not divide the {batch} of a step")
 
 
 def walk_options(function: F) -> F:

@@ -8,13 +8,15 @@ its memory is as full as it can become. Merging, quantising and answering see it
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from axolotl_configs.costs.architecture import model_config
-from axolotl_configs.costs.estimate import rows_a_step
+from axolotl_configs.costs.estimate import rows_a_step, unit
 from axolotl_configs.events import EVENTS, read_events
 from axolotl_configs.render import Resolved, parse_set
 from postprocess.awq.export import read_report
@@ -48,6 +50,7 @@ datasets:
 """
 _QUESTIONS = 3  # held-out rows, one a dataset
 _ROWS = 24  # at least: what a model is calibrated on
+_SHORT = 60  # tokens of a short row
 _LAYERS = 2  # of the slice
 _HEADS, _HIDDEN = 4, 128  # of the pico model: groups of 128 divide it, and 32 features a head are enough for any kernel
 _GIB = 2**30
@@ -58,6 +61,11 @@ def settings(overrides: str, steps: int, rows: int, **more: str) -> str:
     ours = {"rows": rows, "val_rows": _QUESTIONS, "warmup_steps": 1, "eval_steps": 1000, "save_steps": 1000}
     theirs = dict(item.partition("=")[::2] for item in shlex.split(overrides))
     return shlex.join(f"{key}={value}" for key, value in {**ours, **theirs, "max_steps": steps, **more}.items())
+
+
+def _most_in_a_bin(settings: Mapping[str, Any]) -> int:
+    """Rows that go into one, at most: axolotl leaves out bins that fill no whole step."""
+    return math.ceil(settings["sequence_len"] / _SHORT) if settings.get("sample_packing") else 1
 
 
 class Steps:
@@ -72,7 +80,7 @@ class Steps:
         self.resolved, self.commands = resolved, commands
         self.name, self.profile = resolved.run.profile, resolved.profile
         self.folder, self.work = folder, folder / "work"
-        rows = max(_ROWS, 3 * rows_a_step(resolved.axolotl, resolved.processes))
+        rows = max(_ROWS, 3 * rows_a_step(resolved.axolotl, resolved.processes) * _most_in_a_bin(resolved.axolotl))
         padded = {} if "pad_to_sequence_len" in parse_set(overrides) else {"pad_to_sequence_len": "true"}
         self.real = settings(overrides, 2, rows, **padded)
         self.pico = settings(overrides, 3, rows, base_model=str(self.work / "pico"))
@@ -157,8 +165,8 @@ class Steps:
         self._recipe("real", "train", self.real)
         numbers = self._trained(self.real)
         text = (
-            f"2 steps of {rows_a_step(self.resolved.axolotl, self.resolved.processes)} rows of "
-            f"{self.resolved.axolotl['sequence_len']:,} tokens: {numbers['seconds_a_step']:.1f} s a step, "
+            f"2 steps of {rows_a_step(self.resolved.axolotl, self.resolved.processes)} {unit(self.resolved.axolotl)} "
+            f"of {self.resolved.axolotl['sequence_len']:,} tokens: {numbers['seconds_a_step']:.1f} s a step, "
             f"{numbers['tokens_per_second']:,.0f} tokens/s, {numbers['gib']:.1f} GiB"
         )
         return Result("real", text, numbers, self._planned())

@@ -81,7 +81,7 @@ def test_a_further_token_costs_what_the_published_speeds_say() -> None:
 
 def test_the_winners_day_and_their_second_round_come_out() -> None:
     for blend, hours in (("v8", (23.5, 24.5)), ("v9b", (3, 8)), ("v7b", (3, 8))):
-        resolved = resolve(blend, "8xa100", {}, task_names())
+        resolved = resolve(blend, "8xa100-rows", {}, task_names())
         rows = sum(portion.rows for portion in resolved.portions)
         lengths = expected_lengths(resolved.portions, BIG.vocabulary)
         found = duration(resolved.axolotl, BIG, rows, resolved.profile.val_rows, lengths, 8, gpu("A100-80GB", "here"))
@@ -176,13 +176,16 @@ THEN = [
 ]
 
 
+ROWS_THEN = {"sample_packing": False, "pad_to_sequence_len": False, "micro_batch_size": 4, "sequence_len": 512}
+
+
 def test_a_cpu_without_avx512_is_counted_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     """7.3 s a step of cpu-fast on two cores of an EPYC with AVX2; bf16 takes 4.2 s on two of a Xeon with AMX."""
     model = Architecture.of(model_config("models/SmolLM2-135M-Instruct"))
     seconds, gib = {}, {}
     for fast in (True, False):
         monkeypatch.setattr(render, "bf16_on_cpu", lambda fast=fast: fast)
-        run = resolve("v8", "cpu-fast", {}, task_names())
+        run = resolve("v8", "cpu-fast", ROWS_THEN, task_names())
         found = duration(run.axolotl, model, 44, 39, Lengths(156, THEN), 0, None)
         seconds[fast], gib[fast] = found.computing / found.steps, sum(p.nbytes for p in cpu_parts(run.axolotl, model))
     assert seconds[False] == pytest.approx(7.3, abs=0.1) and seconds[True] == pytest.approx(4.2, abs=0.1)

@@ -60,7 +60,7 @@ def test_any_number_of_gpus_keeps_the_rows_of_a_step(profile: str, there: int) -
 
 def test_the_yaml_says_for_how_many_gpus_it_is() -> None:
     four, one = (resolve("v8", "8xa100", parse_set("lora_r=8"), task_names(), there) for there in (4, 1))
-    line = "gradient_accumulation_steps: 8  # <- GPUs: 4 instead of 8, still 32 rows a step"
+    line = "gradient_accumulation_steps: 8  # <- GPUs: 4 instead of 8, still 32 bins a step"
     assert line in four.yaml and four.axolotl["deepspeed"] and "deepspeed" not in one.axolotl
     assert four.axolotl["lora_r"] == 8 and four.changed["lora_r"] == "SET"
     wider = resolve("v8", "8xa100", parse_set("micro_batch_size=3"), task_names(), 6)
@@ -207,7 +207,7 @@ def test_a_profile_lies_over_the_one_it_includes(configs: Path) -> None:
     assert (resolved.profile.quantize.group, resolved.profile.quantize.tensor_parallel) == (32, 1)
     assert "tf32" not in resolved.axolotl
     assert resolved.changed["lora_r"].endswith("profiles/mine.yaml:6")
-    line = edit(configs / "profiles" / "cpu.yaml", "sequence_len: 512 ", "sequence_len: 500 ")
+    line = edit(configs / "profiles" / "cpu.yaml", "sequence_len: 640 ", "sequence_len: 500 ")
     resolved = run(profile="mine")
     assert resolved.axolotl["sequence_len"] == 500
     assert resolved.changed["sequence_len"].endswith(f"profiles/cpu.yaml:{line}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_what_is_trained_is_for_the_gpus_that_are_here(
     assert common.resolve_run("v8", "8xa100", "").processes == 8  # shown and planned as it is
     assert "trains on" not in capsys.readouterr().err
     assert common.resolve_run("v8", "8xa100", "", ()).processes == 4
-    assert "trains on 4 of the 6 GPUs: 6 do not divide the 32 rows of a step" in capsys.readouterr().err
+    assert "trains on 4 of the 6 GPUs: 6 do not divide the 32 bins of a step" in capsys.readouterr().err
     assert common.resolve_run("v8", None, "").profile.hardware.gpus == 4
     assert "profile 4xa100 (chosen for this machine: 1 x GT 710" in capsys.readouterr().err
 
@@ -41,9 +42,10 @@ def test_a_launcher_of_ones_own_says_how_many_processes_there_are(monkeypatch: p
     two_nodes = ["--launcher", "torchrun", "--", "--nnodes=2", "--nproc_per_node=8"]
     spread = common.resolve_run("v8", "8xa100", "", two_nodes)
     assert (spread.processes, spread.axolotl["gradient_accumulation_steps"]) == (16, 2)
-    with pytest.raises(RecipeError, match=r"LAUNCH: 6 processes do not divide the 32 rows of a step\n  -> start 4 of"):
+    with pytest.raises(RecipeError, match=r"LAUNCH: 6 processes do not divide the 32 bins of a step\n  -> start 4 of"):
         common.resolve_run("v8", "8xa100", "", ["--launcher", "torchrun", "--", "--nproc_per_node=6"])
-    assert common.resolve_run("v8", "cpu", "", ["--nproc_per_node=2"]).axolotl["micro_batch_size"] == 2
+    two = common.resolve_run("v8", "cpu", "gradient_accumulation_steps=4", ["--nproc_per_node=2"])
+    assert two.axolotl["gradient_accumulation_steps"] == 2
 
 
 def test_axolotl_sees_the_gpus_of_the_run_and_no_other() -> None:
@@ -65,7 +67,8 @@ def save_in_parts(saved: Path, parts: int) -> None:
     """As DeepSpeed names them."""
     (saved / "global_step10").mkdir()
     for rank in range(parts):
-        (saved / "global_step10" / f"bf16_zero_pp_rank_{rank}_mp_rank_00_optim_states.pt").touch()
+        part = saved / "global_step10" / f"bf16_zero_pp_rank_{rank}_mp_rank_00_optim_states.pt"
+        ZipFile(part, "w").close()
 
 
 def test_a_checkpoint_of_zero_goes_on_on_as_many_gpus_only(begun: tuple[Step, Path]) -> None:

@@ -70,7 +70,7 @@ def test_the_checks_of_the_page_are_the_commands() -> None:
     )
     assert f"| + {longer - long:.1f} |" in DOC and f"| {short:.1f} |" in DOC
     for blend in ("v7b", "v9b"):
-        hours = re.search(r"training ([\d.]+) h", plan(blend, "-p", "8xa100").stdout)
+        hours = re.search(r"training ([\d.]+) h", plan(blend, "-p", "8xa100-rows").stdout)
         assert hours and f"{blend} {hours[1]} h" in DOC
     on_cpu = plan("v8", "-p", "cpu").stdout
     memory, time = re.search(r"fits +([\d.]+) of", on_cpu), re.search(r"train +[\d.]+ +0:(\d+:\d+)", on_cpu)
@@ -84,7 +84,7 @@ def test_lengths_are_the_datas_own_once_they_are_built(runs_folder: Path) -> Non
     (data / "stats.json").write_text(json.dumps({"totals": {"kept": 1000, "tokens": 200_000}, "lengths": bars}))
     Step(data, "data", {}).finish(["stats.json"])
     shown = plan("v8", "-p", "8xa100").stdout
-    assert "1,000, and 2,000 held out; 200 tokens on average (measured," in shown and "steps     32 of 32" in shown
+    assert "1,000, and 2,000 held out; 200 tokens on average (measured," in shown and "steps     2 of 32 bins" in shown
     assert "220 tokens on average (as asked)" in plan("v8", "-p", "8xa100", "--row-tokens", "220").stdout
 
 
@@ -99,25 +99,25 @@ def test_a_plan_that_cannot_fit_is_refused_with_what_would() -> None:
 
 
 def test_memory_and_disk_of_this_machine_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = Machine((), 2, 4.0)
+    small = Machine((), 2, 3.0)
     monkeypatch.setattr("recipe.steps.plan.this_machine", lambda: small)
     told = refused("v8", "-p", "cpu")
-    assert "GiB of memory, there are 4" in told and 'SET="micro_batch_size=1' in told
+    assert "GiB of memory, there are 3" in told and 'SET="gradient_checkpointing=true"' in told
     monkeypatch.setattr("recipe.steps.plan.this_machine", lambda: Machine((), 2, 64.0))
     monkeypatch.setattr("recipe.commands.plan.free_gib", lambda path: 0.5)
     assert "all steps leave 2.1 GB, 0.5 are free in" in refused("v8", "-p", "cpu")
 
 
 def test_packing_is_told_in_bins_and_rows() -> None:
-    shown = plan("v8", "-p", "8xa100", "--set", "sample_packing=true").stdout
+    shown = plan("v8", "-p", "8xa100").stdout
     found = re.search(r"steps +(\d+) of 32 bins of 3,072 tokens, (\d+) rows in all; ([\d.]+) M tokens", shown)
     formulae = (ROOT / "docs" / "formulae.md").read_text(encoding="utf-8")
     assert found and f"for v8 {found[1]} steps of {found[2]} rows" in " ".join(formulae.split())
     assert int(found[1]) * int(found[2]) == pytest.approx(502_435, rel=0.01)
     assert float(found[3]) * 1e6 == pytest.approx(int(found[1]) * 32 * 3072, rel=0.01)
     assert re.search(r"held-out rows 0\.[0-2] h", shown)
-    alone = plan("v8", "-p", "8xa100", "--set", "sample_packing=true eval_sample_packing=false").stdout
-    plain = plan("v8", "-p", "8xa100").stdout
+    alone = plan("v8", "-p", "8xa100", "--set", "eval_sample_packing=false pad_to_sequence_len=false").stdout
+    plain = plan("v8", "-p", "8xa100-rows").stdout
     looks = [re.search(r"held-out rows [\d.]+ h", text) for text in (alone, plain)]
     assert looks[0] and looks[1] and looks[0][0] == looks[1][0]
 

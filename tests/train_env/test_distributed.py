@@ -33,8 +33,9 @@ STEPS, ROWS_A_STEP = 4, 8
 # What is for GPUs alone: the fused kernels, tf32. No dropout: its random numbers are another stream in each process.
 CPU = (
     f"gradient_accumulation_steps=1 max_steps={STEPS} warmup_steps=1 lora_dropout=0 tf32=false save_steps=2 "
-    "eval_steps=1000 learning_rate=1e-3 dataset_num_proc=1 dataloader_num_workers=0 lora_qkv_kernel=false "
-    "lora_o_kernel=false lora_mlp_kernel=false lora_embedding_kernel=false"
+    "eval_steps=1000 sample_packing=false pad_to_sequence_len=false learning_rate=1e-3 dataset_num_proc=1 "
+    "dataloader_num_workers=0 lora_qkv_kernel=false lora_o_kernel=false lora_mlp_kernel=false "
+    "lora_embedding_kernel=false"
 )
 
 
@@ -56,7 +57,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(workshop: Path, name: str, processes: int, deepspeed: str | None) -> Path:
+def train(workshop: Path, name: str, processes: int, deepspeed: str | None, **changed: Any) -> Path:
     """The run folder after ``axolotl train``; goes on with what is in it."""
     folder = workshop / name
     folder.mkdir(exist_ok=True)
@@ -64,7 +65,7 @@ def train(workshop: Path, name: str, processes: int, deepspeed: str | None) -> P
         f"base_model={workshop / 'pico'} lora_model_dir={workshop / 'adapter'} {CPU} deepspeed={deepspeed or 'null'}"
     )
     settings = dict(resolve("v8", "8xa100", parse_set(given), task_names(), there=processes).axolotl)
-    settings |= {"output_dir": str(folder), "dataset_prepared_path": str(folder / "prepared")}
+    settings |= {"output_dir": str(folder), "dataset_prepared_path": str(folder / "prepared"), **changed}
     for key, file in (("datasets", "train"), ("test_datasets", "val")):
         settings[key] = [{**settings[key][0], "path": str(workshop / f"{file}.parquet")}]
     settings["plugins"] = [*settings["plugins"], "tests.train_env.gloo.Gloo"]
@@ -94,10 +95,11 @@ def alone(workshop: Path) -> Path:
 
 
 def test_two_processes_learn_what_one_does(workshop: Path, alone: Path) -> None:
+    """To bf16's rounding: the head multiplies as many places as a batch has answers in, another number in each."""
     both = train(workshop, "ddp", 2, None)
-    assert history(both, "loss") == pytest.approx(history(alone, "loss"), rel=1e-6)
-    assert history(both, "grad_norm") == pytest.approx(history(alone, "grad_norm"), rel=1e-5)
-    assert history(both, "eval_loss") == pytest.approx(history(alone, "eval_loss"), rel=1e-5)
+    assert history(both, "loss") == pytest.approx(history(alone, "loss"), rel=1e-4)
+    assert history(both, "grad_norm") == pytest.approx(history(alone, "grad_norm"), rel=5e-3)
+    assert history(both, "eval_loss") == pytest.approx(history(alone, "eval_loss"), rel=1e-4)
 
 
 @pytest.mark.parametrize("stage", [2, 3])
@@ -112,9 +114,16 @@ def test_deepspeed_learns_what_one_process_does_and_goes_on_where_it_was(
     whole = history(folder, "loss")
     assert whole == pytest.approx(history(alone, "loss"), rel=2e-3) and len(whole) == STEPS
     # The first two steps see the same weights (the first one's learning rate is 0), so their gradients tell most.
-    assert history(folder, "grad_norm")[:2] == pytest.approx(history(alone, "grad_norm")[:2], rel=1e-3)
+    assert history(folder, "grad_norm")[:2] == pytest.approx(history(alone, "grad_norm")[:2], rel=5e-3)
     assert history(folder, "grad_norm") == pytest.approx(history(alone, "grad_norm"), rel=2e-2)
     shutil.rmtree(folder / f"checkpoint-{STEPS}")
     for path in (folder / "adapter_model.safetensors", folder / "trainer_state.json"):
         path.unlink()
     assert history(train(workshop, name, 2, file), "loss") == pytest.approx(whole, rel=1e-6)
+
+
+def test_packed_rows_whose_answers_weigh_the_same_go_through_deepspeed(workshop: Path) -> None:
+    """The step's answers are counted over both processes: a mean of some nats, whatever the number of bins."""
+    packed = {"sample_packing": True, "sequence_len": 96, "answers_weigh": "equally"}
+    losses = history(train(workshop, "packed", 2, "axolotl_configs/deepspeed/zero2.json", **packed), "loss")
+    assert len(losses) == STEPS and losses == pytest.approx([10.7] * STEPS, abs=0.5)

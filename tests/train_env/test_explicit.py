@@ -24,14 +24,13 @@ from spine.paths import ROOT
 torch = pytest.importorskip("torch")
 
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
-PROFILES = ["8xa100", "1xa100", "1x24gb", "4xt4", "cpu"]
+PROFILES = ["8xa100", "8xa100-rows", "1xa100", "1x24gb", "4xt4", "cpu"]
 
 # What axolotl may fill in: settings of something that is off, and the key that would turn it on.
 OFF = {
     "trl.*": "rl", "vllm.*": "rl",
     "generation_*": "generate_samples", "num_generation_samples": "generate_samples",
     "eval_max_new_tokens": "do_causal_lm_eval", "eval_causal_lm_metrics": "do_causal_lm_eval",
-    "sample_packing_*": "sample_packing", "attn_decontaminates_packing": "sample_packing",
     "pretrain_multipack_attn": "pretraining_dataset", "streaming_multipack_buffer_size": "streaming",
     "relora_*": "relora", "lisa_*": "lisa_step_interval", "eaft_*": "use_eaft", "tiled_mlp_*": "tiled_mlp",
     "loraplus_lr_embedding": "loraplus_lr_ratio", "otel_metrics_*": "use_otel_metrics",
@@ -47,6 +46,7 @@ FOLLOWS = {
     "eval_batch_size": "micro_batch_size: what fits in training fits without gradients",
     "deepspeed": "the file's path ...", "deepspeed.*": "... becomes its content",
     "*datasets.*.message_property_mappings.*": "role and content, as our rows and every chat template call them",
+    "attn_decontaminates_packing": "attn_implementation",
     "world_size": "the launcher", "device": "the machine", "device_map": "the machine", "capabilities.*": "the machine",
     "env_capabilities.*": "the machine", "tensor_parallel_size": "1: none", "context_parallel_size": "1: none",
     "dataset_num_proc": "the machine's cores; tokenised rows are the same on any number",
@@ -167,8 +167,9 @@ def test_the_chat_template_is_implied_where_a_dataset_is_silent(base: Path) -> N
 
 def test_settings_of_something_that_is_on_are_to_be_said(base: Path) -> None:
     settings, machine = given("8xa100", base)
-    found = unsaid({**settings, "sample_packing": True, "attn_implementation": "flash_attention_2"}, machine)
-    assert {"sample_packing_bin_size", "sample_packing_group_size"} <= found.keys()
+    left_out = ("sample_packing_bin_size", "sample_packing_group_size", "eval_sample_packing")
+    found = unsaid({key: value for key, value in settings.items() if key not in left_out}, machine)
+    assert found == {"sample_packing_bin_size": 200, "sample_packing_group_size": 100_000, "eval_sample_packing": True}
 
 
 def test_four_bits_are_those_that_the_loader_chooses(base: Path) -> None:
