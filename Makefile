@@ -97,21 +97,21 @@ fetch-%: $(CORE)  ## fetch-SOURCE: its published files into data/published (ONLY
 train-%: $(CORE) $(TRAIN)  ## train-BLEND: QLoRA with axolotl; resumes after a kill, skips when done (LAUNCH=...)
 	@$(RECIPE) train $* $(if $(LAUNCH),-- $(LAUNCH))
 
-merge-%: $(CORE) $(TRAIN)  ## merge-BLEND: W + alpha * scale * B A, streamed (ALPHA=0.56 or 0.25,0.5; CHECKPOINTS=150,192; DRY=1)
+merge-%: $(CORE) $(TRAIN)  ## merge-BLEND: W + sum of share * scale * B A, streamed (ALPHA=0.5625 or 0.25,0.5; CHECKPOINTS=150,192; DRY=1)
 	@$(RECIPE) merge $* $(if $(PAD),--pad) $(if $(DRY),--dry-run)
 
 pad-%: $(CORE) $(TRAIN)  ## pad-BLEND: merged, and the MLPs widened with zeros, in one pass (TP=4 GROUP=128 BY=128)
 	@$(RECIPE) pad $* $(if $(BY),--by $(BY)) $(if $(TP),--tp $(TP)) $(if $(GROUP),--group $(GROUP)) $(if $(DRY),--dry-run)
 
-awq-%: $(CORE) $(TRAIN) $(QUANTIZE) $(if $(findstring autoawq,$(BACKEND)),$(AUTOAWQ))  ## awq-BLEND: to 4 bit, measured (ALPHA=0.56 CALIBRATION=file BACKEND=autoawq)
+awq-%: $(CORE) $(TRAIN) $(QUANTIZE) $(if $(findstring autoawq,$(BACKEND)),$(AUTOAWQ))  ## awq-BLEND: to 4 bit, measured (ALPHA=0.5625 CALIBRATION=file BACKEND=autoawq)
 	@$(RECIPE) awq $* $(if $(BACKEND),--backend $(BACKEND)) $(if $(GROUP),--group $(GROUP)) $(if $(ORDER),--order $(ORDER))
 
 # MODEL=folder, hub name, folder of the run, or base; ENGINE=vllm or ray; MODE=winners; TASK=name; CONTEST=1: on the clock
 EVAL = $(if $(MODEL),--model $(MODEL)) $(SPREAD) $(if $(TASK),--task $(TASK)) $(if $(CONTEST),--contest)
-eval-%: $(CORE) $(TRAIN) $(SERVE)  ## eval-BLEND: answer and score (ALPHA=0.56 QUESTIONS=file MODEL=base ENGINE=vllm MODE=winners LIMIT=20 CONTEST=1)
+eval-%: $(CORE) $(TRAIN) $(SERVE)  ## eval-BLEND: answer and score (ALPHA=0.5625 QUESTIONS=file MODEL=base ENGINE=vllm MODE=winners LIMIT=20 CONTEST=1)
 	@$(RECIPE) eval $* $(EVAL)
 
-sweep-%: $(CORE) $(TRAIN) $(SERVE)  ## sweep-BLEND: wise-ft weights through one loaded model (ALPHAS=0,0.25,0.5,0.75,1 QUESTIONS=file)
+sweep-%: $(CORE) $(TRAIN) $(SERVE)  ## sweep-BLEND: wise-ft weights through one loaded model (ALPHAS=0.4,0.5625,0.7 QUESTIONS=file)
 	@$(RECIPE) sweep $* $(SPREAD)
 
 .PHONY: eval table
@@ -125,7 +125,7 @@ table: $(CORE)  ## table SCORES="A/scores.json B/scores.json": side by side, one
 compare: $(CORE)  ## compare A=v8 B=v9b: which answers better, from stored predictions (QUESTIONS=file COMMON=1 PICTURE=file)
 	@$(RECIPE) compare $(or $(A),v8) $(or $(B),v9b) $(if $(COMMON),--common) $(if $(PICTURE),--picture $(PICTURE))
 
-serve-%: $(CORE) $(TRAIN) $(SERVE)  ## serve-BLEND: as OpenAI's API, with prompts and rules by task type (ALPHA=0.56 MODEL=base MODE=winners PORT=8000)
+serve-%: $(CORE) $(TRAIN) $(SERVE)  ## serve-BLEND: as OpenAI's API, with prompts and rules by task type (ALPHA=0.5625 MODEL=base MODE=winners PORT=8000)
 	@$(RECIPE) serve $* $(if $(MODEL),--model $(MODEL)) $(if $(PORT),--port $(PORT))
 
 .PHONY: ask
@@ -150,7 +150,7 @@ report: $(CORE)  ## one page about it, also halfway: scores, flow, curves, examp
 report-%: $(CORE)  ## report-BLEND: the same page about one blend's run (QUESTIONS=file)
 	@$(RECIPE) report $*
 
-push-%: $(CORE)  ## push-BLEND: what would go to the Hugging Face hub, and its card (WHAT=awq-0.56 TO=user/name YES=1 PUBLIC=1 CARD=1)
+push-%: $(CORE)  ## push-BLEND: what would go to the Hugging Face hub, and its card (WHAT=awq-0.5625 TO=user/name YES=1 PUBLIC=1 CARD=1)
 	@$(RECIPE) push $* $(if $(WHAT),--what $(WHAT)) $(if $(TO),--to $(TO)) $(if $(PUBLIC),--public) $(if $(CARD),--card) $(if $(YES),--yes)
 
 .PHONY: sample-data

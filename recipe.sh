@@ -2,10 +2,10 @@
 # The winning recipe from top to bottom: the commands that `make reproduce` walks, on a page.
 #
 #   ./recipe.sh                                         a real small model on this machine's CPU
-#   PROFILE=cpu-fast ALPHAS=0,1 ./recipe.sh             every step, and too little of each to mean anything
+#   PROFILE=cpu-fast ./recipe.sh                        every step, and too little of each to mean anything
 #   PROFILE=8xa100 DATA=/published/files ./recipe.sh    the real one
 #
-# The commands read PROFILE, DATA and ALPHAS themselves. Stopped, it goes on: what is done and up to date is skipped.
+# The commands read PROFILE, DATA and ALPHAS (weights of the sweeps) themselves. Stopped, it goes on: what is done and up to date is skipped.
 # The weights are those of axolotl_configs/tracks.yaml. `make reproduce` asks those that the sweeps have found, too.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -29,14 +29,14 @@ recipe eval v8 --model base --questions "$test" --mode free
 # questions; at the winners' weight each adapter answers the test questions of its tracks: v8 those of 1, 3 and 5 (all).
 recipe train v8
 recipe sweep v8 --questions "$validation"
-recipe eval v8 --alpha 0.56 --questions "$test"
-recipe eval v8 --alpha 0.56 --questions "$test" --mode free
+recipe eval v8 --alpha 0.5625 --questions "$test"
+recipe eval v8 --alpha 0.5625 --questions "$test" --mode free
 recipe train v7
 recipe sweep v7 --questions "$validation"
 recipe eval v7 --alpha 1 --questions "$test" --track 2 --track 4
 recipe eval v7 --alpha 1 --questions "$test" --track 2 --track 4 --mode free
 
-# Round 2: v9b trains v8's adapter on, v7b that of v7.
+# Round 2: v9b trains on from v8 at the weight 0.5625, v7b from v7. Their weights go from there (0) to what comes out (1).
 recipe train v9b
 recipe sweep v9b --questions "$validation"
 recipe eval v9b --alpha 0.75 --questions "$test" --track 1

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from axolotl_configs.schema import ALL, Blend, Entry, chain, find, load
+from axolotl_configs.schema import ALL, Blend, Entry, Parent, chain, find, load
 from spine.errors import RecipeError, did_you_mean
 from spine.forms import question_rows
 from spine.paths import ROOT, shown
-from spine.yamlfile import YamlFile
+from spine.yamlfile import YamlFile, read_yaml
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,15 @@ class ResolvedBlend:
     name: str
     why: str
     seed: int
-    parent: str | None
+    parent: Parent | None
     portions: tuple[Portion, ...]
     decontaminate: tuple[Path, ...]
     files: tuple[YamlFile, ...]
+
+    @property
+    def goes_on_from(self) -> str | None:
+        """The blend of the round before."""
+        return self.parent.blend if self.parent else None
 
     @property
     def rows(self) -> int:
@@ -54,7 +59,7 @@ def resolve_blend(name: str, known_datasets: Collection[str]) -> ResolvedBlend:
     """Follows ``include``, checks every dataset's name, turns weights into rows.
 
     Raises:
-        RecipeError: a blend that does not exist or includes itself, an unknown key or dataset,
+        RecipeError: a blend that does not exist, includes itself or is a parent of its own, an unknown key or dataset,
             weights without a total, no rows at all.
     """
     files = chain("blends", name)
@@ -63,11 +68,26 @@ def resolve_blend(name: str, known_datasets: Collection[str]) -> ResolvedBlend:
     merged = _merged(files, levels)
     top = levels[0]
     total = next((level.rows for level in levels if level.rows is not None), None)
-    if top.parent is not None:
-        find("blends", top.parent, files[0].where("parent"))
+    _check_parents(name, files[0])
     seed = next((level.seed for level in levels if "seed" in level.model_fields_set), top.seed)
     portions = _portions(merged, total, files[0])
     return ResolvedBlend(name, top.why, seed, top.parent, portions, _evaluation(files, levels), files)
+
+
+def parent_of(name: str) -> Parent | None:
+    """Where a blend's training starts, if not at the base."""
+    return load(Blend, read_yaml(find("blends", name))).parent
+
+
+def _check_parents(name: str, file: YamlFile) -> None:
+    seen = [name]
+    while parent := load(Blend, file).parent:
+        where = file.where("parent")
+        if parent.blend in seen:
+            circle = " -> ".join([*seen[seen.index(parent.blend) :], parent.blend])
+            raise RecipeError(f"circular parents: {circle}", where=where, way_out="a first round has no parent")
+        seen.append(parent.blend)
+        file = read_yaml(find("blends", parent.blend, where))
 
 
 def scaled(portions: Sequence[Portion], rows: int | None) -> tuple[Portion, ...]:

@@ -125,6 +125,12 @@ def goes_on(step: Step) -> bool:
     return (_read_json(step.folder / "started.json") or {}).get("key") == step.key
 
 
+def started_with(folder: Path) -> dict[str, Any]:
+    """The inputs of what lies in a training's folder, finished or not; nothing where nobody knows."""
+    found: dict[str, Any] = (_read_json(folder / "started.json") or {}).get("inputs", {})
+    return found
+
+
 def is_whole(checkpoint: Path) -> bool:
     """Whether training can go on from it."""
     return _is_written(checkpoint) and not _damaged(checkpoint)

@@ -17,16 +17,18 @@ from ruamel.yaml.comments import CommentedMap
 from axolotl_configs.blend import Portion, ResolvedBlend, resolve_blend, scaled
 from axolotl_configs.check import check_combinations, check_keys, known_keys
 from axolotl_configs.costs.estimate import rows_a_step, unit
+from axolotl_configs.rounds import OF_ROUNDS, Start, mixture_of, start_of
 from axolotl_configs.schema import Hardware, Profile, load, load_profile
 from spine.errors import RecipeError, did_you_mean
 from spine.hardware import bf16_on_cpu
+from spine.mixture import Mixture
 from spine.paths import CONFIGS, shown
 from spine.prompts import render
 from spine.runs import Run
 from spine.yamlfile import YamlFile, dump, parse, parse_scalar, plain
 
 TEMPLATE = "recipe.yaml.j2"
-# What SET may change besides axolotl's keys: the profile's own fields, the blend's seed, a second round's parent.
+# What SET may change besides axolotl's keys: the profile's own fields, the blend's seed, where a second round starts.
 _SECTIONS = {"hardware", "quantize", "answer", "questions", "reproduce", "axolotl"}
 _OURS = set(Profile.model_fields) - _SECTIONS - {"why", "include"}
 
@@ -39,7 +41,7 @@ class Resolved:
         profile: as its files and SET say, but ``hardware.gpus`` is the number that the run takes.
         blend: as its files say, at full size.
         portions: the blend's datasets with the rows this profile takes.
-        parent: the run whose adapter a second round starts from.
+        start: where a second round starts; None: at the base.
         processes: of the training, one a GPU, or on CPUs.
         axolotl: the settings, plain.
         lasting: the same on the profile's own number of GPUs, or on a CPU that has bf16: what a run is known by, which
@@ -58,7 +60,15 @@ class Resolved:
     lasting: dict[str, Any]
     yaml: str
     changed: dict[str, str]
-    parent: Run | None
+    start: Start | None
+
+    def mixture(self, alpha: float, trained: Mixture | None = None) -> Mixture:
+        """The run's model at a wise-ft weight, as a sum of adapters upon the base; whether they are trained or not.
+
+        Args:
+            trained: instead of the training's last state.
+        """
+        return mixture_of(trained or Mixture.of(self.run.train, name=self.run.blend), self.start, alpha)
 
 
 def parse_set(text: str) -> dict[str, Any]:
@@ -68,7 +78,7 @@ def parse_set(text: str) -> dict[str, Any]:
         RecipeError: not of the form key=value, a key twice, or a key nobody knows.
     """
     values: dict[str, Any] = {}
-    known = known_keys() | _OURS | {"seed", "parent"}
+    known = known_keys() | _OURS | OF_ROUNDS | {"seed"}
     for item in shlex.split(text):
         key, equals, value = item.partition("=")
         if not equals or not key:
@@ -108,9 +118,9 @@ def resolve(
     run = Run.of(profile_name, blend_name, overrides)
     seed = overrides.get("seed", blend.seed)
     portions = scaled(blend.portions, _most_rows(profile, blend))
-    parent = _parent(blend, run, overrides, known_datasets)
+    start = start_of(blend.parent, run)
     layers = _layers(blend, profile, profile_file, overrides)
-    document = _render(profile, run, parent, seed)
+    document = _render(profile, run, start, seed)
     lines = dict(document.lc.data)
     changed = _overlay(document, layers)
 
@@ -130,10 +140,10 @@ def resolve(
     if lasting.get("bf16") and not (asked or profile.hardware.gpus or any_cpu or bf16_on_cpu()):
         here.append(_IN_FP32)
     if here:
-        document = _render(profile, run, parent, seed)  # anew: DeepSpeed is a matter of how many there are
+        document = _render(profile, run, start, seed)  # anew: DeepSpeed is a matter of how many there are
         changed = _overlay(document, [*layers, *here])
     settings, text = plain(document), _text(document, changed)
-    return Resolved(run, profile, blend, portions, seed, processes, settings, lasting, text, changed, parent)
+    return Resolved(run, profile, blend, portions, seed, processes, settings, lasting, text, changed, start)
 
 
 def _with_overrides(profile: Profile, file: YamlFile, overrides: Mapping[str, Any]) -> Profile:
@@ -160,27 +170,9 @@ def _most_rows(profile: Profile, blend: ResolvedBlend) -> int | None:
     return min((limit for limit in limits if limit), default=None)
 
 
-def _parent(
-    blend: ResolvedBlend, run: Run, overrides: Mapping[str, Any], known_datasets: Collection[str]
-) -> Run | None:
-    """The parent blend's plain run on the same profile, or with SET="parent=same ..." the one with these settings."""
-    how = overrides.get("parent")
-    if how not in (None, "same"):
-        raise RecipeError(f"parent={how} is not known", where="SET", way_out="parent=same: the run with these settings")
-    if blend.parent is None:
-        if how:
-            raise RecipeError(f"{blend.name} is no second round: it has no parent", where="SET")
-        return None
-    if how is None:
-        return Run(run.profile, blend.parent)
-    first = resolve_blend(blend.parent, known_datasets).parent is None
-    settings = {key: value for key, value in overrides.items() if key != "parent" or not first}
-    return Run.of(run.profile, blend.parent, settings)
-
-
-def _render(profile: Profile, run: Run, parent: Run | None, seed: int) -> CommentedMap:
+def _render(profile: Profile, run: Run, start: Start | None, seed: int) -> CommentedMap:
     values = {
-        "base_model": profile.base_model,
+        "base_model": shown(start.folder) if start and start.how == "merged" else profile.base_model,
         "gpus": profile.hardware.gpus,
         "tracker": profile.tracker,
         "run_name": f"{run.profile}-{run.name}",
@@ -191,7 +183,8 @@ def _render(profile: Profile, run: Run, parent: Run | None, seed: int) -> Commen
         # content, and would not notice other rows in a file of the same name.
         "prepared": shown(run.data / "prepared"),
         "output_dir": shown(run.train),
-        "parent_adapter": shown(parent.train) if parent else None,
+        "start": start,
+        "start_folder": shown(start.folder) if start else None,
     }
     return parse(render(CONFIGS, TEMPLATE, values), CONFIGS / TEMPLATE)
 
@@ -233,7 +226,7 @@ def _layers(
     blend: ResolvedBlend, profile: Profile, profile_file: YamlFile, overrides: Mapping[str, Any]
 ) -> list[_Layer]:
     from_blends = [_Layer(file.data.get("axolotl", {}), file) for file in reversed(blend.files)]
-    from_set = {key: value for key, value in overrides.items() if key not in _OURS | {"parent"}}
+    from_set = {key: value for key, value in overrides.items() if key not in _OURS | OF_ROUNDS}
     return [_Layer(profile.axolotl, profile_file), *from_blends, _Layer(from_set)]
 
 

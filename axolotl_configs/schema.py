@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -18,6 +19,7 @@ from spine.yamlfile import YamlFile, read_yaml
 Share = Annotated[float, Field(ge=0, le=1)]
 Kind = Literal["blends", "profiles"]
 Tracker = Literal["none", "trackio", "wandb", "mlflow", "tensorboard"]
+How = Literal["adapter", "merged"]
 
 
 class Strict(BaseModel):
@@ -53,12 +55,22 @@ def _is_name(text: str) -> str:
 Name = Annotated[str, AfterValidator(_is_name)]
 
 
+class Parent(Strict):
+    """Where a second round starts: at another blend's model, ``W1``. A name alone is its whole adapter."""
+
+    blend: str
+    alpha: Share = 1.0  # the wise-ft weight of that model, relative to its own parent if it has one
+    start: How = "adapter"  # its adapter, weighed, is trained on; `merged`: a new one beside the merged model
+
+
 class Blend(Strict):
     """``axolotl_configs/blends/<name>.yaml``; ``include`` names the blend it starts from."""
 
     why: str = ""
     include: str | None = None
-    parent: str | None = None  # second round: the blend whose trained adapter is trained on
+    parent: Annotated[
+        Parent | None, BeforeValidator(lambda said: {"blend": said} if isinstance(said, str) else said)
+    ] = None
     seed: int = 42
     rows: Annotated[int, Field(gt=0)] | None = None
     decontaminate: list[str] = []  # evaluation files whose questions may not be trained on
@@ -129,7 +141,8 @@ class Profile(Strict):
 
 
 class TrackChoice(Strict):
-    """Which blend answers a track's questions, and the wise-ft weight of its adapter (0: the base, 1: all of it)."""
+    """Which blend answers a track's questions, and its wise-ft weight: from 0, where its training started (at the base
+    or its parent's model), to 1, what came out of it."""
 
     blend: str
     alpha: Annotated[float, Field(ge=0, le=1)]
@@ -222,4 +235,6 @@ def _fields(model: Any, address: Sequence[str | int]) -> Collection[str]:
     """The keys that are known in the section at ``address``: of a model's field, or of a dict's values."""
     for part in address:
         model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[part].annotation
+        if get_origin(model) is UnionType:
+            model = next(one for one in get_args(model) if one is not NoneType)
     return model.model_fields  # type: ignore[no-any-return]

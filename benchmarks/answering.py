@@ -15,6 +15,7 @@ from inference.evaluate import Evaluation
 from recipe.steps.eval import cpu_settings
 from spine import child_job, manifest
 from spine.environments import python, variables
+from spine.mixture import Mixture
 from spine.paths import RUNS
 
 QUESTIONS = RUNS / "cpu" / "questions" / "test.parquet"
@@ -81,9 +82,14 @@ def _evaluated(folder: Path, engine: str, mode: str) -> tuple[float, list[str], 
 
 def _swept(folder: Path, weights: Sequence[float]) -> Cost:
     """As ``recipe sweep`` runs it without a GPU; one weight is one evaluation."""
-    plain = replace(_evaluation(folder, "transformers", "exact"), adapter=str(folder / "adapter"), limit=SWEPT)
+    plain, whole = replace(_evaluation(folder, "transformers", "exact"), limit=SWEPT), Mixture.of(folder / "adapter")
     jobs = [
-        replace(plain, folder=str(folder / f"sweep-{len(weights)}-{alpha}"), alpha=alpha, inputs={"answers": [alpha]})
+        replace(
+            plain,
+            folder=str(folder / f"sweep-{len(weights)}-{alpha}"),
+            mixture=whole * alpha,
+            inputs={"answers": [alpha]},
+        )
         for alpha in weights
     ]
     return _cost(jobs)

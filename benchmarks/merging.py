@@ -17,7 +17,8 @@ from spine.environments import python, variables
 from spine.paths import ROOT
 
 LAYERS, LARGE = 28, 120  # 2.9 and 12 GB
-TIMES_CP, OF_PEERS, GIB, THREE = 2.2, 0.25, 1.2e9 / 2**30, 2.6
+TIMES_CP, OF_PEERS, GIB, THREE, MIXED = 2.2, 0.25, 1.2e9 / 2**30, 2.6, 1.3
+ADAPTERS = ("adapter", "adapter-2", "adapter-3")  # the same one thrice
 ROUNDS = 7
 BYTES, BYTES_72B = 2.9e9, 145.4e9  # of our checkpoint and of Qwen2-72B in bf16, to be read and to be written
 
@@ -32,13 +33,13 @@ def run() -> list[Result]:
         warm = _rounds(folder, cold=False)
         cold = _rounds(folder, cold=True) if _forget() else None
         one = quickest(warm["one"])
-        held = _merge(folder, "0.56", memory=True)
+        held = _merge(folder, "0.5625", memory=True)
         peft = _emptied(
             folder, [str(python("train")), "-m", "benchmarks.merge_peer", "peft", "base", "adapter", "peft"]
         )
         axolotl = _axolotl(folder)
         _files(folder, LARGE)
-        large = _merge(folder, "0.56", memory=True)
+        large = _merge(folder, "0.5625", memory=True)
     return [
         *_beside_cp("base in memory, result to the disk", warm),
         *(_beside_cp("base and result on the disk", cold) if cold else []),
@@ -62,18 +63,19 @@ def _in_memory() -> dict[str, list[Cost]] | None:
 
 
 def _rounds(folder: Path, *, cold: bool) -> dict[str, list[Cost]]:
-    """Copying, one weight and three."""
+    """Copying, one weight and three, and one model of three adapters."""
     measured = {
         "cp": lambda: _emptied(folder, ["cp", "-r", "base", "copy"], cold=cold),
-        "one": lambda: _merge(folder, "0.56", cold=cold),
+        "one": lambda: _merge(folder, "0.5625", cold=cold),
         "three": lambda: _merge(folder, "0.25,0.5,0.75", cold=cold),
+        "mixed": lambda: _merge(folder, "0.5625", ADAPTERS, cold=cold),
     }
     return in_turn(measured, ROUNDS)
 
 
 def _beside_cp(where: str, found: Mapping[str, list[Cost]]) -> list[Result]:
     """The quickest rounds; the medians are told beside them."""
-    copied, one, three = (quickest(found[name]).wall for name in ("cp", "one", "three"))
+    copied, one, three, mixed = (quickest(found[name]).wall for name in ("cp", "one", "three", "mixed"))
     usual = {name: f"{middle(costs).wall:.2f}" for name, costs in found.items()}
     rate = 3 * BYTES / 1e9 / three
     return [
@@ -82,14 +84,15 @@ def _beside_cp(where: str, found: Mapping[str, list[Cost]]) -> list[Result]:
             f"three weights in one pass, {where}; {rate:.1f} GB/s are written; median {usual['three']}", three, "one",
             one, THREE,
         ),
+        beside(f"three adapters in one model, {where}; median {usual['mixed']}", mixed, "one", one, MIXED),
     ]  # fmt: skip
 
 
 def _in_memory_beside_cp(found: Mapping[str, list[Cost]]) -> list[Result]:
     """Three models of it are shown without an aim: they are 9 GB of new memory, and a virtual machine waits for that
     longer than for a disk."""
-    one, three = _beside_cp("base and result in memory", found)
-    return [one, replace(three, aim="-", met=True)]
+    one, three, mixed = _beside_cp("base and result in memory", found)
+    return [one, replace(three, aim="-", met=True), mixed]
 
 
 def _forget() -> bool:
@@ -117,10 +120,15 @@ def _projected(one: Cost) -> list[Result]:
 def _files(folder: Path, layers: int) -> None:
     command = [str(python("train")), "-m", "benchmarks.merge_peer", "files", str(layers), MODEL]
     cost([*command, str(folder / "base"), str(folder / "adapter")], variables("train", offline=True))
+    for name in ADAPTERS[1:]:
+        shutil.copytree(folder / "adapter", folder / name, dirs_exist_ok=True)
 
 
-def _merge(folder: Path, alpha: str, *, memory: bool = False, cold: bool = False) -> Cost:
-    named = ["--base", str(folder / "base"), "--add", str(folder / "adapter"), "--out", str(folder / "out")]
+def _merge(
+    folder: Path, alpha: str, adapters: Sequence[str] = ADAPTERS[:1], *, memory: bool = False, cold: bool = False
+) -> Cost:
+    added = [word for name in adapters for word in ("--add", str(folder / name))]
+    named = ["--base", str(folder / "base"), *added, "--out", str(folder / "out")]
     return _emptied(folder, [RECIPE, "merge", *named, "--alpha", alpha, "--pad"], memory=memory, cold=cold)
 
 
@@ -146,7 +154,7 @@ def _emptied(folder: Path, command: Sequence[str], *, memory: bool = False, cold
 
 def _remove_results(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.is_dir() and path.name not in ("base", "adapter"):
+        if path.is_dir() and path.name not in ("base", *ADAPTERS):
             shutil.rmtree(path)
 
 

@@ -1,7 +1,7 @@
 """Evaluations: questions answered, the answers scored: ``python -m inference.evaluate`` (``spine.child_job``).
 
 Each leaves predictions, ``scores.json`` and the worst answers in its folder. Core's commands start it; its progress
-goes to stderr. The evaluations of a list differ in their wise-ft weight alone: one loaded model answers them all.
+goes to stderr. The evaluations of a list differ in their mixture alone: one loaded model answers them all.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from spine.atomic import write_text
 from spine.child_job import serve
 from spine.errors import RecipeError
 from spine.manifest import Step
+from spine.mixture import Mixture
 from spine.paths import shown
 
 WORST = "worst.jsonl"
@@ -58,11 +59,12 @@ class Evaluation(Setup):
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Evaluation:
         """From JSON."""
-        return cls(**{**values, "tasks": tuple(values["tasks"]), "tracks": tuple(values["tracks"])})
+        mixture = Mixture.from_json(values["mixture"])
+        return cls(**{**values, "mixture": mixture, "tasks": tuple(values["tasks"]), "tracks": tuple(values["tracks"])})
 
 
 def run(evaluations: Sequence[Evaluation]) -> None:
-    """Evaluations that differ in their weight alone; one that is done already is not asked again.
+    """Evaluations that differ in their mixture alone; one that is done already is not asked again.
 
     Raises:
         RecipeError: what ``read_questions`` and ``Answerer`` refuse; questions without an answer to score against.
@@ -74,16 +76,17 @@ def run(evaluations: Sequence[Evaluation]) -> None:
             f"{unanswered} of {len(questions)} questions have no output_field to score against",
             where=shown(Path(first.questions)),
         )
-    answerer = Answerer(first)
+    every = {part.folder: part for one in evaluations for part in one.mixture.parts}
+    answerer = Answerer(replace(first, mixture=Mixture(tuple(every.values()))))
     requests = answerer.requests(questions)
 
     def engine(evaluation: Evaluation) -> Engine:
-        loaded = answerer.engine(evaluation.alpha)
+        loaded = answerer.engine(evaluation.mixture)
         return ContestEngine(Path(evaluation.folder), questions, answerer) if evaluation.contest else loaded
 
     for one in evaluations:
         if len(evaluations) > 1:
-            print(f"weight {one.alpha:g}", file=sys.stderr, flush=True)
+            print(one.label, file=sys.stderr, flush=True)
         if not one.step.is_done():
             evaluate(one.step, one.label, questions, requests, lambda one=one: engine(one), contest=one.contest)  # type: ignore[misc]
 

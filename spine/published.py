@@ -1,4 +1,4 @@
-"""What the winners have published of their scores and of their blend: ``axolotl_configs/known/published.yaml``."""
+"""What the winners have published of scores, curves and their blend: ``axolotl_configs/known/published.yaml``."""
 
 from __future__ import annotations
 
@@ -45,6 +45,11 @@ def published_scores() -> dict[str, dict[str, float]]:
 def published_shares() -> dict[str, dict[str, float]]:
     """Shares of their blend's rows in percent, by ``source``, ``type``, ``cluster`` and ``LLM``."""
     return {what: dict(bars) for what, bars in _file()["shares"].items()}
+
+
+def published_curves() -> dict[str, dict[float, float]]:
+    """Their scores of track 5 by blend and wise-ft weight; as published, of another model than ours."""
+    return {blend: {float(at): score for at, score in points} for blend, points in _file()["curves"].items()}
 
 
 def published_blend() -> dict[str, Line]:

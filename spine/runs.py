@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spine.manifest import digest
 from spine.paths import RUNS
+
+Form = Literal["merged", "padded", "adapter"]  # a whole model, one with wider MLPs, or one adapter
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Run:
     def train(self) -> Path:
         return self.folder / "train"
 
-    def merged(self, alpha: float, *, padded: bool = False, checkpoints: Sequence[int] = ()) -> Path:
-        """The model merged with the wise-ft weight ``alpha``: of the whole training, or of ``checkpoints``' average."""
+    def mixed(self, form: Form, alpha: float, checkpoints: Sequence[int] = ()) -> Path:
+        """The model at the wise-ft weight ``alpha``: of the whole training, or of ``checkpoints``' average."""
         average = "-average-" + "-".join(map(str, checkpoints)) if checkpoints else ""
-        return self.folder / f"{'padded' if padded else 'merged'}-{alpha:g}{average}"
+        return self.folder / f"{form}-{alpha:g}{average}"

@@ -204,19 +204,26 @@ def test_two_nodes_over_loopback_by_the_documented_commands(
     assert "gradient_accumulation_steps: 1" in yaml.read_text() and "micro_batch_size: 2" in yaml.read_text()
 
 
-def test_a_second_round_trains_the_first_rounds_adapter_on(
+def test_a_second_round_starts_at_the_first_rounds_model(
     workshop: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """Needs the adapter of v8 from the first test; v7 was never trained here, so v7b is refused."""
+    """Needs the adapter of v8 from the first test; v7 was never trained here, so v7b is refused. Both starts are at one
+    model, but for the rounding of the merged one to NF4.
+    """
     assert "-> make train-v7" in finish(start("train", "v7b"), code=1)
     shape = finish(start("train", "v9b", "--set", "lora_r=8"), code=1)
     assert "lora_r is 8, but the parent's adapter was trained with 64" in shape
-    output = finish(start("train", "v9b", "--set", "val_rows=13"))
-    parent = manifest.read(workshop / "runs" / "cpu" / "v8" / "train")
-    child = manifest.read(workshop / "runs" / "cpu" / "v9b+val_rows=13" / "train")
-    assert parent is not None and child is not None and "parent model" in output
-    assert child["inputs"]["parent"] == stamp(workshop / "runs" / "cpu" / "v8" / "train")
-    assert child["base_loss"] < parent["base_loss"], "the second round did not start from what the first had learnt"
+    runs, losses = workshop / "runs" / "cpu", dict[str, float]()
+    parent = manifest.read(runs / "v8" / "train")
+    assert parent is not None
+    for how in ("adapter", "merged"):
+        output = finish(start("train", "v9b", "--set", f"val_rows=13 start={how}"))
+        child = manifest.read(runs / f"v9b+start={how},val_rows=13" / "train")
+        assert child is not None and "parent model" in output
+        assert child["inputs"]["start"] == {"how": how, "mixture": [[stamp(runs / "v8" / "train"), 0.5625]]}
+        losses[how] = child["base_loss"]
+        assert losses[how] < parent["base_loss"], "the second round did not start from what the first had learnt"
+    assert losses["merged"] == pytest.approx(losses["adapter"], rel=0.02)
 
 
 def test_what_axolotl_says_when_it_fails_is_shown(workshop: Path, start: Callable[..., subprocess.Popen[str]]) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from recipe.commands.sweep import command as sweep
 from recipe.report.collect import whole_walk
 from recipe.walk.request import WalkRequest
 from recipe.walk.stages import Stages
@@ -42,12 +41,11 @@ def called(folder: Path, profile: str) -> list[str]:
 
 
 def planned(profile: str) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Name, command and needs of every stage, as they are typed with PROFILE and ALPHAS in the environment."""
-    (default,) = (option.default for option in sweep.params if option.name == "alphas")
+    """Name, command and needs of every stage, as they are typed with PROFILE in the environment."""
     found = []
     for stage in whole_walk(Stages(WalkRequest(profile))):
         line = shlex.join(stage.command).replace(f"{ROOT}/", "").replace(f" -p {profile}", "")
-        found.append((stage.name, line.replace(f" --alphas {default}", ""), stage.needs))
+        found.append((stage.name, line, stage.needs))
     return found
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from inference.answering.adapter import Adapter, open_adapter
+from inference.answering.adapter import require_fitting
 from inference.answering.engines.requests import Engine, LoadedEngine, Request, requests_of
 from inference.answering.questions import Question, unscored
 from inference.answering.rules import Mode, Rules
@@ -21,6 +21,7 @@ from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
 from spine.manifest import NAME as MANIFEST
 from spine.manifest import Step, digest
+from spine.mixture import BASE, Mixture
 from spine.models import model_files
 from spine.paths import shown
 from spine.progress import Meter, timed
@@ -38,7 +39,8 @@ class Setup:
     """What answers, and how.
 
     Attributes:
-        model, adapter: folders; ``adapter`` and ``alpha`` (the wise-ft weight) go together.
+        model: the base's folder.
+        mixture: of adapters for it; none: the base as it is.
         max_length: tokens of prompt and answer together.
         dtype: of the weights; ``auto`` is the checkpoint's.
         gpus: over which vLLM splits the model; None: on Ray, over all that a node has.
@@ -46,8 +48,7 @@ class Setup:
     """
 
     model: str
-    adapter: str | None = None
-    alpha: float = 1.0
+    mixture: Mixture = BASE
     engine: str = "transformers"
     mode: str = "exact"
     max_length: int = LONGEST
@@ -57,25 +58,26 @@ class Setup:
 
 
 class Answerer:
-    """A model with its rules; loaded when it is first asked, then only its adapter is weighed anew.
+    """A model with its rules; loaded when it is first asked, then only its adapters are weighed anew.
+
+    Args:
+        setup: ``mixture`` has all adapters that any mixture asked for is made of.
 
     Raises:
-        RecipeError: its tokenizer or the adapter will not do.
+        RecipeError: its tokenizer or an adapter will not do.
     """
 
     def __init__(self, setup: Setup) -> None:
-        self._setup, model = setup, Path(setup.model)
+        self._setup = setup
         self.rules = Rules.of(setup.model, ChatTokenizer.load(setup.model))
-        self._adapter = open_adapter(Path(setup.adapter), model, setup.alpha) if setup.adapter else None
+        require_fitting(setup.mixture, Path(setup.model))
         self._engine: LoadedEngine | None = None
 
-    def engine(self, alpha: float) -> LoadedEngine:
-        """The engine, loaded, with the adapter at the wise-ft weight ``alpha``; one on Ray loads when it is asked."""
+    def engine(self, mixture: Mixture) -> LoadedEngine:
+        """The engine, loaded, with the adapters as ``mixture`` weighs them; one on Ray loads when it is asked."""
         if self._engine is None:
-            adapter = replace(self._adapter, alpha=alpha) if self._adapter else None
-            self._engine = make_engine(replace(self._setup, alpha=alpha), self.rules.chat, adapter)
-        elif self._adapter:
-            self._engine.scale(alpha)
+            self._engine = make_engine(self._setup, self.rules.chat)
+        self._engine.mix(mixture)
         return self._engine
 
     def requests(self, questions: Sequence[Question]) -> list[Request]:
@@ -85,7 +87,7 @@ class Answerer:
     def answer(self, prompts: Sequence[str], is_multiple_choice: bool | None) -> list[str]:
         """Answers in the prompts' order; as at the contest, nothing but the prompts and the flag is looked at."""
         requests = self.requests([unscored(prompt, is_multiple_choice) for prompt in prompts])
-        engine = self._engine or self.engine(self._setup.alpha)
+        engine = self._engine or self.engine(self._setup.mixture)
         texts = dict(engine.generate(requests))
         return [texts[request.index] for request in requests]
 
@@ -103,27 +105,27 @@ def longest(model: str, wanted: int | None) -> int:
     return min(wanted or LONGEST, most)
 
 
-def make_engine(setup: Setup, chat: ChatTokenizer, adapter: Adapter | None) -> LoadedEngine:
+def make_engine(setup: Setup, chat: ChatTokenizer) -> LoadedEngine:
     """The engine that ``setup`` asks for."""
     if setup.workers is not None:
         from inference.answering.engines.ray import RayEngine
 
-        return RayEngine(partial(in_a_worker, setup), setup.workers, setup.gpus, setup.alpha)
+        return RayEngine(partial(in_a_worker, setup), setup.workers, setup.gpus, setup.mixture)
     model = Path(setup.model)
     with timed(f"loading {shown(model)} with {setup.engine}"):
         if setup.engine == "vllm":
             from inference.answering.engines.vllm import VllmEngine
 
             gpus = setup.gpus or 0
-            return VllmEngine(model, chat, adapter, max_length=setup.max_length, dtype=setup.dtype, gpus=gpus)
+            return VllmEngine(model, chat, setup.mixture, max_length=setup.max_length, dtype=setup.dtype, gpus=gpus)
         from inference.answering.engines.transformers import TransformersEngine
 
-        return TransformersEngine(model, chat, adapter, dtype=setup.dtype)
+        return TransformersEngine(model, chat, setup.mixture, dtype=setup.dtype)
 
 
-def in_a_worker(setup: Setup, gpus: int, alpha: float) -> LoadedEngine:
+def in_a_worker(setup: Setup, gpus: int, mixture: Mixture) -> LoadedEngine:
     """The engine that ``setup`` asks for on Ray, loaded in one of the workers: all is read where the worker is."""
-    return Answerer(replace(setup, workers=None, gpus=gpus)).engine(alpha)
+    return Answerer(replace(setup, workers=None, gpus=gpus)).engine(mixture)
 
 
 def predict(step: Step, requests: Sequence[Request], engine: Callable[[], Engine]) -> tuple[list[str], int, float]:

@@ -20,6 +20,7 @@ from inference.answering.contest import BATCH
 from inference.answering.rules import Mode
 from spine.errors import RecipeError, did_you_mean
 from spine.hardware import this_machine
+from spine.mixture import Mixture
 from spine.models import local_folder
 
 PREFIX = "RECIPE_"
@@ -37,7 +38,7 @@ class ShopBenchModel:
     def __init__(self) -> None:
         setup, self._batch = configured(os.environ)
         self._answerer = Answerer(setup)
-        self._answerer.engine(setup.alpha)  # loaded now: at the contest, answering is on the clock
+        self._answerer.engine(setup.mixture)  # loaded now: at the contest, answering is on the clock
 
     def get_batch_size(self) -> int:
         """How many questions may come at once."""
@@ -75,6 +76,8 @@ def configured(environment: Mapping[str, str]) -> tuple[Setup, int]:
         faults.append(RecipeError(f"weighs an adapter, and {PREFIX}ADAPTER names none", where=f"{PREFIX}ALPHA"))
     if faults:
         raise RecipeError.all_of(faults)
+    adapter, alpha = settings.pop("adapter", None), settings.pop("alpha", 1.0)
+    settings["mixture"] = Mixture.of(Path(adapter), alpha) if adapter else Mixture()
     batch = settings.pop("batch", BATCH)
     length = longest(settings["model"], settings.pop("max_length", None))
     defaults = {"engine": "vllm", "gpus": len(this_machine().gpu_names)}

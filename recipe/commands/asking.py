@@ -15,10 +15,10 @@ from inference.answering.rules import Mode
 from recipe.commands.options import profile_option, resolve_run, set_option, spread_options
 from recipe.steps.data import ensure_model
 from recipe.steps.eval import Target, model_target, run_target
+from recipe.steps.merge import parse_parts
 from spine.environments import python
 from spine.paths import ROOT
 
-_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 _FILE = click.Path(path_type=Path)
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,10 +29,14 @@ _TARGET = (
     click.option(
         "--model", metavar="MODEL", help="Folder, hub name, folder of the run, or `base`, instead of BLEND's."
     ),
-    click.option("--adapter", type=_FOLDER, help="With --model: a LoRA adapter for it."),
+    click.option(
+        "--adapter", "adapters", multiple=True, metavar="FOLDER[=W]",
+        help="With --model: a LoRA adapter for it, and its share (1); more than once.",
+    ),
     click.option(
         "--alpha", type=click.FloatRange(0, 2), envvar="ALPHA",
-        help="Wise-ft weight.  [default: the blend's in tracks.yaml; env: ALPHA]",
+        help="Wise-ft weight, relative to where the blend's training started.  [default: the blend's in tracks.yaml; "
+        "env: ALPHA]",
     ),
 )  # fmt: skip
 _MODE = (
@@ -89,7 +93,7 @@ def _with(options: tuple[Callable[[F], F], ...], function: F) -> F:
 
 
 def chosen_target(
-    blend: str | None, profile: str | None, overrides: str, model: str | None, adapter: Path | None,
+    blend: str | None, profile: str | None, overrides: str, model: str | None, adapters: tuple[str, ...],
     alpha: float | None,
 ) -> tuple[Resolved | None, Target]:  # fmt: skip
     """The run, where a BLEND is named, and the model.
@@ -97,14 +101,14 @@ def chosen_target(
     Raises:
         RecipeError: the serve environment is not installed, or the model is not there.
     """
-    if adapter and not model:
+    if adapters and not model:
         raise click.UsageError("--adapter goes with --model")
     resolved = resolve_run(blend, profile, overrides) if blend else None
     python("serve")  # says how to install it, before anything else is tried
     if resolved and resolved.profile.embedded:
         ensure_model(ROOT / resolved.profile.base_model)
     if model:
-        return resolved, model_target(model, adapter, alpha, resolved)
+        return resolved, model_target(model, parse_parts(adapters, "--adapter"), alpha, resolved)
     if not resolved:
         raise click.UsageError("name a BLEND or a --model")
     return resolved, run_target(resolved, alpha)

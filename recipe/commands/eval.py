@@ -27,7 +27,7 @@ from spine.terminal import console, say
         "recipe eval v8",
         "recipe eval v8 --alpha 1 --questions development.json",
         "recipe eval v8 --model base",
-        "recipe eval v8 --model awq-0.56 --engine vllm --mode winners",
+        "recipe eval v8 --model awq-0.5625 --engine vllm --mode winners",
         "recipe eval v9b --alpha 0.75 --track 1 --questions development.json",
         "recipe eval v8 --questions development.json --contest",
         "recipe eval --model Qwen/Qwen2-7B-Instruct --questions development.json --limit 20",
@@ -46,7 +46,7 @@ from spine.terminal import console, say
 )
 @engine_options
 def command(
-    blend: str | None, profile: str | None, overrides: str, model: str | None, adapter: Path | None,
+    blend: str | None, profile: str | None, overrides: str, model: str | None, adapters: tuple[str, ...],
     alpha: float | None, questions: Path | None, limit: int | None, tasks: tuple[str, ...], tracks: tuple[int, ...],
     contest: bool, **how: Any,
 ) -> None:  # fmt: skip
@@ -58,7 +58,7 @@ def command(
     began = time.monotonic()
     if not blend and (model is None or questions is None):
         raise click.UsageError("name a BLEND, or give --model and --questions")
-    resolved, target = chosen_target(blend, profile, overrides, model, adapter, alpha)
+    resolved, target = chosen_target(blend, profile, overrides, model, adapters, alpha)
     file = questions or held_out(_of(resolved))
     asked = read_questions(file, limit=limit, tasks=tasks, tracks=tracks, tell=say)  # faults, before a model is loaded
     evaluation = evaluation_of(

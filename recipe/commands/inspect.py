@@ -18,7 +18,7 @@ from spine.terminal import console, table
     "inspect",
     epilog=examples(
         "recipe inspect runs/cpu/v8/train",
-        "recipe inspect runs/cpu/v8/awq-0.56",
+        "recipe inspect runs/cpu/v8/awq-0.5625",
         "recipe inspect model-00001-of-00037.safetensors --checksum",
     ),
 )

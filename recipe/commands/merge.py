@@ -20,13 +20,19 @@ from recipe.commands.options import (
 from recipe.steps.merge import (
     alphas_of,
     carry_out,
-    parse_alpha,
+    ensure_one_adapter,
+    held,
     parse_alphas,
     parse_checkpoints,
+    parse_parts,
     profile_padding,
-    run_job,
+    run_results,
 )
+from spine import manifest
+from spine.errors import RecipeError
+from spine.mixture import Mixture
 from spine.models import local_folder
+from spine.paths import shown
 
 
 @click.command(
@@ -34,8 +40,9 @@ from spine.models import local_folder
     epilog=examples(
         "recipe merge v8",
         "recipe merge v8 --alpha 0.25,0.5,0.75",
-        "recipe merge v8 --alpha 0.56 --pad --dry-run",
+        "recipe merge v8 --alpha 0.5625 --pad --dry-run",
         "recipe merge v8 --checkpoints 150,192 --alpha 0.25",
+        "recipe merge v9b --alpha 0.25 --as-adapter",
         "recipe merge --base Qwen/Qwen2-72B-Instruct --add step-150=0.5 --add step-192=0.5 --alpha 0.25 --out new",
         "recipe merge --base BASE --add FINETUNED_MODEL --alpha 0.5 --out merged",
     ),
@@ -65,14 +72,18 @@ from spine.models import local_folder
     help="First round the base's linear layers to NF4 and back, as QLoRA's training saw them: the merged model is "
     "nearer to the one that was trained, and farther from the base.",
 )
+@click.option(
+    "--as-adapter", is_flag=True,
+    help="Write the sum as one adapter (rank r1 + r2, exact) instead of a whole model: for engines that take one.",
+)  # fmt: skip
 @click.option("--beyond-one", is_flag=True, help="Allow weights up to 2.")
 @dry_run_option
 def command(
     blend: str | None, profile: str | None, overrides: str, alpha: str | None, checkpoints: str | None,
-    base: str | None, sources: tuple[str, ...], out: Path | None, pad: bool, round_trip: bool, beyond_one: bool,
-    dry_run: bool,
+    base: str | None, sources: tuple[str, ...], out: Path | None, pad: bool, round_trip: bool,
+    as_adapter: bool, beyond_one: bool, dry_run: bool,
 ) -> None:  # fmt: skip
-    """Merge BLEND's adapter into its base: W + alpha * scale * B A, in fp32, rounded once.
+    """Merge BLEND's adapters into its base: W + the sum of share * scale * B A, in fp32, rounded once.
 
     Streams shard by shard: memory does not grow with the model. Stopped or killed, the same command goes on after the
     last finished shard; the result's folder is there only when it is complete.
@@ -82,38 +93,43 @@ def command(
         raise click.UsageError("name a BLEND, or give --base and --out")
     if base and checkpoints:
         raise click.UsageError("--checkpoints are a BLEND's; with --base, --add each of them with its share")
+    if as_adapter and (pad or round_trip or dry_run):
+        raise click.UsageError("--as-adapter goes without --pad, --nf4-round-trip and --dry-run")
     if blend:
         resolved = resolve_run(blend, profile, overrides)
         alphas = alphas_of(blend, alpha, beyond_one=beyond_one)
-        padding = profile_padding(resolved) if pad else None
         steps = parse_checkpoints(checkpoints) if checkpoints else []
-        job = run_job(resolved, alphas, padding, round_trip=round_trip, checkpoints=steps)
-        place: Path | None = resolved.run.folder
+        results = run_results(resolved, alphas, "adapter" if as_adapter else "padded" if pad else "merged", steps)
+        model, padding, place = resolved.profile.base_model, profile_padding(resolved), resolved.run.folder
     else:
         if out is None:
             raise click.UsageError("--base needs --out")
         alphas = parse_alphas(alpha or "1", beyond_one=beyond_one)
-        job = _own_job(str(base), sources, alphas, out.absolute(), Padding() if pad else None, round_trip, beyond_one)
-        place = None
+        results = _results(parse_parts(sources, "--add", beyond_one=beyond_one), alphas, out.absolute())
+        model, padding, place = str(base), Padding(), None
+    if as_adapter:
+        with held(next(iter(results)), place):
+            for folder, mixture in results.items():
+                ensure_one_adapter(mixture, folder)
+                click.echo(f"adapter   {shown(folder)}  ({mixture})")
+        return
+    job = MergeJob.mixing(local_folder(model), results, padding if pad else None, round_trip)
     carry_out(job, place, dry_run=dry_run, began=began)
 
 
-def _own_job(
-    base: str,
-    given: tuple[str, ...],
-    alphas: list[float],
-    out: Path,
-    padding: Padding | None,
-    round_trip: bool,
-    beyond_one: bool,
-) -> MergeJob:
-    """Shares multiply the weight: two checkpoints at 0.5 are their average, then weighed."""
-    folders, shares = [], []
-    for text in given:
-        # A run's own folder may hold a "=": runs/cpu/v8+lora_r=32/train.
-        folder, _, share = text.rpartition("=") if "=" in text and not Path(text).exists() else (text, "", "1")
-        shares.append(parse_alpha(share, f"--add {text}", beyond_one=beyond_one))
-        folders.append(str(Path(folder).absolute()))
-    outs = [str(out if len(alphas) == 1 else out.with_name(f"{out.name}-{alpha:g}")) for alpha in alphas]
-    weights = [[alpha * share for share in shares] for alpha in alphas]
-    return MergeJob(str(local_folder(base)), outs, folders, weights, padding, round_trip)
+def _results(added: Mixture, alphas: list[float], out: Path) -> dict[Path, Mixture]:
+    """Shares multiply the weight: two checkpoints at 0.5 are their average, then weighed.
+
+    Raises:
+        RecipeError: a folder of that name holds another mixture.
+    """
+    several = len(alphas) > 1
+    found = {out.with_name(f"{out.name}-{alpha:g}") if several else out: added * alpha for alpha in alphas}
+    for folder, mixture in found.items():
+        known = (manifest.read(folder) or {}).get("inputs", {}).get("mixture")
+        if known is not None and known != mixture.stamps():
+            shares = " and ".join(f"{share:g}" for _, share in known) or "none"
+            raise RecipeError(
+                f"holds another mixture (shares: {shares})", where=shown(folder), way_out="choose another --out"
+            )
+    return found

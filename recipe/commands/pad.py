@@ -25,8 +25,8 @@ from spine.models import local_folder
     "pad",
     epilog=examples(
         "recipe pad v8",
-        "recipe pad v8 --alpha 0.56 --by 128",
-        "recipe pad --model runs/8xa100/v8/awq-0.56 --out awq-tp4 --tp 4 --group 128",
+        "recipe pad v8 --alpha 0.5625 --by 128",
+        "recipe pad --model runs/8xa100/v8/awq-0.5625 --out awq-tp4 --tp 4 --group 128",
         "recipe pad --model merged --out padded --by 128 --dry-run",
     ),
 )

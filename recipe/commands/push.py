@@ -24,15 +24,15 @@ _MB = 10**6
     epilog=examples(
         "recipe push v8",
         "recipe push v8 --card",
-        "recipe push v8 --what merged-0.56 --to USER/NAME --yes",
+        "recipe push v8 --what merged-0.5625 --to USER/NAME --yes",
         "recipe push v8 --what data --to USER/NAME --public --accept-licence --yes",
-        "HF_TOKEN=... recipe push v8 --what awq-0.56 --to USER/NAME --yes",
+        "HF_TOKEN=... recipe push v8 --what awq-0.5625 --to USER/NAME --yes",
     ),
 )
 @run_options
 @click.option(
     "--what", default="adapter", show_default=True, metavar="WHAT",
-    help="adapter, data, or a model's folder of the run: merged-0.56, awq-0.56.",
+    help="adapter, data, or a model's folder of the run: merged-0.5625, awq-0.5625.",
 )  # fmt: skip
 @click.option("--to", "repo", metavar="USER/NAME", help="The repository; made where there is none.")
 @click.option("--yes", is_flag=True, help="Upload. Without it everything is shown and nothing sent.")

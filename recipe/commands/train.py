@@ -50,7 +50,7 @@ def command(
     click.echo(f"adapter   {shown(trained.folder)}/{WEIGHTS}  ({trained.steps} steps)")
     click.echo(f"curve     {shown(trained.folder)}/loss.png, loss.csv")
     if trained.base_loss is not None and trained.final_loss is not None:
-        start = "parent" if resolved.parent else "base"
+        start = "parent" if resolved.start else "base"
         click.echo(
             f"held-out  {trained.base_loss:.3f} ({start} model) -> {trained.final_loss:.3f} nats per answer token"
         )

@@ -19,7 +19,7 @@ from spine.progress import Meter
 @click.command(
     "verify",
     epilog=examples(
-        "recipe verify runs/cpu/v8/merged-0.56",
+        "recipe verify runs/cpu/v8/merged-0.5625",
         "recipe verify padded --against merged",
         "recipe verify padded --against merged --forward",
     ),

@@ -88,7 +88,7 @@ def facts_of(resolved: Resolved, parcel: Parcel, wish: Wish) -> Facts:
     lineage = trace(resolved, parcel)
     found, reader = lineage.ingredients, Reader()
     train = lineage.rounds[0].train
-    base = base_of(train["inputs"]["axolotl"], wish.base_model) if train else None
+    base = base_of(resolved.profile.base_model, wish.base_model) if train else None
     stated = terms.of_model(found, base.licence, wish.repo) if base else terms.of_data(found, wish.repo)
     stated = Terms(wish.licence) if wish.licence else stated
     scored = tables(resolved, parcel, lineage, base.name, reader) if base else []
@@ -141,7 +141,7 @@ def _relation(facts: Facts) -> str:
         return "adapter"
     if facts.linked.get("unquantised"):
         return "quantized"
-    return "finetune" if facts.lineage.weights == [1] else "merge"
+    return "finetune" if [share for _, share in facts.lineage.mixture] == [1] else "merge"
 
 
 def _results(facts: Facts) -> Iterator[Any]:

@@ -6,7 +6,7 @@ A card that named the rows of another training would be worse than none, and so 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from recipe.hub.parcel import Kind, Parcel
 from recipe.hub.terms import Ingredient, ingredients, is_invented
 from spine import manifest
 from spine.errors import RecipeError
+from spine.mixture import Mixture, Part
 from spine.paths import shown
 from spine.stamp import stamp
 
@@ -56,14 +57,28 @@ class Lineage:
     unquantised: Path | None = None
 
     @property
-    def weights(self) -> list[float]:
-        """The wise-ft weight, or the share of each checkpoint; nothing where nothing was merged."""
-        return list(self.merge["inputs"]["weights"]) if self.merge else []
+    def mixture(self) -> list[list[Any]]:
+        """What was merged: stamps of adapters with their shares."""
+        return list(self.merge["inputs"]["mixture"]) if self.merge else []
+
+    @property
+    def own(self) -> list[float]:
+        """The share of its own training's adapter, or of each of its checkpoints."""
+        before = {stamp(one.resolved.run.train) for one in self.rounds[1:]}
+        return [share for found, share in self.mixture if found not in before]
 
     @property
     def alpha(self) -> float | None:
         """The wise-ft weight."""
-        return round(sum(self.weights), 6) if self.weights else None
+        return round(sum(self.own), 6) if self.merge else None
+
+    @property
+    def formula(self) -> str:
+        """``W + 0.421875 v8 + 0.25 v9b``."""
+        names = {stamp(one.resolved.run.train): one.resolved.blend.name for one in self.rounds}
+        own = self.rounds[0].resolved.run.train
+        names |= {stamp(path): path.name for path in own.glob("checkpoint-*") if path.is_dir()}
+        return str(Mixture(tuple(Part(found, share, names[found]) for found, share in self.mixture)))
 
     @property
     def ingredients(self) -> list[Ingredient]:
@@ -83,11 +98,9 @@ def trace(resolved: Resolved, parcel: Parcel) -> Lineage:
         return Lineage(_rounds(resolved, parcel.manifest))
     found = _back_to_merge(resolved, parcel)
     assert found.merge is not None
-    _prove_adapter(resolved, found.merge, parcel.folder)
+    _prove_adapters(resolved, found.merge, parcel.folder)
     train = manifest.read(resolved.run.train)
-    return Lineage(
-        _rounds(resolved, train or {}), found.merge, found.padding, found.awq, found.quality, found.unquantised
-    )
+    return replace(found, rounds=_rounds(resolved, train or {}))
 
 
 def _back_to_merge(resolved: Resolved, parcel: Parcel) -> Lineage:
@@ -99,7 +112,7 @@ def _back_to_merge(resolved: Resolved, parcel: Parcel) -> Lineage:
         padding = padding or inputs.get("padding")
         if known["step"] == Kind.FOUR_BIT:
             awq, quality = known, read_report(folder) if (folder / QUALITY).is_file() else None
-        elif inputs["sources"]:
+        elif inputs["mixture"]:
             return Lineage([], known, padding, awq, quality, unquantised)
         made_of = inputs["model"] if known["step"] == Kind.FOUR_BIT else inputs["base"]
         beside = _folder_of(resolved, made_of)
@@ -121,11 +134,11 @@ def _folder_of(resolved: Resolved, made_of: str) -> Path | None:
     return None
 
 
-def _prove_adapter(resolved: Resolved, merge: Manifest, folder: Path) -> None:
-    """The merge's sources are the run's adapter, or checkpoints of its training."""
-    train = resolved.run.train
-    known = {stamp(path) for path in (train, *train.glob("checkpoint-*"))}
-    if manifest.read(train) is None or not known.issuperset(merge["inputs"]["sources"]):
+def _prove_adapters(resolved: Resolved, merge: Manifest, folder: Path) -> None:
+    """What was merged is the run's adapter, or checkpoints of its training, upon those that it started from."""
+    train, before = resolved.run.train, resolved.start.mixture.shares if resolved.start else {}
+    known = {stamp(path) for path in (train, *train.glob("checkpoint-*"), *map(Path, before)) if path.is_dir()}
+    if manifest.read(train) is None or not known.issuperset(found for found, _ in merge["inputs"]["mixture"]):
         raise RecipeError(
             f"was merged from another adapter than the one that lies in {shown(train)} now",
             where=shown(folder),
@@ -135,16 +148,17 @@ def _prove_adapter(resolved: Resolved, merge: Manifest, folder: Path) -> None:
 
 def _rounds(resolved: Resolved, train: Manifest) -> list[Round]:
     own = _round(resolved, train)
-    if train["inputs"].get("parent") is None:
+    if train["inputs"].get("start") is None:
         return [own]
-    parent = resolved.parent
-    known = manifest.read(parent.train) if parent else None
-    if parent is None or known is None or stamp(parent.train) != train["inputs"]["parent"]:
+    start = resolved.start
+    known = manifest.read(start.parent.train) if start else None
+    if start is None or known is None or start.as_json() != train["inputs"]["start"]:
         raise RecipeError(
             "the adapter that its training began with is no longer there, so nobody can say which rows are in it",
-            where=shown(parent.train if parent else resolved.run.train),
-            way_out=f"train both again: make train-{parent.blend if parent else resolved.blend.name}",
+            where=shown(start.parent.train if start else resolved.run.train),
+            way_out=f"train both again: make train-{start.parent.blend if start else resolved.blend.name}",
         )
+    parent = start.parent
     before = resolve(parent.blend, parent.profile, dict(parent.overrides), task_names())
     return [own, *_rounds(before, known)]
 

@@ -82,7 +82,8 @@ def find(resolved: Resolved, what: str, base_model: str | None = None) -> Parcel
         base_model: what the user says that the base is called on the hub, for the adapter's config.
 
     Raises:
-        RecipeError: there is no such thing, it is not finished, or it is not as it was written.
+        RecipeError: there is no such thing, it is not finished, or it is not as it was written; an adapter whose base
+            is a merged model, which nobody else has.
     """
     folder = dict(_folders(resolved)).get(what, resolved.run.folder / what)
     known = manifest.read(folder)
@@ -102,7 +103,15 @@ def find(resolved: Resolved, what: str, base_model: str | None = None) -> Parcel
             where=shown(folder),
             way_out="make it again, or restore the files",
         )
-    return Parcel(what, Kind(known["step"]), folder, known, dict(_files(folder, known, base_model)))
+    start = known["inputs"].get("start") if known["step"] == Kind.ADAPTER else None
+    if start and start["how"] == "merged":
+        raise RecipeError(
+            "is an adapter of round 1's merged model, which nobody else has",
+            where=shown(folder),
+            way_out=f"push the sum: recipe merge {resolved.blend.name}, then --what merged-...",
+        )
+    base = base_of(resolved.profile.base_model, base_model).hub
+    return Parcel(what, Kind(known["step"]), folder, known, dict(_files(folder, known, base)))
 
 
 def _folders(resolved: Resolved) -> Iterator[tuple[str, Path]]:
@@ -112,11 +121,11 @@ def _folders(resolved: Resolved) -> Iterator[tuple[str, Path]]:
     yield DATA, resolved.run.data
 
 
-def _files(folder: Path, known: Mapping[str, Any], told_base: str | None) -> Iterator[tuple[str, Path | bytes]]:
+def _files(folder: Path, known: Mapping[str, Any], base: str | None) -> Iterator[tuple[str, Path | bytes]]:
     names, base_model = known["outputs"].keys() - _LEFT_OUT, None
     if known["step"] == Kind.ADAPTER:  # whoever loads it needs the tokenizer it was trained with, as a merge gets it
         names |= {path.name for pattern in TOKENIZER for path in folder.glob(pattern) if path.is_file()}
-        base_model = base_of(known["inputs"]["axolotl"], told_base).hub
+        base_model = base
     changed: dict[str, bytes] = {}
     for name in sorted(names):
         if name in _NAMING_PLACES and (told := _told(folder / name, base_model)):

@@ -81,6 +81,11 @@ class _Evaluation:
         return what + (f", in the mode `{mode}`" if mode != "exact" else "")
 
     @property
+    def weight(self) -> float | None:
+        """Of the newest adapter that was applied while answering."""
+        return float(self.answers["mixture"][-1][1]) if self.answers["mixture"] else None
+
+    @property
     def parts(self) -> dict[str, Mapping[str, Any]]:
         return parts(self.scores)
 
@@ -98,7 +103,7 @@ def tables(resolved: Resolved, parcel: Parcel, lineage: Lineage, base: str, read
     belongs = _belongs(resolved, parcel, lineage)
     ours = [one for one in everything if one.folder.parent.parent == run and belongs(one.answers)]
     # Of two evaluations of one model, that of the pushed files stands before that of its adapter at the same weight.
-    ours.sort(key=lambda one: (one.answers["alpha"] or 0, one.folder.name))
+    ours.sort(key=lambda one: (one.weight or 0, one.folder.name))
     groups: dict[str, list[_Evaluation]] = {}
     for one in ours:
         groups.setdefault(one.group, []).append(one)
@@ -112,7 +117,7 @@ def _evaluations(runs: Sequence[Path], reader: Reader) -> Iterator[_Evaluation]:
     for path in (path for run in runs for path in sorted((run / "eval").glob(f"*/{SCORES}"))):
         answers = (manifest.read(path.parent) or {}).get("inputs", {}).get("answers", {})
         limit, tasks, _ = answers.get("selection", [1, [], []])
-        if limit is None and not tasks and "model" in answers and len(answers.get("engine", ())) == 4:
+        if limit is None and not tasks and "mixture" in answers and len(answers.get("engine", ())) == 4:
             scores = reader.read(path.parent, SCORES, read_scores)
             if scores and "contest" not in scores:
                 yield _Evaluation(path.parent, answers, scores)
@@ -122,30 +127,27 @@ def _belongs(resolved: Resolved, parcel: Parcel, lineage: Lineage) -> _Belongs:
     """Tells whether an evaluation is of the parcel's model."""
     if parcel.kind is Kind.ADAPTER:
         adapter = stamp(parcel.folder)
-        return lambda answers: answers["adapter"] == adapter
+        return lambda answers: [found for found, _ in answers["mixture"]][-1:] == [adapter]
     if lineage.awq:
         return _of_model(parcel.folder)
-    return _of_merge(resolved, parcel.folder, lineage)
+    return _of_merge(parcel.folder, lineage)
 
 
 def _of_model(folder: Path) -> _Belongs:
     wanted = stamp(folder)
-    return lambda answers: answers["model"] == wanted and not answers["adapter"]
+    return lambda answers: answers["model"] == wanted and not answers["mixture"]
 
 
-def _of_merge(resolved: Resolved, folder: Path, lineage: Lineage) -> _Belongs:
-    """The merged model itself, or the adapter at the same weight: the same sums, rounded at another place."""
-    itself, adapter = _of_model(folder), stamp(resolved.run.train)
-    whole = lineage.merge is not None and lineage.merge["inputs"]["sources"] == [adapter]
-    return lambda answers: (
-        itself(answers) or (whole and answers["adapter"] == adapter and answers["alpha"] == lineage.alpha)
-    )
+def _of_merge(folder: Path, lineage: Lineage) -> _Belongs:
+    """The merged model itself, or the same mixture of adapters: the same sums, rounded at another place."""
+    itself = _of_model(folder)
+    return lambda answers: itself(answers) or answers["mixture"] == lineage.mixture != []
 
 
 def _others(resolved: Resolved, lineage: Lineage, base: str) -> Iterator[tuple[str, _Belongs]]:
     """Models beside which ours is shown."""
     if lineage.unquantised:
-        yield "before quantising", _of_merge(resolved, lineage.unquantised, lineage)
+        yield "before quantising", _of_merge(lineage.unquantised, lineage)
     try:
         yield f"{base} (base)", _of_model(base_folder(resolved))
     except RecipeError:
@@ -160,13 +162,14 @@ def _table(
     adapter: bool,
 ) -> Table:
     first = group[0]
-    shown = {one.answers["alpha"]: one for one in reversed(group)} if adapter else {None: first}
+    shown = {one.weight: one for one in reversed(group)} if adapter else {None: first}
     beside = [(name, found) for name, belongs in others if (found := _same_questions(first, everything, belongs))]
     base = beside[-1][1] if beside and beside[-1][0].endswith("(base)") else None
     lines, notes = [], [remark for one in shown.values() for remark in remarks(one.scores)]
     for weight, one in sorted(shown.items(), key=lambda item: item[0] or 0):
         difference, few = _beside(base, one)
         name = f"this adapter at weight {weight:g}" if weight is not None else "**this model**"
+        name += ", with the one before" if len(one.answers["mixture"]) > 1 and adapter else ""
         lines.append(Line(name, one.parts, True, weight, difference))
         notes += few
     lines += [Line(name, _comparable(one, first)) for name, one in beside]

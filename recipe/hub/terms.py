@@ -60,14 +60,14 @@ class Base:
     licence: Licence | None
 
 
-def base_of(settings: Mapping[str, Any], told: str | None) -> Base:
-    """The base of a training.
+def base_of(base_model: str, told: str | None) -> Base:
+    """The base of a run.
 
     Args:
-        settings: axolotl's, as the training's manifest has them.
+        base_model: the profile's; a training may have started from a merged model instead.
         told: what the user says that it is called on the hub.
     """
-    given = str(settings["base_model"]).rstrip("/")
+    given = base_model.rstrip("/")
     ours = is_local(given) or given.startswith(("/", ".", "models/"))
     hub = told or _ON_HUB.get(given) or (None if ours else given)
     found = max((start for start in _LICENCES if (hub or "").startswith(start)), key=len, default=None)

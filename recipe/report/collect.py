@@ -20,7 +20,7 @@ from spine.errors import RecipeError
 from spine.hardware import this_machine
 from spine.manifest import Step, digest
 from spine.paths import shown
-from spine.published import published_scores
+from spine.published import published_curves, published_scores
 
 
 def report_step(subject: Subject) -> Step:
@@ -32,7 +32,7 @@ def report_step(subject: Subject) -> Step:
         "results": {shown(folder): digest((manifest.read(folder) or {}).get("outputs")) for folder in folders},
         "blends": {name: resolved.yaml for name, resolved in subject.blends.items()},
         "chosen": {str(track): weights for track, weights in subject.chosen.items()},
-        "published": published_scores(),
+        "published": [published_scores(), published_curves()],
         "code": code_of(__name__, "recipe.report.page"),
     }
     return Step(subject.folder, NAME, inputs)

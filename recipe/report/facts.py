@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from inference.scoring.compare import Difference
@@ -106,6 +106,7 @@ class Curve:
     Attributes:
         chosen: weights that ``tracks.yaml`` gives the blend on this track.
         best: the weight with the best score.
+        published: the winners' scores by weight, where they have shown them.
     """
 
     blend: str
@@ -116,6 +117,7 @@ class Curve:
     high: list[float]
     chosen: list[float]
     best: float
+    published: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -153,13 +153,20 @@ def wise_ft(facts: Facts) -> Figure | None:
             axes.grid(axis="y")
             axes.tick_params(length=0)
         row[0].set_ylabel(name, fontsize=9, color=INK, fontweight="bold", rotation=0, ha="right", va="center")
-    made.supxlabel("wise-ft weight (0: the base, 1: the whole adapter)", fontsize=8, color=MUTED)
+    made.supxlabel("wise-ft weight (0: where training started, 1: what came out of it)", fontsize=8, color=MUTED)
     return made
 
 
 def _curve(axes: Any, found: Curve) -> None:
     axes.fill_between(found.weights, found.low, found.high, color=ACCENT, alpha=0.15, linewidth=0)
     axes.plot(found.weights, found.scores, color=ACCENT, linewidth=1.5)
+    if found.published:  # of another model, on other questions: its own scale, so that the shapes can be compared
+        theirs = axes.twinx()
+        theirs.plot(*zip(*found.published, strict=True), color=GREY, linewidth=1, marker=".", markersize=3)
+        low, high = (pick(score for _, score in found.published) for pick in (min, max))
+        theirs.set_ylim(low - 3 * (high - low), high + (high - low))
+        theirs.set_yticks([low, high], [f"{at:.3f}".removeprefix("0") for at in (low, high)], fontsize=6, color=GREY)
+        theirs.tick_params(length=0)
     for weight in found.chosen:
         axes.axvline(weight, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
     best = found.scores[found.weights.index(found.best)]

@@ -23,6 +23,7 @@ from recipe.walk.rows import ALL_AROUND
 from spine import manifest
 from spine.errors import RecipeError
 from spine.paths import shown
+from spine.published import published_curves
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class Reader:
 def blend_fact(resolved: Resolved, reader: Reader) -> BlendFact:
     """A blend; with its rows, where they are built."""
     blend = resolved.blend
-    known = BlendFact(blend.name, blend.why, blend.parent, resolved.yaml)
+    known = BlendFact(blend.name, blend.why, blend.goes_on_from, resolved.yaml)
     found = reader.json(resolved.run.data, "stats.json")
     if found is None:
         return known
@@ -77,7 +78,7 @@ def losses(subject: Subject, reader: Reader) -> Iterator[Loss]:
                 [(int(row["step"]), float(row[column])) for row in rows if row[column]]
                 for column in ("loss", "eval_loss")
             )
-            yield Loss(name, resolved.blend.parent, training, held_out)
+            yield Loss(name, resolved.blend.goes_on_from, training, held_out)
 
 
 def _csv(path: Path) -> list[dict[str, str]]:
@@ -102,6 +103,7 @@ def curves(subject: Subject, reader: Reader) -> Iterator[Curve]:
             yield Curve(
                 stage.about, track, weights, [row["score"] for row in rows], [row["low"] for row in rows],
                 [row["high"] for row in rows], chosen, best["alpha"],
+                list(published_curves().get(stage.about, {}).items()) if number == ALL_AROUND else [],
             )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ def _children_last(blends: Mapping[str, Resolved]) -> dict[str, Resolved]:
 
     def add(parent: str | None) -> None:
         for name, resolved in blends.items():
-            if resolved.blend.parent == parent:
+            if resolved.blend.goes_on_from == parent:
                 found[name] = resolved
                 add(name)
 
@@ -197,9 +198,16 @@ def _asked(folder: Path) -> dict[str, Any]:
 
 
 def _order(asked: dict[str, Any], name: str) -> tuple[int, float, str]:
-    if name.startswith((adapter_name(0), "base")) and not asked.get("adapter"):
+    weight = _weight(name)
+    if not asked.get("mixture") and (weight == "0" or name.startswith("base")):
         return 0, 0.0, name
-    return (1, float(asked["alpha"]), name) if asked.get("alpha") is not None else (2, 0.0, name)
+    return (1, float(weight), name) if weight else (2, 0.0, name)
+
+
+def _weight(name: str) -> str:
+    """The wise-ft weight that a folder of results is called after, if it is of the run's adapter."""
+    target, none = re.split("[@,]", name)[0], adapter_name(0).removesuffix("0")
+    return target.removeprefix(none) if target.startswith(none) else ""
 
 
 def _stages(resolved: Resolved, questions: Path, options: tuple[str, ...], answered: list[Path]) -> Iterator[Stage]:
@@ -221,7 +229,6 @@ def _stages(resolved: Resolved, questions: Path, options: tuple[str, ...], answe
             if manifest.read(folder):
                 yield stage(kind, folder, "--alpha", folder.name.rpartition("-")[2], needs=(f"train {name}",))
     for folder in answered:
-        target = folder.name.partition("@")[0]
-        weight = target.removeprefix(adapter_name(0).removesuffix("0"))
-        model = ("--model", target) if weight == target else ("--alpha", weight)
+        weight = _weight(folder.name)
+        model = ("--alpha", weight) if weight else ("--model", folder.name.partition("@")[0])
         yield stage("eval", folder, *model, *file, needs=(f"train {name}",))

@@ -23,14 +23,16 @@ from inference.evaluate import Evaluation
 from postprocess.awq.unpack import unpack_model
 from postprocess.merge.plan import MergeJob
 from recipe.steps.merge import base_folder, default_alphas, ensure_produced
+from recipe.steps.mixtures import trained_mixture
 from recipe.steps.result_names import SWEEP, adapter_name, model_name, results_folder
-from spine import child_job, manifest
+from spine import child_job
 from spine.children import CPU_MEMORY
 from spine.code import code_of
 from spine.errors import RecipeError
 from spine.hardware import idle_cores, this_machine
 from spine.lock import locked
 from spine.manifest import Step, file_digest
+from spine.mixture import BASE, Mixture
 from spine.models import local_folder
 from spine.paths import shown
 from spine.progress import timed
@@ -45,13 +47,12 @@ _WORTH_LOADING_VLLM = 100
 
 @dataclass(frozen=True)
 class Target:
-    """A model to be asked. ``name`` is that of its folder of results."""
+    """A model to be asked, with the adapters beside it. ``name`` is that of its folder of results."""
 
     name: str
     label: str
     model: Path
-    adapter: Path | None = None
-    alpha: float = 1.0
+    mixture: Mixture = BASE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,36 +99,31 @@ def gpus_on_ray(answer: Answer) -> int | None:
 
 
 def run_target(resolved: Resolved, alpha: float | None) -> Target:
-    """The run's base with its adapter, weighed.
+    """The run's base with its adapters, weighed. A second round at weight 0 is the first one's model, and is called so.
 
     Raises:
-        RecipeError: the adapter is not trained.
+        RecipeError: see ``trained_mixture``.
     """
-    blend, adapter = resolved.blend.name, resolved.run.train
-    if manifest.read(adapter) is None:
-        raise RecipeError(
-            "the adapter is not trained yet",
-            where=shown(adapter),
-            way_out=f"make train-{blend}; or score the base model: --model base",
-        )
-    weight = default_alphas(blend)[0] if alpha is None else alpha
-    base = base_folder(resolved)
-    label = f"{blend}, {weight:g}" if weight else f"{base.name} (base)"
-    return Target(adapter_name(weight), label, base, adapter, weight)
+    weight = default_alphas(resolved.blend.name)[0] if alpha is None else alpha
+    base, mixture = base_folder(resolved), trained_mixture(resolved, weight)
+    called, start, at = resolved.blend.name, resolved.start, weight
+    while start and not at:
+        called, at, start = start.parent.blend, start.alpha, start.before
+    return Target(adapter_name(weight), f"{called}, {at:g}" if at else f"{base.name} (base)", base, mixture)
 
 
-def model_target(model: str, adapter: Path | None, alpha: float | None, resolved: Resolved | None) -> Target:
-    """A folder, a folder of the run (``awq-0.56``), a name on the hub, or ``base``: the run's base model."""
+def model_target(model: str, adapters: Mixture, alpha: float | None, resolved: Resolved | None) -> Target:
+    """A folder, a folder of the run (``awq-0.5625``), a name on the hub, or ``base``: the run's base model."""
     if model == "base" and resolved:
         folder = base_folder(resolved)
     elif resolved and (resolved.run.folder / model).is_dir():
         folder = resolved.run.folder / model
     else:
         folder = local_folder(model)
-    weight = 1.0 if alpha is None else alpha
     shown_model = f"{folder.name} ({model})" if model == "base" else model.rstrip("/")
-    tail = f", {adapter.name} {weight:g}" if adapter else ""
-    return Target(model_name(model.rstrip("/") + tail), shown_model + tail, folder, adapter, weight)
+    mixture = adapters * (1.0 if alpha is None else alpha)
+    tail = "".join(f", {Path(part.folder).name} {part.share:g}" for part in mixture.parts)
+    return Target(model_name(model.rstrip("/") + tail), shown_model + tail, folder, mixture)
 
 
 def held_out(resolved: Resolved) -> Path:
@@ -155,7 +151,7 @@ def evaluation_of(
     Where it is answered, here or on Ray, is no part of what the answers depend on: one may go on where the other was.
 
     Args:
-        mergeable: an adapter is merged before vLLM loads it where that is faster (``merged``).
+        mergeable: adapters are merged before vLLM loads them where that is faster (``merged``).
 
     Raises:
         RecipeError: see ``gpus_for`` and ``longest``; or the contest's way of asking on Ray.
@@ -172,8 +168,7 @@ def evaluation_of(
     length = longest(str(target.model), how.max_length)
     answers = {
         "model": stamp(target.model),
-        "adapter": stamp(target.adapter) if target.adapter and target.alpha else None,  # at 0 it is the base
-        "alpha": target.alpha if target.adapter and target.alpha else None,
+        "mixture": target.mixture.stamps(),
         "questions": {name: file_digest(file) for file, name in question_files(questions).items()},
         "engine": [engine, how.dtype, mode, length],
         "selection": [limit, list(tasks), list(tracks)],
@@ -186,8 +181,8 @@ def evaluation_of(
     return Evaluation(
         label=target.label + (f", {mode}" if mode != Mode.EXACT else ""), folder=str(folder),
         questions=str(questions.absolute()), inputs={"answers": answers, "scoring": code_of(_MODULE)},
-        model=str(target.model), adapter=str(target.adapter) if target.adapter else None, alpha=target.alpha,
-        engine=engine, mode=mode, max_length=length, dtype=how.dtype, gpus=gpus,
+        model=str(target.model), mixture=target.mixture, engine=engine, mode=mode, max_length=length,
+        dtype=how.dtype, gpus=gpus,
         workers=(how.workers or 0) if how.on_ray else None, limit=limit, tasks=tasks, tracks=tracks, contest=contest,
     )  # fmt: skip
 
@@ -217,7 +212,7 @@ def sweep_of(
 
 def _needs_vllm(target: Target, count: int, mergeable: bool) -> bool:
     """Without a GPU: for models in 4 bit, which transformers does not read there, and for many questions."""
-    return is_quantised(target.model) or (count >= _WORTH_LOADING_VLLM and (mergeable or target.adapter is None))
+    return is_quantised(target.model) or (count >= _WORTH_LOADING_VLLM and (mergeable or not target.mixture.parts))
 
 
 def ensure_evaluated(evaluation: Evaluation) -> None:
@@ -236,25 +231,22 @@ def ensure_evaluated(evaluation: Evaluation) -> None:
 
 @contextmanager
 def merged(evaluation: Evaluation) -> Iterator[Evaluation]:
-    """The evaluation; where vLLM answers on a CPU, its adapter is merged into the base for as long as it is asked.
+    """The evaluation; where vLLM answers on a CPU, its adapters are merged into the base for as long as it is asked.
 
     SmolLM2-135M's takes a second, and saves vLLM's LoRA, which takes many times as long for an answer there.
 
     Raises:
         RecipeError: what ``postprocess.merge.step`` refuses.
     """
-    model, adapter, alpha = evaluation.model, evaluation.adapter, evaluation.alpha
-    if evaluation.engine != "vllm" or evaluation.gpus != 0 or evaluation.workers is not None or not adapter:
-        yield evaluation
-    elif not alpha:
-        yield replace(evaluation, adapter=None)
-    elif is_quantised(Path(model)):
+    model, mixture = Path(evaluation.model), evaluation.mixture
+    here = evaluation.engine == "vllm" and evaluation.gpus == 0 and evaluation.workers is None
+    if not here or not mixture.parts or is_quantised(model):
         yield evaluation
     else:
         with _scratch(Path(evaluation.folder) / ".merged") as folder:
-            out = str(folder / f"merged-{alpha:g}")
-            ensure_produced(MergeJob(model, [out], [adapter], [[alpha]]))
-            yield replace(evaluation, model=out, adapter=None)
+            out = folder / "merged"
+            ensure_produced(MergeJob.mixing(model, {out: mixture}))
+            yield replace(evaluation, model=str(out), mixture=BASE)
 
 
 @contextmanager

@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from axolotl_configs.launch import is_whole
 from postprocess.merge.plan import MergeJob, MergePlan, Padding
 from postprocess.merge.step import Produced, checked_plan, produce
+from recipe.steps.mixtures import trained_mixture
 from spine import manifest
 from spine.errors import RecipeError
 from spine.lock import locked
+from spine.mixture import Mixture, Part
 from spine.models import local_folder
+from spine.one_adapter import one_adapter_step, write_one_adapter
 from spine.paths import shown
 from spine.progress import Meter, clock
+from spine.runs import Form
 from spine.terminal import console, say, table
 
 if TYPE_CHECKING:
     from axolotl_configs.render import Resolved
 
 _LARGEST = 2.0
-N = TypeVar("N", int, float)
+N = TypeVar("N", int, float, str)
 
 
 def parse_alphas(text: str, *, beyond_one: bool) -> list[float]:
@@ -41,7 +44,7 @@ def parse_alphas(text: str, *, beyond_one: bool) -> list[float]:
 
 def _each_once(values: list[N], what: str, where: str) -> list[N]:
     """The values, no two of which give their results the same name."""
-    names = [f"{value:g}" for value in values]
+    names = [value if isinstance(value, str) else f"{value:g}" for value in values]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise RecipeError(f"the {what} {twice} is there twice", where=where)
     return values
@@ -51,21 +54,41 @@ def parse_alpha(text: str, where: str, *, beyond_one: bool) -> float:
     """One weight.
 
     Raises:
-        RecipeError: no number, or outside [0, 1] ([0, 2] if ``beyond_one``).
+        RecipeError: no number, outside [0, 1] ([0, 2] if ``beyond_one``), or of more than six digits, which is what
+            names of folders tell weights apart by.
     """
     most = _LARGEST if beyond_one else 1.0
     try:
         value = float(text)
     except ValueError:
-        raise RecipeError(f"'{text}' is no number", where=where, way_out="0.56, for instance") from None
+        raise RecipeError(f"'{text}' is no number", where=where, way_out="0.5625, for instance") from None
     if not 0 <= value <= most:
         further = 1 < value <= _LARGEST
         raise RecipeError(
             f"the weight {value:g} is outside [0, {most:g}]",
             where=where,
-            way_out="--beyond-one allows up to 2" if further else "0 is the base, 1 the whole adapter",
+            way_out="--beyond-one allows up to 2" if further else "0 is where training started, 1 all of it",
         )
+    if float(f"{value:g}") != value:
+        raise RecipeError(f"the weight {value} has more digits than a folder's name", where=where, way_out=f"{value:g}")
     return value
+
+
+def parse_parts(given: Sequence[str], option: str, *, beyond_one: bool = False) -> Mixture:
+    """``FOLDER=0.5`` and the like, each an adapter or a whole model with its share (1), as a mixture.
+
+    Raises:
+        RecipeError: see ``parse_alpha``; a folder that is there twice.
+    """
+    parts = []
+    for text in given:
+        # A run's own folder may hold a "=": runs/cpu/v8+lora_r=32/train.
+        folder, _, share = text.rpartition("=") if "=" in text and not Path(text).exists() else (text, "", "1")
+        place = Path(folder).absolute()
+        weight = parse_alpha(share, f"{option} {text}", beyond_one=beyond_one)
+        parts.append(Part(str(place), weight, shown(place)))
+    _each_once([part.name for part in parts], "folder", option)
+    return Mixture.sum_of(parts)
 
 
 def alphas_of(blend: str, text: str | None, *, beyond_one: bool = False) -> list[float]:
@@ -84,6 +107,13 @@ def default_alphas(blend: str) -> list[float]:
     return sorted(found) or [1.0]
 
 
+def swept_alphas(resolved: Resolved) -> list[float]:
+    """The weights that a sweep tries unless it is told others: the profile's, and those of tracks.yaml. With 0, where
+    the training started, a second round can lose to the first one.
+    """
+    return sorted({*resolved.profile.reproduce.weights, *default_alphas(resolved.blend.name)})
+
+
 def parse_checkpoints(text: str) -> list[int]:
     """``150,192`` as numbers of steps.
 
@@ -97,41 +127,27 @@ def parse_checkpoints(text: str) -> list[int]:
     return _each_once(list(map(int, text.split(","))), "checkpoint", where)
 
 
-def run_job(
-    resolved: Resolved, alphas: Sequence[float], padding: Padding | None, *, round_trip: bool = False,
-    checkpoints: Sequence[int] = (),
-) -> MergeJob:  # fmt: skip
-    """The run's adapter, or the average of ``checkpoints``, into its base, once for each weight.
+def run_results(
+    resolved: Resolved, alphas: Sequence[float], kind: Form, checkpoints: Sequence[int] = ()
+) -> dict[Path, Mixture]:
+    """The run's model at each weight, of its training's last state or of the average of ``checkpoints``, and where it
+    lies.
 
     Raises:
-        RecipeError: the adapter is not trained, or there is no such checkpoint; the base is not on this disk.
+        RecipeError: see ``trained_mixture``.
     """
-    sources = _checkpoints(resolved, checkpoints) if checkpoints else [_trained(resolved)]
-    outs = [str(resolved.run.merged(alpha, padded=padding is not None, checkpoints=checkpoints)) for alpha in alphas]
-    weights = [[alpha / len(sources)] * len(sources) for alpha in alphas]
-    return MergeJob(str(base_folder(resolved)), outs, list(map(str, sources)), weights, padding, round_trip)
+    mixtures = (trained_mixture(resolved, alpha, checkpoints) for alpha in alphas)
+    return dict(zip((resolved.run.mixed(kind, alpha, checkpoints) for alpha in alphas), mixtures, strict=True))
 
 
-def _trained(resolved: Resolved) -> Path:
-    adapter = resolved.run.train
-    if manifest.read(adapter) is None:
-        raise RecipeError(
-            "the adapter is not trained yet", where=shown(adapter), way_out=f"make train-{resolved.blend.name}"
-        )
-    return adapter
+def run_job(resolved: Resolved, alphas: Sequence[float], padding: Padding | None) -> MergeJob:
+    """The run's model at each weight.
 
-
-def _checkpoints(resolved: Resolved, wanted: Sequence[int]) -> list[Path]:
-    folder = resolved.run.train
-    there = {int(path.name.rpartition("-")[2]): path for path in folder.glob("checkpoint-*") if is_whole(path)}
-    if missing := [str(number) for number in wanted if number not in there]:
-        known = ", ".join(map(str, sorted(there))) or "none"
-        raise RecipeError(
-            f"no whole checkpoint {', '.join(missing)}; there are: {known}",
-            where=shown(folder),
-            way_out='SET="save_steps=... save_total_limit=..." says which a training keeps',
-        )
-    return [there[number] for number in wanted]
+    Raises:
+        RecipeError: see ``trained_mixture``; the base is not on this disk.
+    """
+    results = run_results(resolved, alphas, "padded" if padding else "merged")
+    return MergeJob.mixing(base_folder(resolved), results, padding)
 
 
 def base_folder(resolved: Resolved) -> Path:
@@ -146,13 +162,12 @@ def profile_padding(resolved: Resolved) -> Padding:
 
 
 @contextmanager
-def held(job: MergeJob, run_folder: Path | None) -> Iterator[None]:
-    """The run's lock; without a run one beside the result, which goes with the work."""
+def held(out: Path, run_folder: Path | None) -> Iterator[None]:
+    """The run's lock; without a run one beside the result ``out``, which goes with the work."""
     if run_folder:
         with locked(run_folder):
             yield
         return
-    out = Path(job.outs[0])
     place = out.with_name(f".{out.name}.lock")
     with locked(place):
         try:
@@ -166,7 +181,7 @@ def carry_out(job: MergeJob, run_folder: Path | None, *, dry_run: bool, began: f
     if dry_run:
         show_plan(checked_plan(job))
         return
-    with held(job, run_folder):
+    with held(Path(job.outs[0]), run_folder):
         made = ensure_produced(job)
     for out in job.outs:
         click.echo(f"model     {shown(Path(out))}  ({made.plan.nbytes / 1e9:.2f} GB)")
@@ -190,6 +205,16 @@ def ensure_produced(job: MergeJob) -> Produced:
     for note in made.plan.notes:
         say(f"note: {note}")
     return made
+
+
+def ensure_one_adapter(mixture: Mixture, folder: Path) -> None:
+    """Writes a mixture as one adapter, unless it is there."""
+    step = one_adapter_step(mixture, folder)
+    if step.is_done():
+        say(f"{shown(folder)} is done and up to date, nothing to do")
+        return
+    manifest.refuse_foreign(folder, step.name)
+    write_one_adapter(mixture, folder, step)
 
 
 def show_plan(plan: MergePlan) -> None:

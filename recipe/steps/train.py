@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from axolotl_configs import launch
 from axolotl_configs.costs.architecture import Architecture, model_config
 from axolotl_configs.costs.estimate import check_fits, training_bytes
 from axolotl_configs.render import Resolved
+from axolotl_configs.rounds import Start
 from axolotl_configs.select import fitting, require_gpus, require_meeting
-from recipe.steps.data import DataFrom, built_rows, ensure_data
+from postprocess.merge.plan import MergeJob
+from postprocess.merge.step import checked_plan, merge_steps
+from recipe.steps.data import DataFrom, built_rows, ensure_data, ensure_model
+from recipe.steps.merge import base_folder, ensure_one_adapter, ensure_produced
+from recipe.steps.mixtures import require_trained
 from spine import child_job, manifest
-from spine.adapter import CONFIG
+from spine.adapter import open_adapter
 from spine.atomic import require_free
-from spine.checkpoint import read_json
 from spine.code import code_of
 from spine.environments import python
 from spine.errors import RecipeError
@@ -23,11 +28,14 @@ from spine.hardware import Machine, this_machine
 from spine.lock import locked
 from spine.manifest import Step, file_digest
 from spine.models import is_local
+from spine.one_adapter import rank_of, refuse_more_than_factors
 from spine.paths import ROOT, shown
 from spine.progress import Meter
-from spine.runs import Run
 from spine.stamp import stamp
 from spine.terminal import say
+
+# Keys of the YAML that an adapter's shape comes of.
+_SHAPING = re.compile(r"lora_(r|alpha|target_\w+|modules_to_save|\w+_pattern)$|peft_(use_\w+|layer\w*)$")
 
 
 def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str]) -> launch.Trained:
@@ -36,6 +44,8 @@ def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str
     require_gpus(machine, resolved.run.profile, resolved.profile.hardware)
     require_meeting(launch_args)
     with locked(resolved.run.folder) as lock:
+        if resolved.start and manifest.read(resolved.run.train) is None:
+            require_start(resolved, resolved.start)  # before its rows are built
         ensure_data(resolved, data)
         step = train_step(resolved)
         if step.is_done():
@@ -43,6 +53,9 @@ def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str
             return launch.read_result(step.folder)
         python("train")  # says how to install it, before anything else is tried
         _preflight(resolved, step)
+        if resolved.start:
+            require_start(resolved, resolved.start)
+            ensure_start(resolved, resolved.start)
         if resolved.axolotl.get("deepspeed"):
             say(f"train: {require_accepted(resolved)}")
         progress = TrainingProgress()
@@ -59,19 +72,15 @@ def train_step(resolved: Resolved) -> Step:
     Raises:
         RecipeError: its rows are not there; it is a second round, and the first is not trained.
     """
-    rows, parent = built_rows(resolved), resolved.parent
-    if parent and manifest.read(parent.train) is None:
-        raise RecipeError(
-            f"{resolved.blend.name} is a second round: it trains the adapter of {parent.blend} on, which is not there",
-            where=shown(parent.train),
-            way_out=" ".join([f"make train-{parent.blend}", *_set(parent)]),
-        )
+    rows, start = built_rows(resolved), resolved.start
+    if start:
+        require_trained(start.parent, start.before)
     deepspeed = resolved.lasting.get("deepspeed")
     inputs = {
         "axolotl": resolved.lasting,
         "data": {name: rows["outputs"][name]["sha256"] for name in ("train.parquet", "val.parquet")},
         "base": base_stamp(resolved),
-        "parent": stamp(parent.train) if parent else None,
+        "start": start.as_json() if start else None,
         "deepspeed": stamp(ROOT / deepspeed) if deepspeed else None,
         "environment": file_digest(ROOT / "requirements" / "train.txt"),
         "code": code_of("axolotl_configs.plugin"),
@@ -85,9 +94,65 @@ def base_stamp(resolved: Resolved) -> str:
     return stamp(ROOT / base) if is_local(base) else base
 
 
-def _set(run: Run) -> list[str]:
-    """As it is typed, if there is anything to type."""
-    return [f"SET={shlex.quote(' '.join(f'{key}={value}' for key, value in run.overrides))}"] if run.overrides else []
+def require_start(resolved: Resolved, start: Start) -> None:
+    """Refuses a second round that cannot start where it is said to, from headers and manifests alone.
+
+    Raises:
+        RecipeError: an adapter that is not trained (``require_trained``); another base than the parent's; of
+            ``start: adapter`` another rank, scale or other target modules; of ``start: merged`` no room on the disk.
+    """
+    require_trained(start.parent, start.before)
+    if resolved.profile.embedded:
+        ensure_model(ROOT / resolved.profile.base_model)
+    first: dict[str, Any] = (manifest.read(start.parent.train) or {})["inputs"]
+    if first["base"] != base_stamp(resolved):
+        raise RecipeError(
+            f"{start.parent.name}, from which {resolved.blend.name} starts, was trained on another base model",
+            where=shown(start.parent.train),
+            way_out=f"base_model is {resolved.profile.base_model}; parent=same goes on from a first round with these "
+            "settings",
+        )
+    if start.how == "adapter":
+        _require_same_shape(resolved, start, first["axolotl"])
+        return
+    job = _merged_start(resolved, start)
+    if not all(step.is_done() for step in merge_steps(job)):
+        checked_plan(job)
+
+
+def _require_same_shape(resolved: Resolved, start: Start, first: Mapping[str, Any]) -> None:
+    """PEFT takes the shape from the adapter that it goes on from, whatever the YAML says."""
+    ours = resolved.axolotl
+    for key in sorted(key for key in ours.keys() | first.keys() if _SHAPING.match(key)):
+        if ours.get(key) != first.get(key):
+            raise RecipeError(
+                f"{key} is {ours.get(key)}, but the parent's adapter was trained with {first.get(key)}",
+                where=resolved.changed.get(key, "recipe.yaml.j2"),
+                way_out="start: adapter keeps the shape of the first round, start: merged takes any",
+            )
+    if start.folder == start.parent.train:
+        return
+    for part in start.mixture.parts:
+        refuse_more_than_factors(open_adapter(Path(part.folder)))
+    if (rank := rank_of(start.mixture)) != ours["lora_r"]:
+        raise RecipeError(
+            f"{start.mixture} is one adapter of rank {rank}, lora_r is {ours['lora_r']}",
+            where=resolved.blend.files[0].where("parent"),
+            way_out="start: merged trains an adapter of any shape beside it",
+        )
+
+
+def _merged_start(resolved: Resolved, start: Start) -> MergeJob:
+    return MergeJob.mixing(base_folder(resolved), {start.folder: start.mixture})
+
+
+def ensure_start(resolved: Resolved, start: Start) -> None:
+    """Writes the model or the adapter that training starts from, into the parent's folder."""
+    with locked(start.parent.folder):
+        if start.how == "merged":
+            ensure_produced(_merged_start(resolved, start))
+        elif start.folder != start.parent.train:
+            ensure_one_adapter(start.mixture, start.folder)
 
 
 def visible(machine: Machine, resolved: Resolved, launch_args: Sequence[str]) -> str:
@@ -125,22 +190,12 @@ def require_same_split(resolved: Resolved, step: Step) -> None:
 
 
 def _preflight(resolved: Resolved, step: Step) -> None:
-    """What would fail after minutes or hours, asked before: disk, length, checkpoints, the parent's shape."""
+    """What would fail after minutes or hours, asked before: disk, length, checkpoints."""
     config = model_config(resolved.profile.base_model)
     check_fits(resolved.axolotl, config)
     needed = training_bytes(resolved.axolotl, Architecture.of(config))
     require_free(resolved.run.folder, needed, "training (adapter and checkpoints)")
     require_same_split(resolved, step)
-    if not resolved.parent:
-        return
-    trained = read_json(resolved.parent.train / CONFIG)
-    for ours, theirs in (("lora_r", "r"), ("lora_alpha", "lora_alpha")):
-        if resolved.axolotl[ours] != trained[theirs]:
-            raise RecipeError(
-                f"{ours} is {resolved.axolotl[ours]}, but the parent's adapter was trained with {trained[theirs]}",
-                where=resolved.changed.get(ours, "recipe.yaml.j2"),
-                way_out="a second round keeps the shape of the first; remove the change or train the parent anew",
-            )
 
 
 def require_accepted(resolved: Resolved) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from axolotl_configs.blend import parent_of
 from axolotl_configs.render import Resolved, parse_set, resolve
-from axolotl_configs.schema import Tracks
+from axolotl_configs.rounds import OF_ROUNDS
+from axolotl_configs.schema import Parent, Tracks
 from dataset_builders.task import task_names
 from recipe.walk.rows import chosen
-from spine.errors import RecipeError
 from spine.runs import Run
 
 
@@ -47,36 +49,33 @@ class WalkRequest:
         return Run.of(self.profile, name, parse_set(self.overrides))
 
 
-def settings_of(overrides: str, parent: str | None) -> str:
-    """A second round with changed settings goes on from a first round with the same."""
-    return f"{overrides} parent=same" if overrides and parent else overrides
+def settings_of(overrides: str, parent: Parent | None) -> str:
+    """A second round with changed settings goes on from a first one with the same; how it starts is its own affair."""
+    items = shlex.split(overrides)
+    of_both = [item for item in items if item.partition("=")[0] not in OF_ROUNDS]
+    if parent:
+        return f"{overrides} parent=same" if of_both else overrides
+    return overrides if of_both == items else shlex.join(of_both)
 
 
 def blends_of(wanted: WalkRequest, tracks: Tracks) -> dict[str, Resolved]:
     """The blends that are trained, each behind its parent.
 
     Raises:
-        RecipeError: what ``resolve`` refuses; parents in a circle.
+        RecipeError: what ``resolve`` refuses.
     """
     found: dict[str, Resolved] = {}
 
-    def add(name: str, children: tuple[str, ...] = ()) -> None:
-        if name in children:
-            raise RecipeError(f"circular parents: {' -> '.join([*children, name])}", where=f"blend {name}")
+    def add(name: str) -> None:
         if name in found:
             return
-        resolved = _resolved(wanted, name)
-        if resolved.blend.parent:
-            add(resolved.blend.parent, (*children, name))
+        settings = settings_of(wanted.overrides, parent_of(name))
+        resolved = resolve(name, wanted.profile, parse_set(settings), task_names())
+        if resolved.blend.goes_on_from:
+            add(resolved.blend.goes_on_from)
         found[name] = resolved
 
     for choices in (tracks.round1, tracks.round2):
         for choice in chosen(choices).values():
             add(choice.blend)
     return found
-
-
-def _resolved(wanted: WalkRequest, name: str) -> Resolved:
-    plain = resolve(name, wanted.profile, parse_set(wanted.overrides), task_names())
-    settings = settings_of(wanted.overrides, plain.blend.parent)
-    return plain if settings == wanted.overrides else resolve(name, wanted.profile, parse_set(settings), task_names())

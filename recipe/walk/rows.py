@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from axolotl_configs.schema import TrackChoice, Tracks
+from axolotl_configs.schema import Parent, TrackChoice, Tracks
 from spine.errors import RecipeError
 from spine.paths import CONFIGS, shown
 
@@ -17,11 +17,13 @@ UNBOUND = ", without rules"  # ends the names of rows whose models may write wha
 _TRACKS = range(1, ALL_AROUND + 1)
 # The best weight on the validation questions, by blend and track.
 Swept = Mapping[str, Mapping[int, float]]
+# Where second rounds start, by blend.
+Parents = Mapping[str, Parent]
 
 
 @dataclass(frozen=True, order=True)
 class Model:
-    """A blend's adapter at a wise-ft weight, or (``export``) merged and quantised to 4 bit; no blend: the base.
+    """A blend's model at a wise-ft weight, or (``export``) merged and quantised to 4 bit; no blend: the base.
 
     ``unbound``: it answers without decoding rules.
     """
@@ -48,7 +50,9 @@ class Row:
         return all(model.unbound for model in self.models.values())
 
 
-def rows(tracks: Tracks, swept: Swept, exports: Collection[int], *, unbound: bool = False) -> list[Row]:
+def rows(
+    tracks: Tracks, swept: Swept, exports: Collection[int], parents: Parents, *, unbound: bool = False
+) -> list[Row]:
     """The story in its order. A round at the swept weights has a row where these differ from ``tracks.yaml``'s.
 
     Args:
@@ -59,14 +63,17 @@ def rows(tracks: Tracks, swept: Swept, exports: Collection[int], *, unbound: boo
     base = Row("base", {track: BASE for track in _TRACKS})
     found = [base]
     for name, choices in rounds.items():
-        plain = {track: model(choice.blend, choice.alpha) for track, choice in choices.items()}
-        best = {track: _best(choice, track, swept) for track, choice in choices.items()}
+        plain = {track: model(choice.blend, choice.alpha, parents) for track, choice in choices.items()}
+        best = {
+            track: model(choice.blend, swept.get(choice.blend, {}).get(track, choice.alpha), parents)
+            for track, choice in choices.items()
+        }
         found.append(Row(name, plain))
         found += [Row(f"{name}, swept weights", best)] if best != plain else []
     last = rounds["round 2"]
     pairs = exported(tracks, exports)
     found.append(Row("AWQ of round 2", {track: one for track, c in last.items() if (one := _export(c)) in pairs}))
-    first = Row("round 1", {track: model(one.blend, one.alpha) for track, one in chosen(tracks.round1).items()})
+    first = Row("round 1", {track: model(c.blend, c.alpha, parents) for track, c in chosen(tracks.round1).items()})
     found += [_unbound(row) for row in (base, first)] if unbound else []
     return [row for row in found if row.models]
 
@@ -95,13 +102,13 @@ def exported(tracks: Tracks, exports: Collection[int]) -> list[Model]:
     return list(dict.fromkeys(_export(last[track]) for track in last if track in exports))
 
 
-def model(blend: str, alpha: float) -> Model:
-    """Weight 0 is the base, whatever the blend."""
-    return Model(blend, alpha) if alpha else BASE
-
-
-def _best(choice: TrackChoice, track: int, swept: Swept) -> Model:
-    return model(choice.blend, swept.get(choice.blend, {}).get(track, choice.alpha))
+def model(blend: str, alpha: float, parents: Parents) -> Model:
+    """Weight 0 is where the training started: the base, or the parent's model."""
+    while not alpha:
+        if blend not in parents:
+            return BASE
+        blend, alpha = parents[blend].blend, parents[blend].alpha
+    return Model(blend, alpha)
 
 
 def _export(choice: TrackChoice) -> Model:

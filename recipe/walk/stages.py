@@ -22,7 +22,7 @@ from postprocess.merge.step import merge_steps
 from recipe.steps.data import DataFrom, data_step, questions_step, sample_step
 from recipe.steps.eval import How, evaluation_of, model_target, run_target, sweep_of
 from recipe.steps.export import export_steps
-from recipe.steps.merge import run_job
+from recipe.steps.merge import run_job, swept_alphas
 from recipe.steps.result_names import BEST, SWEEP, adapter_name, model_name, results_folder
 from recipe.steps.train import train_step
 from recipe.walk import rows
@@ -32,6 +32,7 @@ from recipe.walk.rows import ALL_AROUND, Model, Row
 from spine import manifest
 from spine.errors import RecipeError
 from spine.manifest import Step
+from spine.mixture import BASE
 from spine.paths import EMBEDDED, ROOT, SAMPLE, shown
 
 _UNBOUND = "free"  # the mode of answers without decoding rules
@@ -67,7 +68,8 @@ class Stages:
         swept = {name: self._swept(name) for name in self.blends}
         wanted = self.profile.reproduce
         unbound = wanted.without_rules and self.profile.answer.mode != _UNBOUND
-        return rows.rows(self.tracks, swept, wanted.exports, unbound=unbound)
+        parents = {name: resolved.blend.parent for name, resolved in self.blends.items() if resolved.blend.parent}
+        return rows.rows(self.tracks, swept, wanted.exports, parents, unbound=unbound)
 
     @cached_property
     def asked(self) -> dict[Model, tuple[int, ...]]:
@@ -137,7 +139,7 @@ class Stages:
         )
 
     def _training(self, resolved: Resolved) -> Stage:
-        name, parent = resolved.blend.name, resolved.blend.parent
+        name, parent = resolved.blend.name, resolved.blend.goes_on_from
         command = ("recipe", "train", name, *self._run(resolved), *self._data_options())
         needs = (*self._model, f"data {name}", *([f"train {parent}"] if parent else []))
         rows, gpus = sum(part.rows for part in resolved.portions), self.profile.hardware.gpus
@@ -147,11 +149,8 @@ class Stages:
         )  # fmt: skip
 
     def _sweep(self, resolved: Resolved) -> Stage:
-        name, weights = resolved.blend.name, self.profile.reproduce.weights
-        command = (
-            "recipe", "sweep", name, *self._run(resolved), "--alphas", ",".join(f"{weight:g}" for weight in weights),
-            "--questions", shown(self.validation),
-        )  # fmt: skip
+        name, weights = resolved.blend.name, swept_alphas(resolved)
+        command = ("recipe", "sweep", name, *self._run(resolved), "--questions", shown(self.validation))
         targets = [SWEEP, *map(adapter_name, weights)]
         outputs = tuple(self._results(resolved, target, self.validation) for target in targets)
         asked = _held_out(self.wanted.questions_folder, "validation", self.blends.values()).total()
@@ -169,7 +168,7 @@ class Stages:
         """All of a blend's weights in one reading of the base."""
         name = resolved.blend.name
         command = ("recipe", "merge", name, *self._run(resolved), "--alpha", ",".join(f"{one:g}" for one in weights))
-        outputs = tuple(resolved.run.merged(weight) for weight in weights)
+        outputs = tuple(resolved.run.mixed("merged", weight) for weight in weights)
         return Stage(
             f"merge {name}", command, outputs, (*self._model, f"train {name}"),
             lambda: merge_steps(run_job(resolved, weights, None)), about=name, work=len(weights),
@@ -231,7 +230,7 @@ class Stages:
         if model.blend and not model.export:
             target = run_target(resolved, model.alpha)
         else:
-            target = model_target(self.export_name(model) if model.export else "base", None, None, resolved)
+            target = model_target(self.export_name(model) if model.export else "base", BASE, None, resolved)
         how = How(mode=_UNBOUND if model.unbound else None)
         asked = self.asked[model]
         return evaluation_of(target, self.test, resolved, how, count=count, tracks=asked, mergeable=True).step

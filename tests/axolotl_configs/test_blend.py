@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from axolotl_configs.blend import Portion, resolve_blend, scaled
 from axolotl_configs.render import resolve
-from axolotl_configs.schema import names
+from axolotl_configs.schema import Parent, names
 from dataset_builders.task import load_task, task_names
 from spine.errors import RecipeError
 from spine.published import published_blend
@@ -139,7 +139,12 @@ def test_all_and_times_are_of_own_files(entry: str, what: str, configs: Path, tm
 
 def test_a_second_round_names_its_parent_and_has_the_rows_it_asks_for() -> None:
     blend = resolve_blend("v9b", task_names())
-    assert blend.parent == "v8" and blend.rows == 80_000 and blend.seed == 44
+    assert (
+        blend.parent == Parent(blend="v8", alpha=0.5625)
+        and blend.goes_on_from == "v8"
+        and blend.rows == 80_000
+        and blend.seed == 44
+    )
 
 
 def test_zero_rows_take_a_dataset_out(configs: Path) -> None:

@@ -85,7 +85,8 @@ def test_tracks_name_blends_that_exist() -> None:
 
 
 def test_a_second_round_starts_from_the_first_rounds_adapter() -> None:
-    assert run("v9b", "cpu").axolotl["lora_model_dir"].endswith("cpu/v8/train")
+    assert run("v9b", "cpu").axolotl["lora_model_dir"].endswith("cpu/v8/adapter-0.5625")
+    assert run("v7b", "cpu").axolotl["lora_model_dir"].endswith("cpu/v7/train")  # the whole adapter is one already
     assert "lora_model_dir" not in run("v8", "cpu").axolotl
 
 
@@ -228,11 +229,12 @@ def test_an_include_of_a_profile_leads_somewhere(configs: Path) -> None:
 
 def test_a_second_round_may_follow_a_first_with_the_same_settings() -> None:
     resolved = run("v9b", overrides="lora_r=32 parent=same")
-    assert resolved.parent is not None and resolved.parent.name == "v8+lora_r=32"
-    assert resolved.axolotl["lora_model_dir"].endswith("v8+lora_r=32/train") and resolved.axolotl["lora_r"] == 32
+    assert resolved.start is not None and resolved.start.parent.name == "v8+lora_r=32"
+    assert resolved.axolotl["lora_model_dir"].endswith("v8+lora_r=32/adapter-0.5625")
+    assert resolved.axolotl["lora_r"] == 32
     assert "parent" not in resolved.axolotl
     plain = run("v9b", overrides="lora_r=32")
-    assert plain.parent is not None and plain.parent.name == "v8"
+    assert plain.start is not None and plain.start.parent.name == "v8"
     with pytest.raises(RecipeError, match="SET: v8 is no second round"):
         run("v8", overrides="parent=same")
     with pytest.raises(RecipeError, match="SET: parent=v7 is not known"):

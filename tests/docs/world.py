@@ -93,8 +93,10 @@ def _lived_in(folder: Path) -> None:
             shutil.copytree(folder / "made" / blend / name, train / name.removeprefix("adapter"), dirs_exist_ok=True)
         for step in (150, 192):
             (train / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-        Step(train, "train", {"made up": number}).finish(["loss.csv", "adapter_model.safetensors"], steps=85)
-    for blend, weight in (("v8", 0.56), ("v9b", 0.25), ("v9b", 0.75), ("v8-more-ner", 1), ("v8-languages", 1)):
+        start = world.stages.blends[blend].start
+        inputs = {"made up": number, "start": start.as_json() if start else None}
+        Step(train, "train", inputs).finish(["loss.csv", "adapter_model.safetensors"], steps=85)
+    for blend, weight in (("v8", 0.5625), ("v9b", 0.25), ("v9b", 0.75), ("v8-more-ner", 1), ("v8-languages", 1)):
         run = folder / "runs" / "cpu" / blend
         own, shared = run / "data" / "val.parquet", folder / "runs" / "cpu" / "questions" / "test.parquet"
         for name, questions in ((f"adapter-{weight:g}", own), (f"adapter-{weight:g}@development", shared)):

@@ -9,6 +9,7 @@ import pytest
 from inference.answering.answer import Setup
 from inference.answering.submission import READERS, configured
 from spine.errors import RecipeError
+from spine.mixture import Mixture
 from spine.paths import ROOT
 
 
@@ -35,7 +36,7 @@ def test_every_variable_reaches_what_it_is_called_after(folder: Path, monkeypatc
     assert {f"RECIPE_{name}" for name in given} == set(READERS)
     setup, batch = configured({f"RECIPE_{name}": text for name, text in given.items()})
     assert batch == 4 and setup == Setup(
-        model=str(folder / "model"), adapter=str(folder / "adapter"), alpha=0.56, engine="transformers",
+        model=str(folder / "model"), mixture=Mixture.of(folder / "adapter", 0.56), engine="transformers",
         mode="winners", dtype="float16", max_length=1024, gpus=0,
     )  # fmt: skip
 

@@ -219,17 +219,19 @@ def test_a_file_that_became_shorter_is_named(file: Path) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 70)),
-    weights=st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=3),
+    weights=st.lists(st.lists(st.floats(-2, 2, width=32), min_size=3, max_size=3), min_size=1, max_size=3),
+    sources=st.integers(1, 3),
     kinds=st.sampled_from([("BF16", "BF16"), ("F32", "BF16"), ("BF16", "F16")]),
     seed=st.integers(0, 2**31),
 )
 def test_c_gives_the_bits_that_numpy_gives(
-    shape: tuple[int, int], weights: list[float], kinds: tuple[str, str], seed: int, file: Path
+    shape: tuple[int, int], weights: list[list[float]], sources: int, kinds: tuple[str, str], seed: int, file: Path
 ) -> None:
-    case = {"shape": shape, "low_rank": [(4, False)], "others": [], "kinds": (kinds[0], "F32", kinds[1]),
-            "wider": (1, 2), "seed": seed, "scales": [0.7]}  # fmt: skip
+    """Of one product and of several, which are joined."""
+    case = {"shape": shape, "low_rank": [(4, False)] * sources, "others": [], "kinds": (kinds[0], "F32", kinds[1]),
+            "wider": (1, 2), "seed": seed, "scales": [0.7] * sources}  # fmt: skip
     operation, _ = build(case, file)
-    rows = [[weight] for weight in weights]
+    rows = [row[:sources] for row in weights]
     with_c = whole(operation, rows, 10**6)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(arithmetic, "add_scaled", lambda: None)

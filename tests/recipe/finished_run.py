@@ -18,7 +18,7 @@ from spine.runs import Run
 from spine.stamp import stamp
 from tests.recipe.made_up import BASE, World, _answer, rows
 
-ALPHA = 0.56
+ALPHA = 0.5625
 SETTINGS = {"base_model": "models/SmolLM2-135M-Instruct", "lora_r": 64, "lora_alpha": 32, "learning_rate": 0.001,
             "lr_scheduler": "cosine", "num_epochs": 1, "sequence_len": 512, "micro_batch_size": 4}  # fmt: skip
 # Of this machine, and of no business of the hub's.
@@ -83,7 +83,7 @@ class FinishedRun:
         (folder / "card.md").write_text("# Blend v8\n")
         finish(Step(folder, "data", {}), sorted(path.name for path in folder.iterdir()), raw=str(self.raw))
 
-    def train(self, parent: Path | None = None) -> None:
+    def train(self, start: Any = None) -> None:
         folder = self.run.train
         folder.mkdir(parents=True)
         (folder / "adapter_model.safetensors").write_bytes(b"\1" * 4_000)
@@ -98,7 +98,7 @@ class FinishedRun:
         (folder / "tokenizer_config.json").write_text('{"chat_template": "/not/a/path"}')
         (folder / "train.log").write_text(f"{PLACE} and all that\n")
         inputs = {
-            "axolotl": SETTINGS, "base": stamp(self.base), "parent": stamp(parent) if parent else None,
+            "axolotl": SETTINGS, "base": stamp(self.base), "start": start,
             "data": {name: file_digest(self.run.data / name) for name in ("train.parquet", "val.parquet")},
         }  # fmt: skip
         outputs = ["adapter_model.safetensors", "adapter_config.json", "axolotl.yaml", "trainer_state.json"]
@@ -108,13 +108,13 @@ class FinishedRun:
         )
 
     def merge(self, alpha: float = ALPHA) -> None:
-        folder = self.run.merged(alpha)
+        folder = self.run.mixed("merged", alpha)
         folder.mkdir(parents=True)
         for name in ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"):
             (folder / name).write_bytes(f"{name} at {alpha}".encode() * 50)
         (folder / "config.json").write_text('{"model_type": "llama"}')
         (folder / "README.md").write_text("# The base's own card\n")
-        inputs = {"base": stamp(self.base), "sources": [stamp(self.run.train)], "weights": [alpha],
+        inputs = {"base": stamp(self.base), "mixture": [[stamp(self.run.train), alpha]],
                   "padding": None, "round_trip": False}  # fmt: skip
         shards = [path.name for path in folder.glob("*.safetensors")]
         finish(Step(folder, "merge", inputs), sorted(path.name for path in folder.iterdir()), sealed=shards, notes=[])
@@ -130,7 +130,7 @@ class FinishedRun:
 
         quality = {"texts": 40, "tokens": 2_000, "reference": version(0), "export": version(0.2), "rtn": version(0.44)}
         (folder / "quality.json").write_text(json.dumps(quality))
-        inputs = {"model": stamp(self.run.merged(ALPHA)), "format": "awq", "group": 64}
+        inputs = {"model": stamp(self.run.mixed("merged", ALPHA)), "format": "awq", "group": 64}
         finish(
             Step(folder, "awq", inputs), ["model.safetensors", "config.json", "quality.json"],
             backend="gptqmodel", version="7.6.0", calibration="96 of 96 used (held-out rows)",
@@ -141,7 +141,7 @@ class FinishedRun:
         val = self.run.data / "val.parquet"
         asked = read_questions(val)
         told = {
-            "model": stamp(model), "adapter": stamp(adapter) if adapter else None, "alpha": alpha,
+            "model": stamp(model), "mixture": [[stamp(adapter), alpha]] if adapter else [],
             "questions": {val.name: file_digest(val)}, "engine": ["vllm", "auto", "exact", 2048],
             "selection": [None, [], []],
         }  # fmt: skip

@@ -18,6 +18,7 @@ from inference.answering.decoding import Rule
 from inference.answering.engines.requests import Request
 from inference.answering.questions import Question, question_files, read_questions
 from inference.scoring.sweep import best_weights
+from recipe.steps.merge import swept_alphas
 from recipe.walk import graph
 from recipe.walk.graph import Stage
 from recipe.walk.stages import Stages
@@ -110,10 +111,12 @@ class World:
             writer.writerow([0, 0, "", 3.4, "", ""])
             writer.writerows([at, at / 85, 3.4 * 0.97**at + at % 5 / 10, "", 0.001, 1.0] for at in range(1, 86))
             writer.writerow([85, 1, "", 1.2, "", ""])
-        Step(folder, "train", {}).finish(["loss.csv"], steps=85, environment={"torch": "2.13.0+cpu"})
+        start = stages.blends[stage.about].start
+        inputs = {"start": start.as_json() if start else None}
+        Step(folder, "train", inputs).finish(["loss.csv"], steps=85, environment={"torch": "2.13.0+cpu"})
 
     def _sweep(self, stage: Stage, stages: Stages) -> None:
-        weights = stages.profile.reproduce.weights
+        weights = swept_alphas(stages.blends[stage.about])
         scores = {}
         for weight, folder in zip(weights, stage.outputs[1:], strict=True):
             self.answer(folder, f"{stage.about}, {weight:g}", stages.validation, stage.about, weight)
@@ -133,7 +136,7 @@ class World:
         skill = BASE + weight * ADDED.get(blend, 0.0)
         texts = [_answer(question, skill) for question in asked]
         known = {name: file_digest(file) for file, name in question_files(questions).items()}
-        told = {"questions": known, "selection": [None, [], []], "alpha": weight or None, "adapter": weight or None}
+        told = {"questions": known, "selection": [None, [], []], "mixture": [[blend, weight]] if weight else []}
         self.evaluated(Step(folder, "eval", {"answers": told}), label, asked, texts)
 
     @staticmethod

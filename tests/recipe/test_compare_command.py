@@ -52,14 +52,14 @@ def run(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def both(tmp_path: Path) -> tuple[Path, Path]:
-    return evaluated(tmp_path / "weak", "v8, 0.56", WEAK), evaluated(tmp_path / "strong", "v9b, 0.25", STRONG)
+    return evaluated(tmp_path / "weak", "v8, 0.5625", WEAK), evaluated(tmp_path / "strong", "v9b, 0.25", STRONG)
 
 
 def test_scores_and_verdicts_in_a_table_words_json_and_a_picture(both: tuple[Path, Path], tmp_path: Path) -> None:
     weak, strong = both
     found = run(weak, strong / "scores.json", "--json", tmp_path / "c.json", "--picture", tmp_path / "c.svg")
     assert found.exit_code == 0, found.output
-    assert "track 1: v9b, 0.25 answers better than v8, 0.56: +0.667 [+" in found.output
+    assert "track 1: v9b, 0.25 answers better than v8, 0.5625: +0.667 [+" in found.output
     rows = [line.split() for line in found.output.splitlines()]
     assert any(row[:7] == ["task1", "accuracy", "1", "30", "0.333", "1.000", "+0.667"] for row in rows)
     told = json.loads((tmp_path / "c.json").read_text())
@@ -68,26 +68,26 @@ def test_scores_and_verdicts_in_a_table_words_json_and_a_picture(both: tuple[Pat
         assert {row["name"]: row[side] for row in told["tasks"]} == {t["name"]: t["score"] for t in scores[at]["tasks"]}
         assert told["overall"][side] == pytest.approx(scores[at]["overall"]["score"], abs=1e-12)
     assert [row["verdict"] for row in told["tasks"]] == ["better", "no difference"]  # 4 of 24 better: p = 1/8
-    assert told["sentences"][0] in found.output and told["a"]["model"] == "v8, 0.56"
+    assert told["sentences"][0] in found.output and told["a"]["model"] == "v8, 0.5625"
     picture = (tmp_path / "c.svg").read_text()
     assert picture.startswith("<?xml") and len(picture) > 10_000
 
 
 def test_a_blend_is_its_evaluation_on_the_profile(runs_folder: Path) -> None:
     own = runs_folder / "cpu" / "v8"
-    evaluated(own / "eval" / "adapter-0.56", "v8, 0.56", WEAK)
+    evaluated(own / "eval" / "adapter-0.5625", "v8, 0.5625", WEAK)
     evaluated(own / "eval" / "adapter-1@exam", "v8, 1", STRONG)
     evaluated(runs_folder / "cpu" / "v9b" / "eval" / "adapter-0.25", "v9b, 0.25", STRONG)
     found = run("v8", "v9b", "--profile", "cpu")
-    assert found.exit_code == 0 and "v9b, 0.25 answers better than v8, 0.56" in found.output
+    assert found.exit_code == 0 and "v9b, 0.25 answers better than v8, 0.5625" in found.output
     by_file = run(
-        "v8", own / "eval" / "adapter-0.56", "-p", "cpu", "--alpha", "1", "--questions", "somewhere/exam.json"
+        "v8", own / "eval" / "adapter-0.5625", "-p", "cpu", "--alpha", "1", "--questions", "somewhere/exam.json"
     )
-    assert by_file.exit_code == 0 and "v8, 0.56 answers worse than v8, 1" in by_file.output
+    assert by_file.exit_code == 0 and "v8, 0.5625 answers worse than v8, 1" in by_file.output
     missing = run("v8", "v7", "--profile", "cpu")
     assert isinstance(missing.exception, RecipeError) and "recipe eval v7 --alpha 1" in str(missing.exception)
     other_weight = run("v8", "v8", "--profile", "cpu", "--alpha", "0.3")
-    assert "evaluated are adapter-0.56, adapter-1@exam" in str(other_weight.exception)
+    assert "evaluated are adapter-0.5625, adapter-1@exam" in str(other_weight.exception)
 
 
 def test_other_questions_are_compared_only_where_they_are_the_same(both: tuple[Path, Path], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from inference.evaluate import Evaluation
 from recipe.commands import root
 from recipe.steps.eval import How, Target, evaluation_of, merged, unpacked
 from spine.checkpoint import SINGLE, open_checkpoint
+from spine.mixture import BASE, Mixture
 from tests.postprocess.checkpoints import write_adapter, write_model
 from tests.postprocess.test_awq_unpack import a_layer, write
 from tests.recipe.test_answering import with_gpus
@@ -26,7 +27,7 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     write_model(tmp_path / "base", max_position_embeddings=1024)
     write_adapter(tmp_path / "adapter")
     (tmp_path / "questions.json").write_text("[]")
-    return Target("adapter-0.5", "v8, 0.5", tmp_path / "base", tmp_path / "adapter", 0.5)
+    return Target("adapter-0.5", "v8, 0.5", tmp_path / "base", Mixture.of(tmp_path / "adapter", 0.5))
 
 
 def evaluation(target: Target, *, count: int = 100, mergeable: bool = True, engine: str | None = None) -> Evaluation:
@@ -43,18 +44,28 @@ def test_many_questions_are_worth_a_merge(target: Target) -> None:
 
 def test_the_merged_model_is_there_for_as_long_as_it_is_asked(target: Target) -> None:
     base, folder = target.model, target.model.parent
-    command = ["merge", "--base", str(base), "--add", str(target.adapter), "--alpha", "0.5", "--out", str(folder / "m")]
+    command = [
+        "merge",
+        "--base",
+        str(base),
+        "--add",
+        str(folder / "adapter"),
+        "--alpha",
+        "0.5",
+        "--out",
+        str(folder / "m"),
+    ]
     assert CliRunner(env={"ALPHA": ""}).invoke(root, command).exit_code == 0
     (folder / "results" / ".merged" / "half").mkdir(parents=True)  # a killed attempt's
     with pytest.raises(KeyboardInterrupt), merged(evaluation(target)) as ready:
-        assert ready.adapter is None and Path(ready.model).is_relative_to(ready.folder)
+        assert ready.mixture == BASE and Path(ready.model).is_relative_to(ready.folder)
         written = (Path(ready.model) / SINGLE).read_bytes()
         assert written == (folder / "m" / SINGLE).read_bytes() != (base / SINGLE).read_bytes()
         raise KeyboardInterrupt
     assert list((folder / "results").iterdir()) == []
 
 
-@pytest.mark.parametrize("how", [{"gpus": 1}, {"workers": 2}, {"engine": "transformers"}, {"adapter": None}])
+@pytest.mark.parametrize("how", [{"gpus": 1}, {"workers": 2}, {"engine": "transformers"}, {"mixture": BASE}])
 def test_other_engines_take_the_adapter_itself(target: Target, how: dict[str, object]) -> None:
     given = replace(evaluation(target), **how)  # type: ignore[arg-type]
     with merged(given) as ready:
@@ -62,9 +73,9 @@ def test_other_engines_take_the_adapter_itself(target: Target, how: dict[str, ob
 
 
 def test_the_base_needs_no_merge(target: Target) -> None:
-    given = evaluation(replace(target, alpha=0.0))
+    given = evaluation(replace(target, mixture=target.mixture * 0))
     with merged(given) as ready:
-        assert ready == replace(given, adapter=None)
+        assert ready is given
 
 
 def test_a_base_in_4_bit_keeps_its_adapter_beside_it(target: Target) -> None:

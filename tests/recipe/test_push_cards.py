@@ -112,7 +112,7 @@ def test_scores_of_other_files_are_nobodys(run: FinishedRun, tmp_path: Path, mon
     other = FinishedRun(Run("cpu", "v8"), run.raw, base_model(tmp_path, monkeypatch)).everything()
     assert "**this model**" in card(AWQ)
     (other.run.folder / AWQ / "model.safetensors").write_bytes(b"quantised again")
-    inputs = {"model": stamp(other.run.merged(ALPHA)), "format": "awq", "group": 64}
+    inputs = {"model": stamp(other.run.mixed("merged", ALPHA)), "format": "awq", "group": 64}
     outputs = ["model.safetensors", "config.json", "quality.json"]
     finish(Step(other.run.folder / AWQ, "awq", inputs), outputs, backend="gptqmodel", version="", calibration="")
     text = card(AWQ)
@@ -155,7 +155,7 @@ def test_rows_that_an_llm_made_name_it(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_base_has_a_name_and_a_licence_on_the_hub(
     settings: str, told: str | None, hub: str | None, licence: str | None
 ) -> None:
-    found = base_of({"base_model": settings}, told)
+    found = base_of(settings, told)
     assert (found.hub, found.licence and found.licence.hub) == (hub, licence)
 
 

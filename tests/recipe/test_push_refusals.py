@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from axolotl_configs.render import resolve
+from dataset_builders.task import task_names
 from recipe.commands.push import command
 from spine import manifest
 from spine.manifest import Step
@@ -84,9 +86,9 @@ def test_a_model_of_another_adapter_stays_here(run: FinishedRun) -> None:
 
 
 def test_what_is_not_there_is_named(run: FinishedRun) -> None:
-    assert "did you mean 'merged-0.56'?" in refused("--what", "merged-0.5")
+    assert "did you mean 'merged-0.5625'?" in refused("--what", "merged-0.56")
     run.awq()
-    (run.run.merged(ALPHA) / "manifest.json").unlink()
+    (run.run.mixed("merged", ALPHA) / "manifest.json").unlink()
     assert "no longer beside it" in refused("--what", f"awq-{ALPHA}")
 
 
@@ -119,7 +121,7 @@ def test_a_second_round_answers_for_the_first_one_s_rows(runs_folder: Path, base
     first.train()
     second = FinishedRun(Run("cpu", "v9b"), raw, base, {"query_product_ranking": dataset("esci", 9, "ranking", 3)})
     second.data()
-    second.train(parent=first.run.train)
+    second.train(start=resolve("v9b", "cpu", {}, task_names()).start.as_json())  # type: ignore[union-attr]
     done = CliRunner().invoke(command, ["v9b", "-p", "cpu", "--public"])
     assert "Amazon Reviews 2023" in str(done.exception) and "| first trained on | blend `v8`, 30 rows" in done.output
     (first.run.train / "manifest.json").unlink()

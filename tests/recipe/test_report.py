@@ -32,7 +32,7 @@ from tests.recipe.made_up import LARGE_KL, SMALL_KL, TASKS, World, rows, taken_a
 
 WANTED = WalkRequest("cpu-fast", "rows=60")
 TRACKS = """# recipe reproduce
-round1: {track1: {blend: v8, alpha: 0.56}, track2: {blend: v7, alpha: 1.0}, track5: {blend: v8, alpha: 0.56}}
+round1: {track1: {blend: v8, alpha: 0.5625}, track2: {blend: v7, alpha: 1.0}, track5: {blend: v8, alpha: 0.5625}}
 round2: {track1: {blend: v9b, alpha: 0.75}, track3: {blend: v9b, alpha: 0.25}, track5: {blend: v9b, alpha: 0.25}}
 """
 
@@ -74,7 +74,7 @@ def test_the_table_is_that_of_the_slides(whole: Subject, facts: Facts) -> None:
     assert list(rows) == ["base", "round 1", "round 1, swept weights", "round 2", "round 2, swept weights",
                           "AWQ of round 2", "base, without rules", "round 1, without rules"]  # fmt: skip
     assert set(rows["round 1"].cells) == {"1", "2", "5"} and not rows["round 1"].waiting
-    assert rows["round 1"].cells["2"].model == "v7, 1" and rows["round 1"].cells["5"].model == "v8, 0.56"
+    assert rows["round 1"].cells["2"].model == "v7, 1" and rows["round 1"].cells["5"].model == "v8, 0.5625"
     assert set(rows["AWQ of round 2"].cells) == {"3", "5"}  # what the profile exports
     for row, track in (("round 1", "2"), ("round 2", "5"), ("base", "1")):
         scores = json.loads((folder(whole, row, int(track)) / "scores.json").read_text())
@@ -117,7 +117,7 @@ def test_the_rest_of_what_was_done(facts: Facts) -> None:
     assert facts.blends[0].rows == 340 and "lora_r: 64" in facts.blends[0].yaml
     assert [one.held_out[-1] for one in facts.losses] == [(85, 1.2)] * 3 and len(facts.losses[0].training) == 85
     curve = next(one for one in facts.curves if (one.blend, one.track) == ("v8", "1"))
-    assert curve.weights == [0, 0.5, 1] and curve.chosen == [0.56] and curve.best == 1
+    assert curve.weights == [0, 0.5, 0.5625, 1] and curve.chosen == [0.5625] and curve.best == 1
     assert [(one.name, one.kl, one.kl_rounded) for one in facts.exports] == [("v9b, 0.25", SMALL_KL, LARGE_KL)]
     assert (facts.exports[0].nbytes, facts.exports[0].nbytes_before) == (1170, 2690)
     steps = {step.name: step for step in facts.steps}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axolotl_configs.schema import TrackChoice, Tracks
+from axolotl_configs.schema import Parent, TrackChoice, Tracks
 from recipe.commands import root
 from recipe.report.collect import whole_walk
 from recipe.steps import data, train
@@ -104,7 +105,7 @@ def keys(**asked: Path) -> dict[str, list[str]]:
 def test_a_touched_blend_changes_what_depends_on_it(configs: Path, with_rows: Path) -> None:
     before = keys()
     assert all(before.values()) and len(before) == 10
-    edit(configs / "blends" / "v9b.yaml", "parent: v8", "parent: v8   # a comment")
+    edit(configs / "blends" / "v9b.yaml", "rows: 80000", "rows: 80000   # a comment")
     assert before == keys()
     edit(configs / "blends" / "v9b.yaml", "liked_titles: {rows: 12000}", "liked_titles: {rows: 52000}")
     after = keys()
@@ -112,6 +113,16 @@ def test_a_touched_blend_changes_what_depends_on_it(configs: Path, with_rows: Pa
     edit(configs / "profiles" / "cpu.yaml", "learning_rate: 0.001", "learning_rate: 0.002")
     changed = {name for name, key in keys().items() if after[name] != key}
     assert changed == {"train v7", "train v8", "train v7b", "train v9b"}
+
+
+def test_a_parent_that_changes_makes_the_second_round_stale(configs: Path, with_rows: Path) -> None:
+    before = keys()
+    edit(configs / "blends" / "v9b.yaml", "alpha: 0.5625", "alpha: 0.5")
+    after = keys()
+    assert {name for name in before if before[name] != after[name]} == {"train v9b"}
+    shutil.rmtree(with_rows / "cpu" / "v8" / "train")
+    finished(with_rows / "cpu" / "v8" / "train", "another.safetensors")
+    assert {name for name, key in keys().items() if after[name] != key} == {"train v9b"}
 
 
 def test_a_stage_says_what_has_changed_since_its_command_ran(configs: Path, with_rows: Path) -> None:
@@ -189,18 +200,18 @@ def test_settings_hold_for_both_rounds(runs_folder: Path) -> None:
     assert found["train v8"].outputs[0].parent.name == "v8+rows=44"
     assert found["train v9b"].outputs[0].parent.name == "v9b+parent=same,rows=44"
     settings = Stages(WalkRequest("cpu", "rows=44")).blends["v9b"].axolotl
-    assert str(settings["lora_model_dir"]).endswith("v8+rows=44/train")
+    assert str(settings["lora_model_dir"]).endswith("v8+rows=44/adapter-0.5625")
     assert found["questions"].outputs[0].name == "questions+rows=44"
     assert "parent=same" not in " ".join(found["questions"].command)
 
 
 def test_swept_weights_have_rows_of_their_own_and_nothing_is_asked_twice(runs_folder: Path) -> None:
-    swept(runs_folder, "v8", {"1": 0.5, "2": 0.5, "3": 0.56, "overall": 0.0})
+    swept(runs_folder, "v8", {"1": 0.5, "2": 0.5, "3": 0.5625, "overall": 0.0})
     swept(runs_folder, "v9b", {"1": 0.75, "3": 1.0, "overall": 0.25})
     stages = Stages(WalkRequest("cpu"))
     rows = {row.name: row.models for row in stages.rows}
     assert rows["round 1, swept weights"] == {
-        1: Model("v8", 0.5), 2: Model("v7", 1.0), 3: Model("v8", 0.56), 4: Model("v7", 1.0), 5: BASE
+        1: Model("v8", 0.5), 2: Model("v7", 1.0), 3: Model("v8", 0.5625), 4: Model("v7", 1.0), 5: BASE
     }  # fmt: skip
     assert rows["round 2, swept weights"][3] == Model("v9b", 1.0)
     found = {stage.name: stage for stage in stages.all()}
@@ -218,7 +229,7 @@ def test_a_users_questions_decide_which_tracks_there_are(runs_folder: Path, tmp_
     found = graph(questions=file)
     assert "eval v7 1" not in found and "eval v7b 0.5" not in found  # tracks 2 and 4
     assert found["eval v9b 0.75"].command[-2:] == ("--track", "1")
-    assert str(file) in found["eval v8 0.56"].command and "--track" not in found["eval v8 0.56"].command
+    assert str(file) in found["eval v8 0.5625"].command and "--track" not in found["eval v8 0.5625"].command
     assert "questions" not in found["eval base"].needs and "questions" in found["sweep v8"].needs
     shown = CliRunner().invoke(root, ["reproduce", "--dry-run", "-p", "cpu", "--questions", str(file)])
     assert shown.exit_code == 0 and f"no questions of track 2, 4 in {file}" in shown.output
@@ -243,7 +254,7 @@ def test_every_row_has_all_its_answers(
     unbound: bool,
 ) -> None:
     tracks = Tracks(round1=first, round2=second)
-    made = rows.rows(tracks, best, exports, unbound=unbound)
+    made = rows.rows(tracks, best, exports, {"v8": Parent(blend="v7", alpha=0.5)}, unbound=unbound)
     asked = rows.asked(made, there)
     for row in made:
         for track, model in row.models.items():

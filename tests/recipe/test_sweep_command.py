@@ -35,7 +35,7 @@ def test_weight_0_is_the_base_and_is_asked_once_for_all_blends(tmp_path: Path) -
     asked, other = weight_0(tmp_path, "v8"), weight_0(tmp_path, "v7")
     finished(asked)
     Path(other.folder).mkdir(parents=True)
-    _borrow(other)
+    _borrow(other, tmp_path / "cpu")
     assert other.step.is_done() and (Path(other.folder) / SCORES).read_text() == f"{SCORES} of v8"
 
 
@@ -47,7 +47,7 @@ def test_only_the_same_answers_are_taken(tmp_path: Path, damage: str) -> None:
         (Path(asked.folder) / SCORES).write_text(f"{SCORES} of v9")
     if damage == "unfinished":
         (Path(asked.folder) / "manifest.json").unlink()
-    _borrow(other)
+    _borrow(other, tmp_path / "cpu")
     assert not other.step.is_done() and not Path(other.folder).exists()
 
 

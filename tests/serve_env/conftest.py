@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from inference.answering.adapter import Adapter, open_adapter
 from inference.answering.engines import cluster
 from inference.answering.rules import Rules
 from recipe.smoke import pico
 from spine.chat import ChatTokenizer
+from spine.mixture import Mixture
 from spine.paths import ROOT
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -63,18 +63,22 @@ def rules(model: Path) -> Rules:
 
 
 @pytest.fixture(scope="session")
-def adapter(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Adapter:
+def adapter(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Mixture:
     """A LoRA whose B is not zero, so that it changes answers."""
+    return an_adapter(model, tmp_path_factory.mktemp("adapter"), seed=1)
+
+
+def an_adapter(model: Path, folder: Path, *, seed: int, rank: int = 8) -> Mixture:
+    """Trained by chance."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    folder = tmp_path_factory.mktemp("adapter")
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-    made = get_peft_model(base, LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
+    made = get_peft_model(base, LoraConfig(r=rank, lora_alpha=16, target_modules="all-linear"))
     for name, weight in made.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.5)
     made.save_pretrained(folder)
-    return open_adapter(folder, model)
+    return Mixture.of(folder)

@@ -9,18 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from inference.answering.adapter import Adapter, open_adapter, scaled
+from inference.answering.adapter import as_one, require_fitting
 from inference.answering.decoding import rule_from_json
 from inference.answering.engines import settings
 from inference.answering.engines.requests import Engine, Request, requests_of
 from inference.answering.questions import Question
 from inference.answering.rules import Mode, Rules
 from inference.scoring.parsers import parse
+from postprocess.merge.plan import MergeJob
+from postprocess.merge.step import produce
 from spine.asked import asked
 from spine.errors import RecipeError
 from spine.hardware import Device, Machine
+from spine.mixture import BASE, Mixture
 from spine.task_types import TaskType
-from tests.serve_env.conftest import EMBEDDED
+from tests.serve_env.conftest import EMBEDDED, an_adapter
 
 LENGTH = 512
 
@@ -61,11 +64,11 @@ def answers(engine: Engine, requests: list[Request]) -> list[str]:
 def plain(model: Path, rules: Rules) -> Engine:
     from inference.answering.engines.transformers import TransformersEngine
 
-    return TransformersEngine(model, rules.chat, None, dtype="float32")
+    return TransformersEngine(model, rules.chat, BASE, dtype="float32")
 
 
 @pytest.fixture(scope="module")
-def with_adapter(model: Path, rules: Rules, adapter: Adapter) -> Engine:
+def with_adapter(model: Path, rules: Rules, adapter: Mixture) -> Engine:
     from inference.answering.engines.transformers import TransformersEngine
 
     return TransformersEngine(model, rules.chat, adapter, dtype="float32")
@@ -112,7 +115,7 @@ def test_biases_are_those_of_the_rule(plain: Engine, rules: Rules) -> None:
         assert text.startswith(answers(plain, [request])[0])
 
 
-def test_a_weight_scales_the_adapter(plain: Engine, with_adapter: Engine, rules: Rules) -> None:
+def test_a_weight_scales_the_adapter(plain: Engine, with_adapter: Engine, adapter: Mixture, rules: Rules) -> None:
     import torch
 
     requests = requests_of(questions(), rules, Mode.FREE, LENGTH)
@@ -122,32 +125,57 @@ def test_a_weight_scales_the_adapter(plain: Engine, with_adapter: Engine, rules:
         with torch.inference_mode():
             return engine.model(ids).logits  # type: ignore[attr-defined, no-any-return]
 
-    with_adapter.scale(0.0)  # type: ignore[attr-defined]
+    with_adapter.mix(BASE)  # type: ignore[attr-defined]
     assert torch.equal(logits(with_adapter), logits(plain)) and answers(with_adapter, requests) == answers(
         plain, requests
     )
-    with_adapter.scale(1.0)  # type: ignore[attr-defined]
+    with_adapter.mix(adapter)  # type: ignore[attr-defined]
     whole = logits(with_adapter)
-    with_adapter.scale(0.5)  # type: ignore[attr-defined]
+    with_adapter.mix(adapter * 0.5)  # type: ignore[attr-defined]
     half = logits(with_adapter)
-    with_adapter.scale(1.0)  # type: ignore[attr-defined]
+    with_adapter.mix(adapter)  # type: ignore[attr-defined]
     assert torch.equal(logits(with_adapter), whole) and not torch.allclose(half, whole)
 
 
-def test_a_scaled_folder_holds_no_copy(adapter: Adapter) -> None:
-    from dataclasses import replace
-
-    with scaled(replace(adapter, alpha=0.25)) as folder:
+def test_a_scaled_folder_holds_no_copy(adapter: Mixture) -> None:
+    with as_one(adapter * 0.25) as folder:
         config = json.loads((folder / "adapter_config.json").read_text())
         assert config["lora_alpha"] == 4 and (folder / "adapter_model.safetensors").is_symlink()
     assert not folder.exists()
 
 
-def test_an_adapter_of_another_base_is_refused(adapter: Adapter, tmp_path: Path) -> None:
+def test_a_sum_of_adapters_is_answered_as_the_merged_model(
+    adapter: Mixture, model: Path, rules: Rules, tmp_path: Path
+) -> None:
+    """Both in the weights and, as on a GPU, beside them; a sweep's shares change without loading anew."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from inference.answering.engines.transformers import TransformersEngine
+
+    wide = tmp_path / "wide"  # in fp32, for a merged model is rounded to its base's type
+    AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).save_pretrained(wide)
+    other = an_adapter(model, tmp_path / "other", seed=2, rank=4)
+    ids = torch.tensor([requests_of(questions(), rules, Mode.FREE, LENGTH)[0].tokens])
+    engine = TransformersEngine(wide, rules.chat, adapter + other, dtype="float32")
+    for mixture in (adapter * 0.5 + other * 0.25, other * 1.5, BASE):
+        produce(MergeJob.mixing(wide, {tmp_path / str(mixture): mixture}))
+        merged = TransformersEngine(tmp_path / str(mixture), rules.chat, BASE, dtype="float32")
+        engine.mix(mixture)
+        with torch.inference_mode():
+            wanted, in_weights = merged.model(ids).logits, engine.model(ids).logits
+            for layer, weight in engine._base_weights.items():
+                layer.get_base_layer().weight.data, layer.merged_adapters = weight.clone(), []
+            beside = engine.model(ids).logits
+        torch.testing.assert_close(in_weights, wanted, rtol=1e-5, atol=1e-4)
+        torch.testing.assert_close(beside, wanted, rtol=1e-5, atol=1e-4)
+
+
+def test_an_adapter_of_another_base_is_refused(adapter: Mixture, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="does not fit the base"):
-        open_adapter(adapter.folder, EMBEDDED)
+        require_fitting(adapter, EMBEDDED)
     with pytest.raises(RecipeError, match=r"adapter_config\.json: no such file"):
-        open_adapter(tmp_path, EMBEDDED)
+        require_fitting(Mixture.of(tmp_path), EMBEDDED)
 
 
 def test_a_prompt_that_is_too_long_loses_its_middle(plain: Engine, rules: Rules) -> None:
@@ -162,18 +190,20 @@ def test_a_prompt_that_is_too_long_loses_its_middle(plain: Engine, rules: Rules)
 
 
 @pytest.fixture(scope="module")
-def vllm(model: Path, rules: Rules, adapter: Adapter) -> Iterator[Engine]:
+def vllm(model: Path, rules: Rules, adapter: Mixture) -> Iterator[Engine]:
     from inference.answering.engines.vllm import VllmEngine
 
     yield VllmEngine(model, rules.chat, adapter, max_length=LENGTH, dtype="float32")
 
 
 @pytest.mark.slow  # vLLM loads for a minute
-def test_both_engines_write_the_same_tokens(vllm: Engine, plain: Engine, with_adapter: Engine, rules: Rules) -> None:
+def test_both_engines_write_the_same_tokens(
+    vllm: Engine, plain: Engine, with_adapter: Engine, adapter: Mixture, rules: Rules
+) -> None:
     for mode, alpha in [(Mode.EXACT, 0.0), (Mode.EXACT, 0.5), (Mode.WINNERS, 1.0), (Mode.FREE, 0.5)]:
         requests = requests_of(questions(), rules, mode, LENGTH)
-        vllm.scale(alpha)  # type: ignore[attr-defined]
-        with_adapter.scale(alpha)  # type: ignore[attr-defined]
+        vllm.mix(adapter * alpha)  # type: ignore[attr-defined]
+        with_adapter.mix(adapter * alpha)  # type: ignore[attr-defined]
         expected = answers(with_adapter if alpha else plain, requests)
         assert answers(vllm, requests) == expected, (mode, alpha)
 

@@ -10,10 +10,10 @@ import pytest
 
 from inference import evaluate
 from inference.answering import answer
-from inference.answering.adapter import Adapter
 from inference.evaluate import Evaluation
 from spine import child_job
 from spine.errors import RecipeError
+from spine.mixture import Mixture
 
 ROWS = [
     {"input_field": f"Which one is number {at}?\n0. a fig\n1. a fork\n2. a frog\nAnswer:", "output_field": at % 3,
@@ -53,7 +53,7 @@ def test_a_fault_is_one_message(evaluation: Evaluation, capfd: pytest.CaptureFix
 
 
 def test_a_sweep_scores_every_weight_as_an_evaluation_of_its_own_would(
-    evaluation: Evaluation, adapter: Adapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluation: Evaluation, adapter: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads = 0
     real = answer.make_engine
@@ -69,8 +69,7 @@ def test_a_sweep_scores_every_weight_as_an_evaluation_of_its_own_would(
         inputs = {"answers": {"alpha": alpha}, "scoring": "v1"}
         return replace(
             evaluation,
-            adapter=str(adapter.folder),
-            alpha=alpha,
+            mixture=adapter * alpha,
             folder=str(tmp_path / place / f"{alpha}"),
             inputs=inputs,
         )

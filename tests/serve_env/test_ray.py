@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from inference import evaluate
-from inference.answering.adapter import Adapter
 from inference.answering.answer import Answerer, Setup, in_a_worker, make_engine
 from inference.answering.engines.cluster import ADDRESS, cluster
 from inference.answering.engines.ray import RayEngine
@@ -24,6 +23,7 @@ from inference.evaluate import Evaluation
 from inference.serving.ray import Response, Workers
 from spine import manifest
 from spine.errors import RecipeError
+from spine.mixture import Mixture
 from tests.serve_env.test_engines import LENGTH, answers, questions
 from tests.serve_env.test_evaluation import ROWS
 from tests.serve_env.test_server import offspring
@@ -42,15 +42,13 @@ def asked(rules: Rules, times: int) -> list[Request]:
 
 
 def test_the_answers_are_those_of_one_engine_though_a_worker_is_killed(
-    model: Path, adapter: Adapter, rules: Rules
+    model: Path, adapter: Mixture, rules: Rules
 ) -> None:
-    setup = Setup(
-        model=str(model), adapter=str(adapter.folder), alpha=0.5, max_length=LENGTH, dtype="float32", workers=2
-    )
-    here = make_engine(replace(setup, workers=None), rules.chat, replace(adapter, alpha=0.5))
+    setup = Setup(model=str(model), mixture=adapter * 0.5, max_length=LENGTH, dtype="float32", workers=2)
+    here = make_engine(replace(setup, workers=None), rules.chat)
     requests = asked(rules, 20)
     found: dict[int, str] = {}
-    for index, text in make_engine(setup, rules.chat, adapter).generate(requests):
+    for index, text in make_engine(setup, rules.chat).generate(requests):
         if not found:
             os.kill(named(WORKER)[0], signal.SIGKILL)
         assert index not in found

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,12 +21,12 @@ import pytest
 from click.testing import CliRunner
 from openai import BadRequestError, OpenAI
 
-from inference.answering.adapter import Adapter
 from inference.answering.engines.requests import Engine, Request, requests_of
 from inference.answering.questions import Question, unscored
 from inference.answering.rules import Mode, Rules
 from inference.serving.client import KEY
 from recipe.commands.ask import command as ask_command
+from spine.mixture import BASE, Mixture
 from spine.task_types import TaskType
 from tests.serve_env.test_engines import LENGTH, answers, questions
 
@@ -100,9 +100,9 @@ def all_end(pids: list[int]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def served(model: Path, adapter: Adapter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(model: Path, adapter: Mixture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port = free_port()
-    options = ["--adapter", str(adapter.folder), "--alpha", "0.5", "--port", str(port)]
+    options = ["--adapter", adapter.parts[0].folder, "--alpha", "0.5", "--port", str(port)]
     with TemporaryDirectory(prefix="served-") as temporary:  # what is killed leaves its files
         yield from _up(start(model, tmp_path_factory.mktemp("runs"), *options, TMPDIR=temporary), port)
 
@@ -124,11 +124,11 @@ def _up(process: subprocess.Popen[str], port: int) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def engine(model: Path, adapter: Adapter, rules: Rules) -> Engine:
+def engine(model: Path, adapter: Mixture, rules: Rules) -> Engine:
     """transformers: that vLLM offline writes the same is shown in test_engines."""
     from inference.answering.engines.transformers import TransformersEngine
 
-    return TransformersEngine(model, rules.chat, replace(adapter, alpha=0.5), dtype="float32")
+    return TransformersEngine(model, rules.chat, adapter * 0.5, dtype="float32")
 
 
 def asked_for() -> list[Question]:
@@ -169,12 +169,12 @@ def test_a_stream_says_the_same(served: Served, engine: Engine, rules: Rules) ->
         assert all(chunk.recipe["task_type"] == item.asked.type for chunk in chunks)
 
 
-def test_the_base_is_served_beside_its_adapter(served: Served, model: Path, rules: Rules, engine: Engine) -> None:
-    engine.scale(0.0)  # type: ignore[attr-defined]
+def test_the_base_is_served_beside_its_adapter(served: Served, adapter: Mixture, rules: Rules, engine: Engine) -> None:
+    engine.mix(BASE)  # type: ignore[attr-defined]
     try:
         found = expected(engine, rules, Mode.FREE)
     finally:
-        engine.scale(0.5)  # type: ignore[attr-defined]
+        engine.mix(adapter * 0.5)  # type: ignore[attr-defined]
     texts = [
         served.says(item.prompt, model="base", extra_body=recipe(item, mode="free")).choices[0].message.content
         for item in asked_for()

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from inference import evaluate
-from inference.answering.adapter import Adapter
 from inference.answering.contest import BATCH
 from inference.evaluate import Evaluation
+from spine.mixture import BASE, Mixture
 
 # What the starter kit does with `UserModel`: groups by task type, batches as big as the class wants them, one flag.
 KIT = """
@@ -67,11 +67,11 @@ def rows() -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def evaluation(tmp_path: Path, model: Path, adapter: Adapter) -> Evaluation:
+def evaluation(tmp_path: Path, model: Path, adapter: Mixture) -> Evaluation:
     (tmp_path / "development.json").write_text("".join(json.dumps(row) + "\n" for row in rows()))
     return Evaluation(
         label="pico", folder=str(tmp_path / "plain"), questions=str(tmp_path / "development.json"),
-        inputs={"answers": {"alpha": 0.5}, "scoring": "v1"}, model=str(model), adapter=str(adapter.folder), alpha=0.5,
+        inputs={"answers": {"alpha": 0.5}, "scoring": "v1"}, model=str(model), mixture=adapter * 0.5,
         mode="winners", max_length=512, dtype="float32",
     )  # fmt: skip
 
@@ -99,9 +99,8 @@ def test_the_starter_kit_gets_the_answers_that_an_evaluation_gets(evaluation: Ev
     )
     (kit / "local_evaluation.py").write_text(KIT)
     (tmp_path / "development.json").replace(kit / "development.json")
-    assert evaluation.adapter is not None
     variables = {
-        "RECIPE_MODEL": evaluation.model, "RECIPE_ADAPTER": evaluation.adapter, "RECIPE_ALPHA": "0.5",
+        "RECIPE_MODEL": evaluation.model, "RECIPE_ADAPTER": evaluation.mixture.parts[0].folder, "RECIPE_ALPHA": "0.5",
         "RECIPE_DTYPE": "float32", "RECIPE_ENGINE": "transformers", "RECIPE_MODE": "winners",
         "RECIPE_MAX_LENGTH": "512",
     }  # fmt: skip
@@ -133,5 +132,5 @@ def test_the_starter_kit_on_vllm_is_configured_by_the_environment_alone(
     prompts = [str(row["input_field"]) for row in rows()]
     choices, texts = prompts[: BATCH + 3], prompts[BATCH + 3 :]
     given = model.batch_predict({"prompt": choices}, True) + model.batch_predict({"prompt": texts}, False)
-    assert given == answers(replace(evaluation, adapter=None, alpha=1.0, mode="exact"))
+    assert given == answers(replace(evaluation, mixture=BASE, mode="exact"))
     assert set(given[: BATCH + 3]) <= {"0", "1", "2", "3"} and model.batch_predict({"prompt": []}, True) == []

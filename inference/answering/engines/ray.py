@@ -18,6 +18,7 @@ from inference.answering.decoding import rule_from_json
 from inference.answering.engines.cluster import LOG, Room, cluster, worker_fault
 from inference.answering.engines.requests import Engine, Request
 from spine.errors import RecipeError
+from spine.mixture import Mixture
 from spine.paths import shown
 
 # Requests of a share, which goes to a worker at once. Its engine queues them all; what is out at a kill is asked again.
@@ -25,22 +26,23 @@ _LEAST, _MOST = 16, 512
 _SHARES = 4  # for each worker: they do not all take the same time
 _IN_HAND = 2  # shares that a worker has, so that the next one is there when one is done
 _DEATHS = 3  # over the same questions
+_Load = Callable[[int, Mixture], Engine]
 
 
 class RayEngine:
     """Workers that are loaded for each run and let go after it.
 
     Args:
-        load: makes a worker's engine, for a model that is split over so many GPUs and an adapter of this weight.
+        load: makes a worker's engine, for a model that is split over so many GPUs, with adapters mixed so.
         workers, gpus: see ``inference.answering.engines.cluster.room``.
     """
 
-    def __init__(self, load: Callable[[int, float], Engine], workers: int, gpus: int | None, alpha: float) -> None:
-        self._load, self._workers, self._gpus, self._alpha = load, workers, gpus, alpha
+    def __init__(self, load: _Load, workers: int, gpus: int | None, mixture: Mixture) -> None:
+        self._load, self._workers, self._gpus, self._mixture = load, workers, gpus, mixture
 
-    def scale(self, alpha: float) -> None:
-        """Sets the wise-ft weight of the following runs."""
-        self._alpha = alpha
+    def mix(self, mixture: Mixture) -> None:
+        """Sets the shares of the following runs."""
+        self._mixture = mixture
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, str]]:
         """Yields (index, answer), share by share.
@@ -77,7 +79,7 @@ class RayEngine:
             warnings.simplefilter("ignore", RayDeprecationWarning)  # there is no other way yet to say max_task_retries
             found = dataset.map_batches(
                 _Worker,
-                fn_constructor_args=[self._load, room.gpus, self._alpha],
+                fn_constructor_args=[self._load, room.gpus, self._mixture],
                 compute=ray.data.ActorPoolStrategy(
                     size=min(shares, room.workers), max_tasks_in_flight_per_actor=_IN_HAND
                 ),
@@ -106,10 +108,10 @@ def _request(row: dict[str, Any]) -> Request:
 class _Worker:
     """One engine. What it cannot do it says in a row."""
 
-    def __init__(self, load: Callable[[int, float], Engine], gpus: int, alpha: float) -> None:
+    def __init__(self, load: _Load, gpus: int, mixture: Mixture) -> None:
         self._fault = ""
         try:
-            self._engine = load(gpus, alpha)
+            self._engine = load(gpus, mixture)
         except Exception as error:
             self._fault = worker_fault(error)
 

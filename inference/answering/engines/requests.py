@@ -10,6 +10,7 @@ from inference.answering.decoding import Rule, cut
 from inference.answering.questions import Question
 from inference.answering.rules import Mode, Rules
 from spine.chat import ChatTokenizer
+from spine.mixture import Mixture
 from spine.prompts import system_prompt
 
 
@@ -40,10 +41,10 @@ class Engine(Protocol):
 
 
 class LoadedEngine(Engine, Protocol):
-    """A model with at most one adapter, whose weight can be changed between runs."""
+    """A model with adapters, whose shares can be changed between runs."""
 
-    def scale(self, alpha: float) -> None:
-        """Sets the wise-ft weight of the following runs; 0 is the base model."""
+    def mix(self, mixture: Mixture) -> None:
+        """Sets the shares of the following runs; an adapter that ``mixture`` lacks has none."""
         ...
 
 

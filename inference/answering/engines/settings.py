@@ -34,11 +34,11 @@ _BEFORE_AMPERE = {"attention_backend": "TRITON_ATTN", "enforce_eager": True}
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # max_lora_rank knows only these
 
 
-def vllm_settings(*, max_length: int, dtype: str, gpus: int, lora_rank: int | None) -> dict[str, Any]:
-    """Arguments of ``vllm.LLM`` on this machine. ``lora_rank``: the adapter's largest; None without one.
+def vllm_settings(*, max_length: int, dtype: str, gpus: int, lora_rank: int) -> dict[str, Any]:
+    """Arguments of ``vllm.LLM`` on this machine. ``lora_rank``: the adapter's largest; 0 without one.
 
     Raises:
-        RecipeError: ``dtype`` is one that a GPU here lacks.
+        RecipeError: ``dtype`` is one that a GPU here lacks, or the rank one that vLLM does not know.
     """
     older = _before_ampere() if gpus else None
     if older and dtype == "bfloat16":
@@ -50,7 +50,12 @@ def vllm_settings(*, max_length: int, dtype: str, gpus: int, lora_rank: int | No
     dtype = dtype if gpus else dtype_on_cpu(dtype)
     lora: dict[str, Any] = {}
     if lora_rank:
-        rank = next((rank for rank in _RANKS if rank >= lora_rank), lora_rank)
+        rank = next((rank for rank in _RANKS if rank >= lora_rank), 0)
+        if not rank:
+            raise RecipeError(
+                f"the adapters are one of rank {lora_rank} together, vLLM takes {_RANKS[-1]} at most",
+                way_out="merge them first (recipe merge), then ask the merged folder",
+            )
         lora = {"enable_lora": True, "max_lora_rank": rank, "max_loras": 1}
     return {
         "dtype": dtype, "max_model_len": max_length, "enable_prefix_caching": True, "enforce_eager": not gpus,

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, logging
 
-from inference.answering.adapter import Adapter
 from inference.answering.decoding import Rule
 from inference.answering.engines.requests import Request, finished
 from inference.answering.engines.settings import dtype_on_cpu
 from inference.answering.processors import TransformersRules
 from spine.chat import ChatTokenizer
+from spine.mixture import Mixture
 
 # Rows of one batch times its longest sequence, prompt and answer: memory and waste are bounded by this.
 _TOKENS = 8_192
@@ -25,40 +25,46 @@ _ROWS = 32
 
 
 class TransformersEngine:
-    """A model with at most one adapter, whose weight can be changed between runs (``scale``)."""
+    """A model with adapters, whose shares can be changed between runs (``mix``)."""
 
-    def __init__(self, model: Path, chat: ChatTokenizer, adapter: Adapter | None, dtype: str = "auto") -> None:
+    def __init__(self, model: Path, chat: ChatTokenizer, adapters: Mixture, dtype: str = "auto") -> None:
         logging.disable_progress_bar()
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = dtype if self.device == "cuda" else dtype_on_cpu(dtype)
         loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, local_files_only=True)
-        self._own_scaling: dict[Any, float] = {}
+        self._own_scaling: dict[Any, dict[str, float]] = {}
         self._base_weights: dict[Any, torch.Tensor] = {}  # on a CPU, where they are overwritten
-        if adapter:
+        if names := {part.folder: f"part{number}" for number, part in enumerate(adapters.parts)}:
             from peft import PeftModel
 
-            loaded = PeftModel.from_pretrained(loaded, str(adapter.folder))
+            (first, name), *others = names.items()
+            loaded = PeftModel.from_pretrained(loaded, first, adapter_name=name)
+            for folder, name in others:
+                loaded.load_adapter(folder, name)
+            loaded.base_model.set_adapter([*names.values()])
             layers = [module for module in loaded.modules() if hasattr(module, "lora_A")]
-            self._own_scaling = {layer: layer.scaling["default"] for layer in layers}
+            self._own_scaling = {layer: dict(layer.scaling) for layer in layers}
             if self.device == "cpu":
                 self._base_weights = {layer: layer.get_base_layer().weight.data.clone() for layer in layers}
         self.model = loaded.to(self.device).eval()
-        self.chat = chat
-        if adapter:
-            self.scale(adapter.alpha)
+        self.chat, self._names = chat, names
+        self.mix(adapters)
 
-    def scale(self, alpha: float) -> None:
-        """Sets the wise-ft weight: LoRA's own scale times ``alpha``; 0 is the base model.
+    def mix(self, mixture: Mixture) -> None:
+        """Sets the shares: LoRA's own scales times these.
 
         On a CPU the sum is made in the weights, in fp32 and rounded once, as a merge does it. Beside them LoRA takes as
         long as everything else: 37 questions took SmolLM2-135M 47 s on one thread, 22 s so.
         """
-        for layer, scaling in self._own_scaling.items():
-            layer.scaling["default"] = scaling * alpha
+        shares = {name: mixture.shares.get(folder, 0.0) for folder, name in self._names.items()}
+        for layer, own in self._own_scaling.items():
+            layer.scaling.update({name: scaling * shares[name] for name, scaling in own.items()})
         for layer, weight in self._base_weights.items():
-            change = layer.get_delta_weight("default").float()
-            layer.get_base_layer().weight.data = (weight.float() + change).to(weight.dtype)
-            layer.merged_adapters = ["default"]  # PEFT then adds nothing
+            result = weight.float()
+            for name in (name for name in self._own_scaling[layer] if shares[name]):
+                result = result + layer.get_delta_weight(name).float()
+            layer.get_base_layer().weight.data = result.to(weight.dtype)
+            layer.merged_adapters = [*self._names.values()]  # PEFT then adds nothing
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, str]]:
         """Yields (index, answer), batch by batch, the longest first: what does not fit in memory fails at once."""

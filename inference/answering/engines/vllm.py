@@ -11,10 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from inference.answering.adapter import Adapter, scaled
+from inference.answering.adapter import as_one
 from inference.answering.engines.requests import Request, finished
 from inference.answering.engines.settings import IN_PROCESS, RULE_ARGUMENT, vllm_settings
 from spine.chat import ChatTokenizer
+from spine.mixture import Mixture
+from spine.one_adapter import rank_of
 
 os.environ.update({**IN_PROCESS, **os.environ})  # before vLLM is imported
 
@@ -25,30 +27,28 @@ from inference.answering.vllm_rules import VllmRules
 
 
 class VllmEngine:
-    """A model with at most one adapter, whose weight can be changed between runs (``scale``)."""
+    """A model with adapters, which vLLM is given as one; their shares can be changed between runs (``mix``)."""
 
     def __init__(
         self,
         model: Path,
         chat: ChatTokenizer,
-        adapter: Adapter | None,
+        adapters: Mixture,
         *,
         max_length: int,
         dtype: str = "auto",
         gpus: int = 0,
         settings: dict[str, Any] | None = None,
     ) -> None:
-        rank = adapter.rank if adapter else None
-        ours = vllm_settings(max_length=max_length, dtype=dtype, gpus=gpus, lora_rank=rank)
+        ours = vllm_settings(max_length=max_length, dtype=dtype, gpus=gpus, lora_rank=rank_of(adapters))
         self.llm = LLM(
             model=str(model), logits_processors=[VllmRules], disable_log_stats=True, **{**ours, **(settings or {})}
         )
-        self.chat, self.adapter, self._runs = chat, adapter, 0
-        self._alpha = adapter.alpha if adapter else 0.0
+        self.chat, self._mixture, self._runs = chat, adapters, 0
 
-    def scale(self, alpha: float) -> None:
-        """Sets the wise-ft weight of the following runs."""
-        self._alpha = alpha
+    def mix(self, mixture: Mixture) -> None:
+        """Sets the shares of the following runs."""
+        self._mixture = mixture
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, str]]:
         """Yields (index, answer) as answers are ready. Sorted, so that prompts with a common beginning share it."""
@@ -81,13 +81,11 @@ class VllmEngine:
         return name
 
     def _lora(self, stack: ExitStack) -> Any:
-        if not self.adapter or not self._alpha:
+        if not self._mixture.parts:
             return None
-        from dataclasses import replace
-
-        folder = stack.enter_context(scaled(replace(self.adapter, alpha=self._alpha)))
-        self._runs += 1  # every weight is an adapter of its own to vLLM
-        return LoRARequest(f"wise-ft-{self._alpha:g}", self._runs, str(folder))
+        folder = stack.enter_context(as_one(self._mixture))
+        self._runs += 1  # every mixture is an adapter of its own to vLLM
+        return LoRARequest(str(self._mixture), self._runs, str(folder))
 
     def _text(self, tokens: Sequence[int], request: Request) -> str:
         kept = [token for token in tokens if token not in request.rule.end]
