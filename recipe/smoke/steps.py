@@ -19,6 +19,7 @@ from axolotl_configs.costs.architecture import model_config
 from axolotl_configs.costs.estimate import rows_a_step, unit
 from axolotl_configs.events import EVENTS, read_events
 from axolotl_configs.render import Resolved, parse_set
+from postprocess.awq.calibration import PAIRS
 from postprocess.awq.export import read_report
 from postprocess.slice import slice_adapter, slice_model
 from recipe.smoke.child import Commands
@@ -49,7 +50,6 @@ datasets:
   title_from_description: {rows: 4000}
 """
 _QUESTIONS = 3  # held-out rows, one a dataset
-_ROWS = 24  # at least: what a model is calibrated on
 _SHORT = 60  # tokens of a short row
 _LAYERS = 2  # of the slice
 _HEADS, _HIDDEN = 4, 128  # of the pico model: groups of 128 divide it, and 32 features a head are enough for any kernel
@@ -80,7 +80,8 @@ class Steps:
         self.resolved, self.commands = resolved, commands
         self.name, self.profile = resolved.run.profile, resolved.profile
         self.folder, self.work = folder, folder / "work"
-        rows = max(_ROWS, 3 * rows_a_step(resolved.axolotl, resolved.processes) * _most_in_a_bin(resolved.axolotl))
+        # Calibrated on a third of them, AWQ of two layers came out worse than plain rounding.
+        rows = max(PAIRS, 3 * rows_a_step(resolved.axolotl, resolved.processes) * _most_in_a_bin(resolved.axolotl))
         padded = {} if "pad_to_sequence_len" in parse_set(overrides) else {"pad_to_sequence_len": "true"}
         self.real = settings(overrides, 2, rows, **padded)
         self.pico = settings(overrides, 3, rows, base_model=str(self.work / "pico"))

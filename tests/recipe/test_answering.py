@@ -80,7 +80,7 @@ def test_a_contest_has_results_of_its_own(target: Target, monkeypatch: pytest.Mo
     assert timed.inputs != usual.inputs
 
 
-ANSWERS = ["answering/answer.py", "answering/decoding.py", "answering/engines/vllm.py", "scoring/parsers.py"]
+ANSWERS = ["answering/answer.py", "answering/decoding.py", "answering/engines/vllm.py"]
 SCORES = ["evaluate.py", "scoring/metrics.py", "scoring/scores.py", "scoring/predictions.py", "scoring/time_limits.py"]
 NOTHING = ["scoring/tables.py", "scoring/compare.py", "scoring/sweep.py", "serving/chat.py", "answering/submission.py"]
 
@@ -89,7 +89,11 @@ NOTHING = ["scoring/tables.py", "scoring/compare.py", "scoring/sweep.py", "servi
 @pytest.mark.parametrize(
     ("files", "answers", "scores"),
     [
-        (["spine/chat.py", "prompts/system.j2", *(f"inference/{name}" for name in ANSWERS)], True, True),
+        (
+            ["spine/chat.py", "spine/task_types.py", "prompts/system.j2", *(f"inference/{name}" for name in ANSWERS)],
+            True,
+            True,
+        ),
         (["inference/answering/contest.py"], None, True),  # answers of the contest's way of asking alone
         ([f"inference/{name}" for name in SCORES], False, True),
         (["recipe/steps/eval.py", *(f"inference/{name}" for name in NOTHING)], False, False),

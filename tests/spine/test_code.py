@@ -18,7 +18,7 @@ SEEN = {
     "postprocess.merge.write": ["postprocess/merge/kernel.c", "postprocess/merge/plan.py", "spine/adapter.py"],
     "postprocess.awq.export": ["postprocess/awq/quality.py", "spine/chat.py"],
     "axolotl_configs.plugin": ["axolotl_configs/plugin.py", "axolotl_configs/events.py"],
-    "inference.answering.answer": ["spine/chat.py", "inference/scoring/parsers.py", "prompts/system.j2"],
+    "inference.answering.answer": ["spine/chat.py", "spine/task_types.py", "prompts/system.j2"],
     "inference.evaluate": ["inference/answering/contest.py", "inference/scoring/metrics.py"],
     "dataset_builders.pools.build": ["spine/chat.py", "dataset_builders/sources/_files.py", "prompts/system.j2"],
     "dataset_builders.sample_shop": ["dataset_builders/sample_shop/catalogue.yaml"],
