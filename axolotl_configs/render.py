@@ -16,7 +16,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from axolotl_configs.blend import Portion, ResolvedBlend, resolve_blend, scaled
 from axolotl_configs.check import check_combinations, check_keys, known_keys
-from axolotl_configs.costs.estimate import rows_a_step, unit
+from axolotl_configs.costs.estimate import rows_a_step, step_in_words
 from axolotl_configs.rounds import OF_ROUNDS, Start, mixture_of, start_of
 from axolotl_configs.schema import Hardware, Profile, load, load_profile
 from spine.errors import RecipeError, did_you_mean
@@ -218,7 +218,7 @@ def _split(settings: Mapping[str, Any], hardware: Hardware, there: int) -> tuple
     wanted = {"micro_batch_size": micro, "gradient_accumulation_steps": each // micro}
     changed = {key: value for key, value in wanted.items() if settings.get(key, 1) != value}
     what = "GPUs" if hardware.gpus else "processes"
-    words = f"{what}: {processes} instead of {made}, still {rows} {unit(settings)} a step"
+    words = f"{what}: {processes} instead of {made}, still {step_in_words(settings, made)} a step"
     return processes, _Layer(changed, words=words)
 
 

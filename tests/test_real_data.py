@@ -94,7 +94,7 @@ def test_the_public_questions_are_found_among_others() -> None:
 @pytest.mark.parametrize(
     ("name", "count"),
     [("query_for_title", 50), ("title_for_query", 50), ("query_product_relation", 200), ("title_brand", 5),
-     ("query_product_pair_ranking", 100), ("title_for_description", 1)],
+     ("query_product_pair_ranking", 100)],
 )  # fmt: skip
 def test_real_judgements_make_fit_questions(name: str, count: int) -> None:
     """The folder holds few texts and few products a query; brands are the first words of titles."""

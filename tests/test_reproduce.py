@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -65,7 +66,7 @@ def reproduce(workshop: Path, *arguments: str) -> tuple[str, list[str]]:
     process = start(workshop, *arguments)
     output, _ = process.communicate(timeout=1800)
     assert process.returncode == 0, output
-    return output, [line.partition("] ")[2].partition(" (")[0] for line in output.splitlines() if line[:1] == "["]
+    return output, re.findall(r"^\[\d+/\d+\] (.+?) \(", output, re.M)
 
 
 def test_the_whole_recipe(workshop: Path) -> None:

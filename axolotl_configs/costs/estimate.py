@@ -43,12 +43,13 @@ def rows_a_step(settings: Mapping[str, Any], gpus: int) -> int:
 def batch_in_words(settings: Mapping[str, Any], gpus: int) -> str:
     """What one optimiser step sees: rows, or with sample_packing bins that hold several of them."""
     of = f" of {settings['sequence_len']:,} tokens" if settings.get("sample_packing") else ""
-    return f"{rows_a_step(settings, gpus)} {unit(settings)}{of}"
+    return f"{step_in_words(settings, gpus)}{of}"
 
 
-def unit(settings: Mapping[str, Any]) -> str:
-    """What a step counts."""
-    return "bins" if settings.get("sample_packing") else "rows"
+def step_in_words(settings: Mapping[str, Any], gpus: int) -> str:
+    """``32 rows``, or ``1 bin``."""
+    count = rows_a_step(settings, gpus)
+    return f"{count} {'bin' if settings.get('sample_packing') else 'row'}{'' if count == 1 else 's'}"
 
 
 def steps(settings: Mapping[str, Any], gpus: int, rows: int) -> int:

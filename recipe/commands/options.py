@@ -125,11 +125,11 @@ def resolve_run(blend: str, profile: str | None, overrides: str, launch: Sequenc
 
 def _say_how_many(resolved: Resolved, there: int, asked: int | None) -> None:
     """Where not all GPUs can be taken, or the launcher's processes do not share a step evenly."""
-    from axolotl_configs.costs.estimate import rows_a_step, unit
+    from axolotl_configs.costs.estimate import step_in_words
 
     if not there or resolved.processes == there:
         return
-    batch = f"{rows_a_step(resolved.axolotl, resolved.processes)} {unit(resolved.axolotl)}"
+    batch = step_in_words(resolved.axolotl, resolved.processes)
     if asked:
         raise RecipeError(
             f"{asked} processes do not divide the {batch} of a step",

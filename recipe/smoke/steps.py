@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from axolotl_configs.costs.architecture import model_config
-from axolotl_configs.costs.estimate import rows_a_step, unit
+from axolotl_configs.costs.estimate import rows_a_step, step_in_words
 from axolotl_configs.events import EVENTS, read_events
 from axolotl_configs.render import Resolved, parse_set
 from postprocess.awq.calibration import PAIRS
@@ -166,7 +166,7 @@ class Steps:
         self._recipe("real", "train", self.real)
         numbers = self._trained(self.real)
         text = (
-            f"2 steps of {rows_a_step(self.resolved.axolotl, self.resolved.processes)} {unit(self.resolved.axolotl)} "
+            f"2 steps of {step_in_words(self.resolved.axolotl, self.resolved.processes)} "
             f"of {self.resolved.axolotl['sequence_len']:,} tokens: {numbers['seconds_a_step']:.1f} s a step, "
             f"{numbers['tokens_per_second']:,.0f} tokens/s, {numbers['gib']:.1f} GiB"
         )

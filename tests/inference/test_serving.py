@@ -24,6 +24,7 @@ from inference.serving.middleware import SETTINGS, Message, Questions, Receive, 
 from spine.asked import asked
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
+from spine.mixture import BASE
 from spine.prompts import system_prompt
 from spine.task_types import TaskType
 from tests.conftest import CHATML
@@ -286,7 +287,7 @@ def test_a_refusal_has_the_form_of_openais(monkeypatch: pytest.MonkeyPatch, fold
     [("127.0.0.1", "http://127.0.0.1:8000"), ("0.0.0.0", "http://127.0.0.1:8000"), ("::", "http://[::1]:8000")],
 )
 def test_the_command_line_and_the_address(folder: Path, host: str, url: str) -> None:
-    serving = Serving("v8", folder, None, Mode.FREE, 512, "float32", 4, host, 8000)
+    serving = Serving("v8", folder, BASE, Mode.FREE, 512, "float32", 4, host, 8000)
     line = " ".join(serving.arguments(None))
     assert serving.url == url and f"--host {host} --port 8000" in line
     for flag in ("--max-model-len 512", "--tensor-parallel-size 4", "--no-async-scheduling", "--no-enforce-eager"):
