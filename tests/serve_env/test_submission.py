@@ -53,9 +53,9 @@ def rows() -> list[dict[str, object]]:
     for number in range(3):
         one, other = chance.sample(WORDS, 2)
         made += [
-            {"task_type": "retrieval", "input_field": f"{number}: select three numbers.\n{listed(12, 1)}\nOutput:",
+            {"task_type": "retrieval", "input_field": f"Part {number}: select three numbers.\n{listed(12, 1)}\nOutput:",
              "output_field": [1]},
-            {"task_type": "ranking", "input_field": f"{number}: rank these.\n{listed(5, 1)}\nOutput:",
+            {"task_type": "ranking", "input_field": f"Part {number}: rank these.\n{listed(5, 1)}\nOutput:",
              "output_field": [1, 0, 0, 0, 0]},
             {"task_type": "named_entity_recognition", "metric": "micro f1",
              "input_field": f"Extract the entity type 'material' ({number}).\nQuery: {one} {other}\nOutput:",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.train_env)
             if not HAVE_AXOLOTL:
                 item.add_marker(pytest.mark.skip(reason="needs the train environment: make test"))
+
+
+@pytest.fixture(autouse=True)
+def attention_as_it_was() -> Iterator[None]:
+    """Loading a model for packed rows changes how every model of the process attends."""
+    if not HAVE_AXOLOTL:
+        yield
+        return
+    from axolotl.monkeypatch.attention.sdpa_varlen import unpatch_sdpa_varlen
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    kinds = (ALL_ATTENTION_FUNCTIONS, ALL_MASK_ATTENTION_FUNCTIONS)
+    before = [functions["sdpa"] for functions in kinds]
+    yield
+    unpatch_sdpa_varlen()
+    for functions, known in zip(kinds, before, strict=True):
+        functions.register("sdpa", known)
 
 
 @pytest.fixture(scope="module")

@@ -53,15 +53,13 @@ def packed() -> dict[str, Any]:
 @pytest.fixture(params=["llama", "qwen2"])
 def fresh(request: pytest.FixtureRequest, bases: Any, place: Path) -> Any:
     """Makes a pico model with its adapter; attention is as axolotl patches it for packed rows."""
-    from axolotl.monkeypatch.attention.sdpa_varlen import patch_sdpa_varlen, unpatch_sdpa_varlen
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+    from axolotl.monkeypatch.attention.sdpa_varlen import patch_sdpa_varlen
 
     kind = request.param
     adapter = place / f"adapter-{kind}"
     if not adapter.exists():
         write_adapter(bases(kind), adapter)
     patch_sdpa_varlen()
-    before = ALL_ATTENTION_FUNCTIONS["sdpa"]
 
     def make(*, equally: bool | None = None) -> Any:
         """``equally`` None: untouched."""
@@ -74,9 +72,7 @@ def fresh(request: pytest.FixtureRequest, bases: Any, place: Path) -> Any:
             model.get_base_model().loss_function = loss.mean_of_answers
         return model
 
-    yield make
-    ALL_ATTENTION_FUNCTIONS.register("sdpa", before)
-    unpatch_sdpa_varlen()
+    return make
 
 
 def step(model: Any, *batches: dict[str, Any], **told: Any) -> tuple[float, Any]:

@@ -91,7 +91,7 @@ def test_added_tokens(settings: dict[str, Any], bases: Any, tmp_path: Path) -> N
     theirs = peft_model(base, adapter, tokens=5).merge_and_unload().state_dict()
     for name, tensor in tensors(merged).items():
         torch.testing.assert_close(tensor, theirs[name].bfloat16(), rtol=2**-7, atol=0)
-    with pytest.raises(RecipeError, match=r"(?s)more rows.*the weight 0.5 cannot weigh.*ALPHA=1"):
+    with pytest.raises(RecipeError, match=r"(?s)another number of rows.*the weight 0.5 cannot weigh.*ALPHA=1"):
         merge(base, [adapter], [0.5], tmp_path / "half")
 
 
