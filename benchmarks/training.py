@@ -22,7 +22,7 @@ from spine.environments import python, variables
 
 ADDED_SECONDS = 5.0
 ROUNDS = 3
-OVERRIDES = "rows=32 val_rows=13"
+OVERRIDES = "rows=44 val_rows=13"
 FASTER = 1.6  # times the rows a second
 MEMORY = 5.0  # GiB
 ALONE = {"plugins": ["benchmarks.bare_plugin.BarePlugin"], "sample_packing": False, "pad_to_sequence_len": False,
