@@ -65,8 +65,8 @@ def mean_of_answers(
         num_items_in_batch: answers of the whole step, over all micro batches and processes; None: of this batch.
     """
     losses = cross_entropy(logits.float().flatten(0, 1), shift_labels.flatten(), ignore_index=IGNORED, reduction="none")
-    shares_ = answer_shares.flatten()
-    return (losses * shares_).sum() / (shares_.sum() if num_items_in_batch is None else num_items_in_batch)
+    weights = answer_shares.flatten()
+    return (losses * weights).sum() / (weights.sum() if num_items_in_batch is None else num_items_in_batch)
 
 
 def count_answers(trainer: Any) -> None:

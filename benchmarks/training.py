@@ -27,7 +27,8 @@ FASTER = 1.6  # times the rows a second
 MEMORY = 5.0  # GiB
 ALONE = {"plugins": ["benchmarks.bare_plugin.BarePlugin"], "sample_packing": False, "pad_to_sequence_len": False,
          "eval_sample_packing": False, "micro_batch_size": 4}  # fmt: skip
-FEW = "rows=120 val_rows=13 save_steps=1000"
+ROWS = 120
+FEW = f"rows={ROWS} val_rows=13 save_steps=1000"
 
 
 def run() -> list[Result]:
@@ -41,9 +42,9 @@ def run() -> list[Result]:
 
 
 def _on_a_cpu(folder: Path) -> list[Result]:
-    """An epoch of the same 120 rows by both; without looks at held-out rows."""
+    """An epoch of the same rows by both; without looks at held-out rows."""
     cost([RECIPE, "data", "v8", "-p", "cpu", "--set", FEW])
-    rows = next(folder.glob("runs/cpu/*rows=120*/data/train.parquet"))
+    rows = next(folder.glob(f"runs/cpu/*rows={ROWS}*/data/train.parquet"))
     shipped = dict(resolve("v8", "cpu", parse_set(FEW), task_names()).axolotl)
     del shipped["test_datasets"], shipped["eval_steps"]
     shipped["datasets"] = [{**shipped["datasets"][0], "path": str(rows)}]
@@ -57,7 +58,7 @@ def _on_a_cpu(folder: Path) -> list[Result]:
         gib[name] = cost(command, variables("train", offline=True), memory=True, log=out / "log").peak_gib
         seconds[name] = float(re.findall(r"'train_runtime': '?([\d.]+)", (out / "log").read_text())[-1])
     return [
-        Result("120 rows of v8 on a CPU", seconds["ours"], "axolotl alone", seconds["alone"], f"{FASTER} times faster",
+        Result(f"{ROWS} rows on a CPU", seconds["ours"], "axolotl alone", seconds["alone"], f"{FASTER} times faster",
                FASTER * seconds["ours"] < seconds["alone"]),
         Result("its memory", gib["ours"], "axolotl alone", gib["alone"], f"< {MEMORY} GiB", gib["ours"] < MEMORY,
                " GiB"),

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from dataset_builders.blend.likeness import COLUMNS
+from dataset_builders.blend.evaluation_files import COLUMNS
 from dataset_builders.blend.stats import REASONS, beside_published, own_files, read_stats
 from recipe.commands.options import data_options, examples, resolve_run, run_options
 from recipe.steps.data import DataFrom, ensure_data

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dataset_builders.blend.likeness import COLUMNS, beside
+from dataset_builders.blend.evaluation_files import COLUMNS, beside
 from tests.dataset_builders.raw_files import put, write_parquet
 
 
