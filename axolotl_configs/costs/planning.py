@@ -30,6 +30,7 @@ class Request:
     Attributes:
         memory_gib: of one GPU, or of the machine where there is none.
         alphas: wise-ft weights, each of which becomes a model.
+        second_base: training starts from a model that is merged for it (``start: merged``).
         padded: the MLPs' width after padding; None: they are not padded.
         group: of the 4-bit export; ``scratch``: disk it takes while it is made, of the merged model's size.
         backend: that makes the export; ``serving``: GPUs that an answering model is split over.
@@ -45,6 +46,7 @@ class Request:
     val_rows: int
     lengths: Lengths
     alphas: int
+    second_base: bool
     padded: int | None
     group: int
     scratch: float
@@ -172,6 +174,9 @@ def _steps(request: Request, training: Duration) -> Iterator[Step]:
     yield Step("base", whole, None, f"{model.parameters / 1e9:.2f} G parameters in bf16")
     yield Step("data", tokens * _ROW_BYTES, None, f"{rows:,} rows; without raw files and cache")
     yield Step("prepared", tokens * _PREPARED_BYTES, None, f"tokenised by axolotl, {_PREPARED_BYTES} bytes a token")
+    if request.second_base:
+        why = f"round 1's model, {whole / 1e9:.1f} GB in bf16, from which training starts"
+        yield Step("start", whole, whole / _MERGE_RATE, why)
     kept = request.settings.get("save_total_limit") or 4
     why = f"adapter, {kept} checkpoints and one being written"
     yield Step("train", training_bytes(request.settings, model), training.seconds, why)

@@ -52,6 +52,7 @@ def plan_request(
         val_rows=profile.val_rows,
         lengths=lengths,
         alphas=len(alphas_of(resolved.blend.name, alpha)),
+        second_base=resolved.start is not None and resolved.start.how == "merged",
         padded=width.new if padding.tensor_parallel > 1 else None,
         group=padding.group,
         scratch=SCRATCH[padding.backend],

@@ -44,7 +44,7 @@ def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str
     require_gpus(machine, resolved.run.profile, resolved.profile.hardware)
     require_meeting(launch_args)
     with locked(resolved.run.folder) as lock:
-        if resolved.start and manifest.read(resolved.run.train) is None:
+        if resolved.start:
             require_start(resolved, resolved.start)  # before its rows are built
         ensure_data(resolved, data)
         step = train_step(resolved)
@@ -54,7 +54,6 @@ def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str
         python("train")  # says how to install it, before anything else is tried
         _preflight(resolved, step)
         if resolved.start:
-            require_start(resolved, resolved.start)
             ensure_start(resolved, resolved.start)
         if resolved.axolotl.get("deepspeed"):
             say(f"train: {require_accepted(resolved)}")

@@ -50,7 +50,8 @@ def asked(changes: dict[str, Any] | None = None, **more: Any) -> Request:
     usual = Request(
         settings={**SETTINGS, "deepspeed": "axolotl_configs/deepspeed/zero2.json", **(changes or {})}, model=BIG,
         gpus=8, gpu=A100, memory_gib=75, rows=500_000, val_rows=2000, lengths=Lengths(142, [0.5, 1.5]), alphas=1,
-        padded=29696, group=128, scratch=1.5, backend="gptqmodel", serving=8, machine=Machine(1152, False, "rented"),
+        second_base=False, padded=29696, group=128, scratch=1.5, backend="gptqmodel", serving=8,
+        machine=Machine(1152, False, "rented"),
     )  # fmt: skip
     return replace(usual, **more)
 

@@ -122,6 +122,13 @@ def test_packing_is_told_in_bins_and_rows() -> None:
     assert looks[0] and looks[1] and looks[0][0] == looks[1][0]
 
 
+def test_a_merged_start_is_a_second_base_on_the_disk() -> None:
+    adapter, merged = (plan("v9b", "-p", "8xa100", "--set", f"start={how}").stdout for how in ("adapter", "merged"))
+    whole = re.search(r"^ base +([\d.]+) ", merged, re.MULTILINE)
+    assert whole and re.search(rf"^ start +{whole[1]} ", merged, re.MULTILINE)
+    assert not re.search("^ start ", adapter, re.MULTILINE)
+
+
 def test_the_machines_own_memory_is_compared_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "what machines with this card have is not known" in plan("v8", "-p", "1x24gb", "--gpu", "RTX-4090").stdout
     monkeypatch.setattr("recipe.steps.plan.usual_memory", lambda name: 4.0)
