@@ -121,6 +121,10 @@ eval: $(CORE) $(SERVE)  ## eval MODEL=folder-or-name QUESTIONS=file: any model a
 table: $(CORE)  ## table SCORES="A/scores.json B/scores.json": side by side, one row per model, one column per track
 	@$(RECIPE) table $(or $(SCORES),$(wildcard runs/*/*/eval/*/scores.json runs/eval/*/scores.json))
 
+.PHONY: runs
+runs: $(CORE)  ## every training and evaluation in runs/ as a table: what was changed, what came of it (SORT=overall)
+	@$(RECIPE) runs $(if $(SORT),--sort $(SORT))
+
 .PHONY: compare
 compare: $(CORE)  ## compare A=v8 B=v9b: which answers better, from stored predictions (QUESTIONS=file COMMON=1 PICTURE=file)
 	@$(RECIPE) compare $(or $(A),v8) $(or $(B),v9b) $(if $(COMMON),--common) $(if $(PICTURE),--picture $(PICTURE))

@@ -36,6 +36,7 @@ _COMMANDS = {
     "eval": "Answer questions with a model and score the answers.",
     "sweep": "Score several wise-ft weights through one loaded model.",
     "compare": "Tell whether one of two evaluations is better, from stored predictions.",
+    "runs": "Lay out every training and evaluation in runs/, with what was changed.",
     "report": "Write one page about what was done: scores, flow, curves, examples.",
     "table": "Lay the scores of several models side by side.",
     "push": "Show what would go to the Hugging Face hub, with its card; upload it with --yes.",

@@ -56,7 +56,7 @@ ONLY_PARSED = {
 }
 TYPED = re.compile(
     r"recipe (list|show|render|diff|plan|data|samples|questions|sample-data|fetch|merge|pad|verify|inspect|reproduce|"
-    r"report|compare|table|synth (run|status|samples|export|prune))\b"
+    r"report|compare|table|runs|synth (run|status|samples|export|prune))\b"
     r"|\.venvs/core/bin/python -m inference\.|eval .*_RECIPE_COMPLETE="
 )
 
