@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from spine.atomic import whole_file
+from spine.look import ACCENT, PAPER, picture
 
+Points = list[tuple[int, float]]
 _COLUMNS = ("step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm")
 
 
@@ -23,33 +25,34 @@ def write_curve(folder: Path) -> list[str]:
         writer = csv.DictWriter(out, _COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    with whole_file(folder / "loss.png") as temporary:
-        _draw(rows, temporary)
+    with picture(folder / "loss.png", 7, 3.6) as made:
+        axes = made.subplots()
+        training, held_out = (
+            [(row["step"], row[what]) for row in rows if what in row] for what in ("loss", "eval_loss")
+        )
+        draw_curve(axes, folder.parent.name, training, held_out, ACCENT)
+        axes.set_title("loss: thin, of each step; thick, smoothed; dots, of held-out rows")
+        axes.set_ylabel("nats per answer token")
     return ["loss.csv", "loss.png"]
 
 
-def _draw(rows: list[dict[str, Any]], path: Path) -> None:
-    from matplotlib.figure import Figure  # 0.5 s; not pyplot, which needs a display's backend
-
-    train = [(row["step"], row["loss"]) for row in rows if "loss" in row]
-    held_out = [(row["step"], row["eval_loss"]) for row in rows if "eval_loss" in row]
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    if train:
-        axes.plot(*zip(*train, strict=True), color="#9db4c8", linewidth=1, label="training rows")
-        axes.plot(*zip(*smoothed(train), strict=True), color="#1f5f8b", label="smoothed")
-    if held_out:
-        axes.plot(*zip(*held_out, strict=True), color="#c0392b", marker="o", label="held-out rows")
-        axes.annotate(f"base {held_out[0][1]:.2f}", held_out[0], textcoords="offset points", xytext=(6, 4))
-        axes.annotate(f"{held_out[-1][1]:.2f}", held_out[-1], textcoords="offset points", xytext=(-6, 8), ha="right")
-    axes.set(xlabel="step", ylabel="loss, nats per answer token", title=path.parent.parent.name)
+def draw_curve(axes: Any, name: str, training: Points, held_out: Points, colour: str) -> None:
+    """One training's curve; (step, loss) in nats per answer token. What is held out is measured seldom: dots."""
+    ends = f", held out {held_out[0][1]:.2f} → {held_out[-1][1]:.2f}" if held_out else ""
+    if training:
+        axes.plot(*zip(*training, strict=True), color=colour, linewidth=0.6, alpha=0.35)
+        axes.plot(*zip(*smoothed(training), strict=True), color=colour, linewidth=1.6)
+    axes.plot(
+        *(zip(*held_out, strict=True) if held_out else ([], [])), color=colour, marker="o", markersize=5,
+        markeredgecolor=PAPER, linestyle="none" if held_out else "-", label=name + ends,
+    )  # fmt: skip
+    axes.set_xlabel("step")
     axes.set_ylim(bottom=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=150, format="png")
+    axes.grid(axis="y")
+    axes.legend()
 
 
-def smoothed(points: list[tuple[int, float]], weight: float = 0.9) -> list[tuple[int, float]]:
+def smoothed(points: Points, weight: float = 0.9) -> Points:
     """Exponential moving average without the bias towards its first value."""
     average, total, result = 0.0, 0.0, []
     for step, value in points:

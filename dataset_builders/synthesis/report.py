@@ -15,12 +15,13 @@ from dataset_builders.synthesis.declare import Synthesis, Unfit, load_synthesis,
 from dataset_builders.synthesis.export import Tell, current_heads, export, questions_of, silent, told
 from dataset_builders.synthesis.store import AGAIN, KEPT, REJECTED, Head, Record, Store
 from dataset_builders.task import Question
-from spine.atomic import whole_file, write_text
+from spine.atomic import write_text
+from spine.look import ACCENT, GREY, SOFT, WORSE, picture
 
 _MOST = 20_000  # kept answers of a dataset that are read and compared with each other
 _CHUNK = 512
-_KEPT = ("#2a7f62", "#8fc9a8")
-_REJECTED = ("#8c2d19", "#c0562f", "#dd8a4a", "#eeb878", "#b08ea2", "#8a9bb5", "#bbbbbb")
+_KEPT = (ACCENT, SOFT)
+_REJECTED = (WORSE, "#cc7262", "#dd9c90", "#eac3bb", GREY, "#aab3bb", "#cdd3d8")
 
 
 @dataclass
@@ -159,7 +160,6 @@ def _row(cells: Sequence[str]) -> str:
 
 def draw(path: Path, measured: Sequence[Quality]) -> None:
     """One bar a dataset: kept at once, kept after it was sent back, and rejected by the most common reasons."""
-    from matplotlib.figure import Figure  # 0.5 s; not pyplot, which needs a display's backend
     from matplotlib.ticker import PercentFormatter
 
     common = sum((Counter(each.reasons) for each in measured), Counter[str]())
@@ -172,26 +172,24 @@ def draw(path: Path, measured: Sequence[Quality]) -> None:
     }
     models = sorted({each.model for each in measured})
     names = [each.dataset if len(models) == 1 else f"{each.dataset}, {each.model}" for each in measured]
-    figure = Figure(figsize=(10, 1.6 + 0.3 * len(measured)), layout="constrained")
-    axes = figure.add_subplot()
-    places, left = np.arange(len(measured)), np.zeros(len(measured))
-    for (name, counts), colour in zip(parts.items(), (*_KEPT, *_REJECTED), strict=False):
-        widths = np.array(counts) / [max(1, each.judged) for each in measured]
-        if widths.any():
-            axes.barh(places, widths, 0.7, left=left, color=colour, label=name)
-        left += widths
-    for place, each in enumerate(measured):
-        axes.text(1.01, place, f"{each.kept:,} of {each.judged:,}", va="center", fontsize=9)
-    axes.set_yticks(places, names)
-    axes.set(xlim=(0, 1), ylim=(len(measured) - 0.5, -0.5))
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.tick_params(left=False)
-    axes.spines[:].set_visible(False)
-    kept, judged = sum(each.kept for each in measured), sum(each.judged for each in measured)
-    axes.set_title(f"{kept:,} of {judged:,} answers of {', '.join(models)} are kept", loc="left")
-    figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+    with picture(path, 10, 1.6 + 0.3 * len(measured)) as figure:
+        axes = figure.add_subplot()
+        places, left = np.arange(len(measured)), np.zeros(len(measured))
+        for (name, counts), colour in zip(parts.items(), (*_KEPT, *_REJECTED), strict=False):
+            widths = np.array(counts) / [max(1, each.judged) for each in measured]
+            if widths.any():
+                axes.barh(places, widths, 0.7, left=left, color=colour, label=name)
+            left += widths
+        for place, each in enumerate(measured):
+            axes.text(1.01, place, f"{each.kept:,} of {each.judged:,}", va="center", fontsize=8)
+        axes.set_yticks(places, names)
+        axes.set(xlim=(0, 1), ylim=(len(measured) - 0.5, -0.5))
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        kept, judged = sum(each.kept for each in measured), sum(each.judged for each in measured)
+        axes.set_title(f"{kept:,} of {judged:,} answers of {', '.join(models)} are kept")
+        figure.legend(loc="outside lower center", ncols=3)
 
 
 def samples(store: Store, name: str, state: int | None) -> Iterator[tuple[Head, Record, list[Question]]]:

@@ -11,21 +11,26 @@ from typing import Any
 
 import click
 
+from axolotl_configs.schema import load_tracks
 from inference.answering.answer import PREDICTIONS
 from inference.answering.questions import read_questions
 from inference.evaluate import WORST, Evaluation
 from inference.scoring.scores import SCORES
-from inference.scoring.sweep import best_weights, draw
+from inference.scoring.sweep import best_weights
 from inference.scoring.tables import notes, read_scores, tracks_table
 from recipe.commands.asking import engine_options, questions_options
 from recipe.commands.options import examples, resolve_run, run_options
+from recipe.report.pictures import sweeps
+from recipe.report.results import curves_of
 from recipe.steps.eval import How, held_out, run_in_serve, sweep_of
 from recipe.steps.merge import parse_alphas, swept_alphas
 from recipe.steps.result_names import BEST
+from recipe.walk.rows import weights_of
 from spine import manifest
 from spine.atomic import whole_file, write_text
 from spine.environments import python
 from spine.lock import locked
+from spine.look import house_style, save
 from spine.manifest import Step
 from spine.paths import shown
 from spine.progress import clock
@@ -74,7 +79,7 @@ def command(
         else:
             run_in_serve(list(evaluations.values()))
     scores = {alpha: read_scores(Path(evaluation.folder)) for alpha, evaluation in evaluations.items()}
-    _show(scores, step)
+    _show(blend, scores, step)
     click.echo(f"time      {clock(time.monotonic() - began)}")
 
 
@@ -92,7 +97,7 @@ def _borrow(evaluation: Evaluation, runs: Path) -> None:
             return
 
 
-def _show(scores: dict[float, dict[str, Any]], step: Step) -> None:
+def _show(blend: str, scores: dict[float, dict[str, Any]], step: Step) -> None:
     several = list(scores.values())
     console().print(tracks_table(several))
     made = table("best weight", "track", "weight", "score", "95% interval", right=("weight", "score"))
@@ -105,6 +110,8 @@ def _show(scores: dict[float, dict[str, Any]], step: Step) -> None:
     if not step.is_done():
         rows = [{"track": track, "alpha": alpha, **part} for track, alpha, part in best]
         write_text(step.folder / BEST, json.dumps({"best": rows, "weights": list(scores)}, indent=2) + "\n")
-        draw(scores, step.folder / _PICTURE)
+        with house_style():
+            curves = list(curves_of(blend, scores, rows, weights_of(load_tracks())))
+            save(sweeps(curves, [blend]), step.folder / _PICTURE)
         step.finish([BEST, _PICTURE])
     click.echo(f"picture   {shown(step.folder)}/{_PICTURE}, {BEST}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from inference.answering.questions import Question, read_questions
 from recipe.report.examples import examples
-from recipe.report.facts import DONE, NOT_RUN, OUTDATED, Facts, StepFact
+from recipe.report.facts import DONE, NOT_RUN, OUTDATED, Facts, Loss, StepFact
 from recipe.report.results import Reader, blend_fact, curves, exports, losses
 from recipe.report.scores import Evaluations, remarks_of, sentence, table
 from recipe.report.subject import NAME, Subject, of_stages
@@ -31,6 +32,7 @@ def report_step(subject: Subject) -> Step:
         "stages": {step.name: vars(step) | {"seconds": None} for step in subject.steps},
         "results": {shown(folder): digest((manifest.read(folder) or {}).get("outputs")) for folder in folders},
         "blends": {name: resolved.yaml for name, resolved in subject.blends.items()},
+        "asked": [subject.asked, list(subject.remarks)],
         "chosen": {str(track): weights for track, weights in subject.chosen.items()},
         "published": [published_scores(), published_curves()],
         "code": code_of(__name__, "recipe.report.page"),
@@ -64,20 +66,42 @@ def collect(subject: Subject) -> Facts:
     told = [sentence(one) for one in gains]
     manifests = [known for stage in subject.stages for folder in stage.outputs if (known := manifest.read(folder))]
     profile = next(iter(subject.blends.values())).profile
-    return Facts(
-        title=subject.title, headline=told[0] if told else _progress(steps), verdicts=told[1:],
+    trained, seconds = list(losses(subject, reader)), sum(step.seconds or 0 for step in steps)
+    facts = Facts(
+        title=subject.title, headline=told[0] if told else _progress(steps, trained), verdicts=told[1:],
         profile=subject.profile, purpose=profile.why, base_model=profile.base_model, data=subject.data,
         machine=str(this_machine()), finished=max((known["finished"] for known in manifests), default=None),
-        seconds=sum(step.seconds or 0 for step in steps), versions=_versions(manifests),
+        seconds=seconds, cost=_cost(seconds), versions=_versions(manifests),
         commits=sorted({known["git_commit"] for known in manifests if known.get("git_commit")}),
         again=shlex.join(subject.again), again_report=shlex.join(subject.again_report), folder=shown(subject.folder),
-        questions=_described(questions),
+        questions=(f"{subject.asked} of " if subject.asked else "") + _described(questions),
         steps=steps, rows=rows, gains=gains,
         blends=[blend_fact(resolved, reader) for resolved in subject.blends.values()],
-        losses=list(losses(subject, reader)), curves=list(curves(subject, reader)),
+        losses=trained, curves=list(curves(subject, reader)),
         exports=list(exports(subject, reader)), examples=examples(found, questions),
-        notes=[*_unfinished(steps), *reader.notes, *remarks_of(found)],
+        notes=[*subject.remarks, *_unfinished(steps), *reader.notes, *remarks_of(found)], empty={},
     )  # fmt: skip
+    return replace(
+        facts, empty={name: shlex.join(subject.filled_by.get(name, subject.again)) for name in _empty(facts)}
+    )
+
+
+def _empty(facts: Facts) -> list[str]:
+    """The page's sections that have nothing to show yet, by the names of ``page.html.j2``."""
+    content: dict[str, Any] = {
+        "scores": any(row.cells for row in facts.rows), "gains": facts.gains,
+        "blend": any(one.shares for one in facts.blends), "loss": facts.losses, "wiseft": facts.curves,
+        "quality": facts.exports, "examples": facts.examples,
+    }  # fmt: skip
+    return [name for name, there in content.items() if not there]
+
+
+def _cost(seconds: float) -> str:
+    """What the steps took, in the unit that machines are rented by; of this machine, on which they are taken to be."""
+    machine = this_machine()
+    gpus = len(machine.gpu_names)
+    hours = seconds / 3600 * (gpus or machine.cores)
+    return f"{hours:,.{2 if hours < 10 else 0}f} {'GPU' if gpus else 'core'} hours"
 
 
 def _questions(subject: Subject, reader: Reader) -> list[Question]:
@@ -93,7 +117,10 @@ def _described(questions: list[Question]) -> str:
     return f"{len(questions):,} questions of {tasks} tasks" if questions else "none yet"
 
 
-def _progress(steps: list[StepFact]) -> str:
+def _progress(steps: list[StepFact], trained: list[Loss]) -> str:
+    if trained and trained[-1].held_out:
+        points = trained[-1].held_out
+        return f"Held-out loss {points[0][1]:.2f} → {points[-1][1]:.2f}; there are no two models to compare yet"
     done = sum(step.state == DONE for step in steps)
     return f"{done} of {len(steps)} steps are done; there is nothing to compare yet"
 

@@ -166,8 +166,9 @@ class Example:
 
 @dataclass(frozen=True)
 class Facts:
-    """``headline`` and ``verdicts``: sentences; ``notes``: what the numbers do not say; ``again``: the command
-    that goes on with the steps; ``again_report``: the one that makes the page."""
+    """``headline`` and ``verdicts``: sentences; ``cost``: the time, times GPUs or cores; ``notes``: what the numbers do
+    not say; ``again``: the command that goes on with the steps; ``again_report``: the one that makes the page;
+    ``empty``: the page's sections without content, each with the command that fills it."""
 
     title: str
     headline: str
@@ -180,6 +181,7 @@ class Facts:
     machine: str
     finished: str | None
     seconds: float
+    cost: str
     versions: dict[str, list[str]]
     commits: list[str]
     again: str
@@ -194,6 +196,7 @@ class Facts:
     curves: list[Curve]
     exports: list[Quality]
     examples: list[Example]
+    empty: dict[str, str]
 
     def as_json(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **asdict(self)}

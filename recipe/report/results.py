@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,16 +95,29 @@ def curves(subject: Subject, reader: Reader) -> Iterator[Curve]:
         scores = [reader.read(folder.parent / f"{adapter_name(w)}{tail}", "scores.json", read_scores) for w in weights]
         if not weights or None in scores:
             continue
-        for best in found["best"]:
-            track = best["track"]
-            rows = [one["overall"] if track == "overall" else one["tracks"][track] for one in scores if one]
-            number = ALL_AROUND if track == "overall" else int(track)
-            chosen = [alpha for blend, alpha in subject.chosen.get(number, ()) if blend == stage.about]
-            yield Curve(
-                stage.about, track, weights, [row["score"] for row in rows], [row["low"] for row in rows],
-                [row["high"] for row in rows], chosen, best["alpha"],
-                list(published_curves().get(stage.about, {}).items()) if number == ALL_AROUND else [],
-            )  # fmt: skip
+        yield from curves_of(stage.about, dict(zip(weights, scores, strict=True)), found["best"], subject.chosen)
+
+
+def curves_of(
+    blend: str, scores: Mapping[float, Any], best: Iterable[Mapping[str, Any]],
+    chosen: Mapping[int, Sequence[tuple[str, float]]],
+) -> Iterator[Curve]:  # fmt: skip
+    """A sweep, by track.
+
+    Args:
+        scores: the content of ``scores.json`` by weight.
+        best: the weight, ``alpha``, for each ``track``.
+        chosen: of each track, blends and weights of tracks.yaml.
+    """
+    for one in best:
+        track = one["track"]
+        rows = [found["overall"] if track == "overall" else found["tracks"][track] for found in scores.values()]
+        number = ALL_AROUND if track == "overall" else int(track)
+        yield Curve(
+            blend, track, list(scores), [row["score"] for row in rows], [row["low"] for row in rows],
+            [row["high"] for row in rows], [alpha for name, alpha in chosen.get(number, ()) if name == blend],
+            one["alpha"], list(published_curves().get(blend, {}).items()) if number == ALL_AROUND else [],
+        )  # fmt: skip
 
 
 def exports(subject: Subject, reader: Reader) -> Iterator[Quality]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from axolotl_configs.render import Resolved
+from axolotl_configs.schema import load_tracks
 from inference.answering.questions import question_files
 from inference.scoring.scores import SCORES
 from inference.scoring.tables import read_scores
@@ -19,7 +20,7 @@ from recipe.report.facts import DONE, NOT_RUN, OUTDATED, StepFact
 from recipe.steps.result_names import SWEEP, adapter_name, results_name
 from recipe.walk.graph import Stage, plan
 from recipe.walk.request import WalkRequest
-from recipe.walk.rows import ALL_AROUND, UNBOUND, Model, Row, chosen
+from recipe.walk.rows import ALL_AROUND, UNBOUND, Model, Row, weights_of
 from recipe.walk.stages import Stages
 from spine import manifest
 from spine.manifest import file_digest
@@ -53,6 +54,9 @@ class Subject:
         questions: what all of them were asked: a file or folder.
         again, again_report: the commands that go on from what there is, and that make the page.
         data: where the rows come from, in words.
+        asked: which of the questions, in words; "": all.
+        remarks: what was asked otherwise, and is not among ``lines``.
+        filled_by: of a section of the page, the command that gives it its content, if that is not ``again``.
     """
 
     title: str
@@ -67,6 +71,9 @@ class Subject:
     again: Sequence[str]
     again_report: Sequence[str]
     data: str
+    asked: str = ""
+    remarks: Sequence[str] = ()
+    filled_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def outputs(self, kind: str) -> Iterator[tuple[Stage, Path]]:
         """The stages of a kind, with the first folder that each one leaves."""
@@ -102,7 +109,6 @@ def of_recipe(wanted: WalkRequest) -> Subject:
 def of_stages(stages: Stages) -> Subject:
     """Likewise, where the stages are known."""
     wanted = stages.wanted
-    rounds = [chosen(choices) for choices in (stages.tracks.round1, stages.tracks.round2)]
     plain = [row.name for row in stages.rows if "swept" not in row.name and not row.unbound]
     unbound = [row.name for row in stages.rows if row.unbound]
     return Subject(
@@ -113,10 +119,7 @@ def of_stages(stages: Stages) -> Subject:
         stages=stages.all(),
         lines=[_line(row, stages) for row in stages.rows],
         pairs=[*pairwise(plain), *pairwise(unbound)],
-        chosen={
-            track: [(found[track].blend, found[track].alpha) for found in rounds if track in found]
-            for track in range(1, ALL_AROUND + 1)
-        },
+        chosen=weights_of(stages.tracks),
         questions=stages.test,
         again=("recipe", "reproduce", *stages.own_options),
         again_report=("recipe", NAME, *stages.own_options),
@@ -158,38 +161,72 @@ def of_run(resolved: Resolved, questions: Path | None, options: tuple[str, ...])
     """
     run, name = resolved.run, resolved.blend.name
     file = questions or run.data / "val.parquet"
-    lines = list(_lines(resolved, file))
-    asked = f"{NAME}@{file.stem}" if questions else NAME
+    lines, asked, remarks = _lines(resolved, file)
+    folder = f"{NAME}@{file.stem}" if questions else NAME
+    file_option = () if file.parent == run.data else ("--questions", shown(file))
+
+    def command(step: str, *more: str) -> tuple[str, ...]:
+        return ("recipe", step, name, *options, *more)
+
+    answered = command("eval", *file_option)
     return Subject(
         title=f"blend {name}",
-        folder=run.folder / asked,
+        folder=run.folder / folder,
         profile=run.profile,
         blends={name: resolved},
         stages=list(_stages(resolved, file, options, [line.folders[ALL_AROUND] for line in lines])),
         lines=lines,
         pairs=[(lines[0].name, line.name) for line in lines[1:]],
-        chosen={},
+        chosen=weights_of(load_tracks()),
         questions=file,
         again=("recipe", "train", name, *options),
         again_report=("recipe", NAME, name, *options),
         data="what `recipe data` was given",
-    )
+        asked=asked,
+        remarks=remarks,
+        filled_by={
+            "scores": answered, "examples": answered, "blend": command("data"), "loss": command("train"),
+            "gains": command("eval", "--model", "base", *file_option) if lines else answered,
+            "wiseft": command(SWEEP, *file_option), "quality": command("awq"),
+        },
+    )  # fmt: skip
 
 
-def _lines(resolved: Resolved, questions: Path) -> Iterator[Line]:
-    """The finished evaluations on exactly these questions: the base, then the weights, then what else was asked."""
-    if not questions.exists():
-        return
-    wanted = {name: file_digest(file) for file, name in question_files(questions).items()}
-    found = []
-    for path in sorted((resolved.run.folder / "eval").glob(f"*/{SCORES}")):
+def _lines(resolved: Resolved, questions: Path) -> tuple[list[Line], str, list[str]]:
+    """The finished evaluations on exactly these questions: the base, then the weights, then what else was asked.
+
+    Those of all questions; where there are none, of a part of them, told in words. Remarks: what is left out.
+    """
+    found: dict[str, list[tuple[tuple[int, float, str], Path]]] = {}
+    files = question_files(questions) if questions.exists() else {}
+    wanted = {name: file_digest(file) for file, name in files.items()}
+    for path in sorted((resolved.run.folder / "eval").glob(f"*/{SCORES}")) if wanted else ():
         asked = _asked(path.parent)
-        if asked.get("questions") == wanted and asked.get("selection") == [None, [], []]:
-            found.append((_order(asked, path.parent.name), path.parent))
-    for _, folder in sorted(found):
+        if asked.get("questions") == wanted:
+            part = _part(*asked["selection"])
+            found.setdefault(part, []).append((_order(asked, path.parent.name), path.parent))
+    if not found:
+        return [], "", []
+    part = min(found, key=lambda one: (one != "", -len(found[one])))
+    left_out = [
+        f"not in the table, asked {other} only: {', '.join(folder.name for _, folder in sorted(folders))}"
+        for other, folders in found.items()
+        if other != part
+    ]
+    tracks = range(1, ALL_AROUND + 1)
+    lines = []
+    for _, folder in sorted(found[part]):
         label = read_scores(folder)["model"]
-        tracks = range(1, ALL_AROUND + 1)
-        yield Line(label, dict.fromkeys(tracks, folder), dict.fromkeys(tracks, label))
+        lines.append(Line(label, dict.fromkeys(tracks, folder), dict.fromkeys(tracks, label)))
+    few = [f"every model was asked {part} only: a hint, not a result; without LIMIT= it is one"] if part else []
+    return lines, part, [*few, *left_out]
+
+
+def _part(limit: int | None, tasks: Sequence[str], tracks: Sequence[int]) -> str:
+    """Which of the questions were asked, in words; "": all."""
+    told = [f"the first {limit} of each task"] if limit else []
+    told += [f"task {', '.join(tasks)}"] if tasks else []
+    return ", ".join([*told, *([f"track {', '.join(map(str, tracks))}"] if tracks else [])])
 
 
 def _asked(folder: Path) -> dict[str, Any]:

@@ -96,6 +96,12 @@ def chosen(choices: Mapping[str, TrackChoice]) -> dict[int, TrackChoice]:
     return {names[name]: choice for name, choice in choices.items()}
 
 
+def weights_of(tracks: Tracks) -> dict[int, list[tuple[str, float]]]:
+    """Blends and weights of both rounds, by track."""
+    rounds = [chosen(choices) for choices in (tracks.round1, tracks.round2)]
+    return {at: [(found[at].blend, found[at].alpha) for found in rounds if at in found] for at in _TRACKS}
+
+
 def exported(tracks: Tracks, exports: Collection[int]) -> list[Model]:
     """The models that are quantised: those of the last round, each once."""
     last = chosen(tracks.round2)

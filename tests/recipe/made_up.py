@@ -130,13 +130,15 @@ class World:
         model = "SmolLM2-135M-Instruct (base)" if blend == "base" else f"{blend}, {weight}"
         self.answer(stage.outputs[0], model, stages.test, blend, float(weight.rpartition("-")[2]))
 
-    def answer(self, folder: Path, label: str, questions: Path, blend: str, weight: float) -> None:
+    def answer(
+        self, folder: Path, label: str, questions: Path, blend: str, weight: float, limit: int | None = None
+    ) -> None:
         """An evaluation: better with ``weight``, the same answers wherever they are asked for again."""
-        asked = read_questions(questions)
+        asked = read_questions(questions, limit=limit)
         skill = BASE + weight * ADDED.get(blend, 0.0)
         texts = [_answer(question, skill) for question in asked]
         known = {name: file_digest(file) for file, name in question_files(questions).items()}
-        told = {"questions": known, "selection": [None, [], []], "mixture": [[blend, weight]] if weight else []}
+        told = {"questions": known, "selection": [limit, [], []], "mixture": [[blend, weight]] if weight else []}
         self.evaluated(Step(folder, "eval", {"answers": told}), label, asked, texts)
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -152,7 +153,7 @@ def test_there_is_a_page_from_the_first_step_on(small: Path) -> None:
         world.do(kind)
         found = collect(of_recipe(wanted))
         assert any(note.startswith("not run yet: ") for note in found.notes)
-        assert ("not yet" in page(found, {})) == (kind != "eval")
+        assert ("scores" in found.empty) == (kind != "eval") == ("by track</h2>" not in page(found, {}))
     assert "the base" in found.headline and {step.state for step in found.steps if step.kind == "sweep"} == {NOT_RUN}
 
 
@@ -199,6 +200,33 @@ def test_one_blend_alone(small: Path) -> None:
     assert steps["eval adapter-0.5@test"] == f"recipe eval v8 -p cpu-fast --alpha 0.5 --questions {stages.test}"
     lines = table(found).splitlines()
     assert lines[0].count("|") == lines[2].count("|") == 7 and lines[3].startswith("| v8, 0.5 | ")
+
+
+def test_what_only_a_part_was_asked_of_is_told_and_what_is_missing_has_its_command(small: Path) -> None:
+    stages = Stages(WalkRequest("cpu-fast"))
+    world, run = World(stages, of_each=4), small / "cpu-fast" / "v8"
+    world.do("questions", "data", "train")
+    subject = of_run(stages.blends["v8"], stages.test, ("-p", "cpu-fast"))
+    asked = ("--questions", str(stages.test))
+    eval_, sweep = (("recipe", step, "v8", "-p", "cpu-fast", *asked) for step in ("eval", "sweep"))
+    awq = ("recipe", "awq", "v8", "-p", "cpu-fast")
+    empty = {"scores": eval_, "gains": eval_, "wiseft": sweep, "quality": awq, "examples": eval_}
+    found = collect(subject)
+    assert found.empty == {name: shlex.join(words) for name, words in empty.items()}
+    assert found.headline.startswith("Held-out loss 3.40 → 1.20; ")
+    html = page(found, {})
+    assert html.index("Not there yet</h2>") < html.index("<code>recipe awq v8 -p cpu-fast</code>")
+    assert "<code>recipe data</code>" in html and "`recipe data`" not in html and 'id="quality"' not in html
+    for label, name, alpha, limit in [("base", "base", 0.0, 2), ("v8", "adapter-0.5", 0.5, 2), ("v8", "one", 0.5, 1)]:
+        told = f"{name}@test,limit={limit}"
+        world.answer(run / "eval" / told, label, stages.test, "v8", alpha, limit)
+    found = collect(of_run(stages.blends["v8"], stages.test, ("-p", "cpu-fast")))
+    assert [row.name for row in found.rows] == ["base", "v8"] and found.questions.startswith("the first 2 of each task")
+    assert "not in the table, asked the first 1 of each task only: one@test,limit=1" in found.notes
+    assert any(note.startswith("every model was asked the first 2 of each task only") for note in found.notes)
+    world.answer(run / "eval" / "base@test", "base", stages.test, "v8", 0.0)
+    found = collect(of_run(stages.blends["v8"], stages.test, ("-p", "cpu-fast")))
+    assert len(found.rows) == 1 and sum("not in the table" in note for note in found.notes) == 2
 
 
 def test_a_page_that_is_up_to_date_is_not_made_again(small: Path) -> None:

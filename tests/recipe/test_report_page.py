@@ -70,14 +70,21 @@ def shown(browser: Browser) -> list[dict[str, Any]]:
     return found
 
 
+def heights(browser: Browser) -> list[float]:
+    """Of the pictures that can be seen."""
+    script = "[...document.querySelectorAll('figure svg')].map((one) => one.getBoundingClientRect().height)"
+    return [height for height in browser.run(script) if height]
+
+
 def test_it_renders_and_fetches_nothing(opened: Browser, report: Path) -> None:
     assert opened.requests == [(report / "report.html").as_uri()]
     assert opened.run("performance.getEntriesByType('resource').length") == 0
     assert opened.complaints == []
     assert opened.run("document.querySelector('h1').textContent").startswith("Round 1 answers ")
-    assert opened.run("document.querySelectorAll('figure svg').length") == 6
-    drawn = opened.run("[...document.querySelectorAll('figure svg')].map((one) => one.getBoundingClientRect().height)")
-    assert min(drawn) > 100
+    drawn = heights(opened)
+    assert len(drawn) == 6 and min(drawn) > 100
+    tiles = opened.run("[...document.querySelectorAll('.tiles dt')].map((one) => one.textContent)")
+    assert tiles == ["held-out loss", "score, AWQ of round 2", "time", "cost"]
     names = opened.run("[...document.querySelectorAll('.scores tbody th')].map((one) => one.firstChild.textContent)")
     assert names[0] == "base" and names[-1] == "the constant answer" and "AWQ of round 2" in names
     in_numbers = {row["name"]: row for row in json.loads((report / "report.json").read_text())["rows"]}
@@ -148,10 +155,12 @@ def test_by_keyboard_alone(opened: Browser) -> None:
     assert opened.run("document.activeElement.parentElement.className") == "example"
 
 
-@pytest.mark.parametrize(("width", "dark"), [(380, False), (380, True), (1200, True)])
+@pytest.mark.parametrize(("width", "dark"), [(400, False), (400, True), (1200, True)])
 def test_narrow_and_dark(browser: Browser, report: Path, width: int, dark: bool) -> None:
     browser.open(report / "report.html", width=width, dark=dark)
     assert browser.run("document.documentElement.scrollWidth") == width  # what is wider scrolls by itself
+    wide = "[...document.querySelectorAll('figure')].map((one) => one.scrollWidth - one.clientWidth)"
+    assert len(heights(browser)) == 6 and browser.run(wide) == [0] * 6  # panels stand below each other instead
     channels = browser.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
     assert (max(channels) < 60) == dark
     ink = browser.run("getComputedStyle(document.querySelector('figure svg text')).fill.match(/\\d+/g).map(Number)")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recipe.report import look
 from recipe.report.examples import shortened
 from recipe.report.facts import Answer, Example, Facts
-from recipe.report.page import page
+from recipe.report.page import Versions, _coded, page
 from spine.paths import ROOT
 
 PAGE = ROOT / "recipe" / "report"
@@ -56,20 +56,21 @@ def _facts(answer: str, prompt: str, truth: str, note: str, name: str) -> Facts:
     example = Example(name, name, 1, name, prompt, truth, [Answer(name, name, answer, 0.5)])
     return Facts(
         title=name, headline=note, verdicts=[note], notes=[note], profile=name, purpose=note, base_model=name,
-        data=name, machine=name, finished=None, seconds=0.0, versions={name: [name]}, commits=[name], again=name,
-        again_report=name, folder=name, questions=name, steps=[], rows=[], gains=[], blends=[], losses=[], curves=[],
-        exports=[], examples=[example],
+        data=name, machine=name, finished=None, seconds=0.0, cost=name, versions={name: [name]}, commits=[name],
+        again=name, again_report=name, folder=name, questions=name, steps=[], rows=[], gains=[], blends=[],
+        losses=[], curves=[], exports=[], examples=[example], empty={"loss": name},
     )  # fmt: skip
 
 
 def test_only_the_pages_own_script_may_run_and_nothing_is_fetched() -> None:
+    svg = '<svg width="9" viewBox="0 0 1 1"><g id="a"/></svg>'
     html = page(
         _facts("an answer", "a prompt", "a truth", "a note", "a name"),
-        {"flow": look.embedded('<?xml?><svg width="9" viewBox="0 0 1 1"><g id="a"/></svg>', "flow")},
+        {"flow": Versions(*(look.embedded(f"<?xml?>{svg}", name) for name in ("flow", "flow-narrow")))},
     )
     policy = next(attributes["content"] for tag, attributes in Parsed(html).tags if "http-equiv" in attributes) or ""
     assert "default-src 'none'" in policy and "script-src 'sha256-" in policy and "script-src 'unsafe" not in policy
-    assert '<g id="flow-a"/>' in html and "<?xml" not in html
+    assert '<g id="flow-a"/>' in html and '<g id="flow-narrow-a"/>' in html and "<?xml" not in html
     targets = [attributes.get(key) for _, attributes in Parsed(html).tags for key in ("src", "href", "xlink:href")]
     assert all(target.startswith(("#", "data:,")) for target in targets if target)
 
@@ -90,3 +91,10 @@ def test_shortened_text_keeps_both_ends(text: str, letters: int) -> None:
     else:
         assert found.startswith(text[: letters // 2]) and found.endswith(text[-(letters // 2) :])
         assert f"{len(text) - letters:,} letters" in found
+
+
+@given(st.text("`<&a "))
+def test_what_stands_between_backticks_is_code_and_nothing_else_changes(text: str) -> None:
+    found = Parsed(_coded(text))
+    assert all(tag == ("code", {}) for tag in found.tags)
+    assert "".join(found.words) == (text if text.count("`") % 2 else text.replace("`", ""))
