@@ -204,7 +204,7 @@ def _rows(shop: Shop, kind: str, total: int, makers: Sequence[Maker]) -> Iterato
 
 
 def tables(shop: Shop) -> list[Table]:
-    total = shop.count(600, least=len(_AUXILIARY))
+    total = shop.count(750, least=len(_AUXILIARY))
     rows = _rows(shop, "auxiliary", total, _AUXILIARY)
     auxiliary = Table("mmlu/auxiliary_train.csv", total, rows, csv_file)
     exams = []
