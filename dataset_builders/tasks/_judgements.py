@@ -51,6 +51,7 @@ def words_of(text: str) -> frozenset[str]:
     return frozenset(stems(text))
 
 
+@lru_cache(maxsize=200_000)  # a shop's words; asked for millions of times
 def stem(word: str) -> str:
     """The same for one and for many: dress and dresses, battery and batteries, knife and knives, mouse and mice."""
     if len(word) < 4:
