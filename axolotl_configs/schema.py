@@ -132,6 +132,7 @@ class Profile(Strict):
     val_rows: Annotated[int, Field(gt=0)] = 500
     max_dropped: Share = 0.01  # share of rows that may be lost for being longer than sequence_len
     max_rejected: Share = 0.01  # share of a raw file's rows that may be unreadable
+    empty_datasets: Literal["stop", "leave_out"] = "stop"  # what raw files that hold only some of the sources mean
     tracker: Tracker = "none"
     quantize: Quantize = Quantize()
     answer: Answer = Answer()

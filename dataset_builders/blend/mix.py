@@ -25,6 +25,7 @@ from dataset_builders.task import Origin, Seeded
 from spine.atomic import whole_file
 from spine.errors import RecipeError
 
+LEAVE_OUT = "empty_datasets=leave_out"  # of a profile, by SET
 _STRETCH = 65_536  # rows of the result that are put in order at a time
 _NUMBERS = ("held_out", "prompt", "touches", "tokens", "trained_tokens", "copy", "task_type", *Origin._fields)
 Bits = NDArray[np.uint64]
@@ -62,10 +63,14 @@ class LlmRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """``sequence_len`` in tokens; ``max_dropped`` the share of rows that may be lost for exceeding it."""
+    """``sequence_len`` in tokens; ``max_dropped`` the share of rows that may be lost for exceeding it.
+
+    ``leave_empty_out``: datasets without rows are no error, unless all are.
+    """
 
     sequence_len: int
     max_dropped: float
+    leave_empty_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -220,14 +225,15 @@ def _refuse_losses(counts: Mapping[str, Counts], limits: Limits) -> None:
             way_out=f'SET="sequence_len={2 * limits.sequence_len}", or accept it: SET="max_dropped={share + 0.01:.2f}"',
         )
     empty = [name for name, count in counts.items() if not count.kept]
-    if empty:
+    if empty and not (limits.leave_empty_out and len(empty) < len(counts)):
         of: dict[str, list[str]] = {}
         for name in empty:
             for cause in _causes(counts[name]):
                 of.setdefault(cause, []).append(name)
         raise RecipeError(
             f"no rows at all for {', '.join(empty)}" + "".join(f"\n  {why}: {', '.join(of[why])}" for why in of),
-            way_out="other raw files (docs/sources.md), a larger sequence_len, or take them out of the blend: rows: 0",
+            way_out="other raw files (docs/sources.md), a larger sequence_len, or a blend without them: "
+            f'SET="{LEAVE_OUT}", or rows: 0 in its YAML',
         )
 
 

@@ -8,6 +8,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources.ecinstruct import Example, TaskName, examples
 from dataset_builders.task import Question, Seeded
 from dataset_builders.tasks._common import digest, distinct, multiple_choice, one_line, query_entity
+from dataset_builders.tasks._judgements import apart
 
 _LONGEST = 200  # characters of a title; few are longer
 _SCRIPT = "getTime("  # in place of some titles: Amazon's pages of 2018 were not always read well
@@ -56,13 +57,25 @@ def lettered(row: Example) -> tuple[str, list[str]]:
 
 
 def on_query_and_title(
-    raw: RawData, seeded: Seeded, name: TaskName, key: str, choices: Callable[[Example], tuple[str, list[str]]]
+    raw: RawData,
+    seeded: Seeded,
+    name: TaskName,
+    key: str,
+    choices: Callable[[Example], tuple[str, list[str]]],
+    serves: Callable[[str], bool] = lambda answer: False,
 ) -> Iterator[Question]:
-    """A multiple choice on a query and the product under ``key``; ``choices``: ``lettered`` or ``yes_or_no``."""
+    """A multiple choice on a query and the product under ``key``; ``choices``: ``lettered`` or ``yes_or_no``.
+
+    ``serves``: whether an answer says that the product is what the query asks for, or does as well. It is not asked
+    where the title has no word of the query: that cannot be told, and is mostly a slip of who labelled it.
+    """
     for row in examples(raw, name):
         query, title = field(row.input, "query"), field(row.input, key)
         right, wrong = choices(row)
         if query and title and right:
+            if serves(right) and apart(query, title):
+                raw.lacking["said to serve a query of which its title has no word"] += 1
+                continue
             rng, fields = seeded.rng(f"{query}\n{title}"), {"query": query, "title": title}
             yield multiple_choice(rng, query_entity(query), fields, right, wrong, [title_entity(title)])
 

@@ -20,9 +20,10 @@ _PHRASES = "|".join([*_MATERIALS, *(rf"{word}(?= \w)" for word in _LISTS["before
 MATERIAL = re.compile(rf"(?<!\S)(?:{_PHRASES})(?!\S)")
 _BRAND = range(2, 40)  # characters
 _NOT_SAID = re.compile(
-    r"^\W*(?:a|an|the|do|of|is|it|i|we|my|your|in|on|to)\W*$|^[^(]*\)|\([^)]*$|^\d+ ?(?:pcs|pack|pairs?|sets?)\b"
+    r"^\W*(?:a|an|the|do|of|is|it|i|we|my|your|in|on|to|just|dr|mrs?|ms|st)\W*$|^[^(]*\)|\([^)]*$"
+    r"|^\d+ ?(?:pcs|pack|pairs?|sets?)\b|^\d+$|^(?:mother|father|men|women|kid|girl|boy|children)['’]?s$"
 )
-_NO_BRAND = {"generic", "unknown", "unbranded", "no brand", "none", "n/a", "does not apply"}
+_NO_BRAND = {"generic", "handmade", "unknown", "unbranded", "no brand", "none", "n/a", "does not apply"}
 
 
 def is_color(value: str) -> bool:
@@ -32,7 +33,7 @@ def is_color(value: str) -> bool:
 
 
 def is_brand(value: str) -> bool:
-    """Whether a column's value may name a brand: not ``Generic``, ``The``, ``(Ship`` or ``50Pcs/lot``."""
+    """Whether a column's value may name a brand: not ``Generic``, ``The``, ``200``, ``(Ship`` or ``50Pcs/lot``."""
     lowered = value.lower()
     said = lowered in _NO_BRAND or lowered in NO_TYPE or lowered in COLORS or _NOT_SAID.search(lowered)
     return len(value) in _BRAND and not said and any(map(str.isalnum, value))

@@ -8,10 +8,13 @@ amazon_m2/products_train.csv (id, locale, title, price, brand, color, size, mode
 
 from __future__ import annotations
 
+import re
+
 from dataset_builders.sources import amazon_m2
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import distinct, one_line, product_entity, spelled
 
+_HALF = r"\d ?[-–—/] ?{0}|{0} ?[-–—/] ?\d"
 _TYPES = ("brand", "color", "material", "size")  # names of columns, and of entity types in the question
 
 
@@ -28,6 +31,8 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
 
 
 def _named(title: str, value: str) -> list[str]:
-    """The parts of a column (``Black, Oak``) that the title names, as the title spells them."""
+    """The parts of a column (``Black, Oak``) that the title names, as the title spells them; none that is half of one
+    (35 of "31 - 35")."""
     parts = filter(lambda part: len(part) > 1, map(one_line, value.split(",")))
-    return distinct(phrase for part in parts if (phrase := spelled(part, title)))
+    named = distinct(phrase for part in parts if (phrase := spelled(part, title)))
+    return [] if any(re.search(_HALF.format(re.escape(phrase)), title) for phrase in named) else named

@@ -10,8 +10,8 @@ esci/shopping_queries_dataset_examples.parquet, the rest from the products file 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from sys import intern
 
@@ -31,13 +31,15 @@ _Exact = Sequence[tuple[str, str, str]]  # title, brand, colour of the products 
 @dataclass
 class _Query:
     """``found``: phrases by entity type; ``rest``: what is left of the query, in pieces. Where that is one phrase
-    which may name a type, ``titles`` of its exact products hold it, those of so many ``brands``."""
+    which may name a type, ``titles`` of its exact products hold it, those of so many ``brands``. ``goes_on``: whether
+    its brand is a part of a longer name: "eagle" of "Eagle Creek"."""
 
     text: str
     found: dict[str, list[str]] = field(default_factory=dict)
     rest: list[str] = field(default_factory=list)
     titles: int = 0
     brands: int = 0
+    goes_on: bool = False
 
 
 @task(type=TaskType.NER, source="esci", track=1, llm="enrich", quotes=("query",))
@@ -54,6 +56,9 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
                 continue  # a second brand: the first would be half an answer, and the rest is more than a type
             if query.found and query.titles >= _LEAST and query.rest[0] in types:
                 query.found["product type"] = [_as_written(query.text, query.rest[0])]
+            if query.goes_on:
+                raw.lacking["whose brand is longer in the titles"] += 1
+                del query.found["brand"]
             for name, phrases in query.found.items():
                 fields = {"query": query.text, "entity_type": name}
                 yield Question(query_entity(query.text), fields, phrases)
@@ -65,10 +70,13 @@ def _queries(raw: RawData, locale: str) -> Iterator[_Query]:
         for row in esci.products(raw, locale)
         for brand in [one_line(row.brand)]
     }
+    seconds = _Seconds(products.values())
     for text, judged in by_query(raw, locale):
         exact = [products[row.product_id] for row in judged if row.label == "E" and row.product_id in products]
         if exact and "," not in text and len(text) <= _LONGEST and len(text.lower()) == len(text):
-            yield _read(text, exact)
+            query = _read(text, exact)
+            query.goes_on = any(seconds.go_on(brand.lower(), text) for brand in query.found.get("brand", ()))
+            yield query
 
 
 def _read(text: str, exact: _Exact) -> _Query:
@@ -97,6 +105,27 @@ def _brand(left: str, exact: _Exact) -> list[str] | None:
     if named and (len(named) > 1 or 2 * counts[named[0]] < counts.total()):
         return None
     return named
+
+
+class _Seconds:
+    """Which words follow brands in titles: one that follows a single brand, and in all its titles, is a part of the
+    name that the column has cut off; others say what the product is."""
+
+    def __init__(self, products: Iterable[tuple[str, str, str]]) -> None:
+        self._after: defaultdict[str, Counter[str]] = defaultdict(Counter)  # brand -> words
+        self._brands: defaultdict[str, set[str]] = defaultdict(set)  # word -> brands, two at most
+        for title, brand, _ in products:
+            begun = f"{brand} "
+            if brand and title.lower().startswith(begun) and (words := flat(title[len(begun) :]).split(maxsplit=1)):
+                self._after[brand][words[0]] += 1
+                if len(self._brands[words[0]]) < 2:
+                    self._brands[words[0]].add(brand)
+
+    def go_on(self, brand: str, query: str) -> bool:
+        """Whether the query names the longer name: ``brand`` is a part of it."""
+        following, after = flat(query.lower().partition(f"{brand} ")[2]).split(maxsplit=1), self._after[brand]
+        word = following[0] if following else ""
+        return self._brands.get(word) == {brand} and after[word] == after.total()
 
 
 def _colors(left: str, exact: _Exact) -> list[str] | None:

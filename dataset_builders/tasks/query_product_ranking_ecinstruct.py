@@ -13,6 +13,7 @@ from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import query_entity
 from dataset_builders.tasks._ecinstruct import field, ranked, title_entity
+from dataset_builders.tasks._judgements import apart
 from spine.task_types import RANKED
 
 # By place. Labels are not published; no two products of a list have the same one, hence ShopBench's own steps.
@@ -24,6 +25,9 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Query_Product_Ranking"):
         query, titles = field(row.input, "query"), ranked(row)
         if query and 2 <= len(titles) <= RANKED:
+            if all(apart(query, title) for title in titles):
+                raw.lacking["with no product that has a word of the query"] += 1
+                continue
             weights = dict(zip(titles, _WEIGHTS, strict=False))
             seeded.rng("\n".join([query, *titles])).shuffle(titles)
             fields = {"query": query, "items": titles}

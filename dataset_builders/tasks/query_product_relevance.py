@@ -16,4 +16,9 @@ from dataset_builders.tasks._ecinstruct import lettered, on_query_and_title
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
-    return on_query_and_title(raw, seeded, "Multiclass_Product_Classification", "product title", lettered)
+    return on_query_and_title(raw, seeded, "Multiclass_Product_Classification", "product title", lettered, _serves)
+
+
+def _serves(answer: str) -> bool:
+    """Of ECInstruct's four sentences those on exact matches and substitutes begin so."""
+    return answer.startswith(("The product is relevant", "The product is somewhat relevant"))

@@ -1,9 +1,10 @@
 """How many stars the writer of a review gave.
 
 https://amazon-reviews-2023.github.io
-amazon_reviews/raw/review_categories/{Cat}.jsonl (invented, shortened):
+amazon_reviews/raw/review_categories/{Cat}.jsonl, product types from meta_categories (invented, shortened):
 
     {"rating": 2.0, "title": "Peels", "text": "The coating came off in a month.", "parent_asin": "B0EXAMPLE5"}
+    {"categories": ["Home & Kitchen", "Cookware", "Skillets"], "parent_asin": "B0EXAMPLE5", ...}
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataset_builders.given_away import tells_stars
 from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import one_line, product_entity
+from dataset_builders.tasks._product_types import types_of
 
 _LONGEST = 1500  # characters
 _WORDS = 6  # different ones at least: "Nice" and "Too long" come with any number of stars
@@ -23,6 +25,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
     # as the others so far: one with many reviews waits for the rare ones.
     taken = dict.fromkeys(range(1, 6), 0)
     for category in amazon_reviews.categories(raw):
+        types = types_of(raw, category)
         for review in amazon_reviews.reviews(raw, category):
             if review.rating not in taken or not review.text:
                 continue
@@ -39,5 +42,8 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
             taken[review.rating] += 1
             entity, key = product_entity(review.parent_asin), review.key
             if seeded.wants(entity, key):
+                # The contest names the type; a whole department (All_Beauty) has no categories to tell it by.
+                named = {"product_type": kind} if (kind := types.get(review.parent_asin)) else {}
+                fields = {**named, "title": title, "text": text}
                 # The answer is the number of stars itself, 1 to 5: the contest lists no options here.
-                yield Question(entity, {"title": title, "text": text}, review.rating, key=key)
+                yield Question(entity, fields, review.rating, key=key)

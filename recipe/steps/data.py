@@ -17,7 +17,7 @@ from axolotl_configs import embedded
 from axolotl_configs.blend import apportion
 from axolotl_configs.render import Resolved
 from dataset_builders.blend import card
-from dataset_builders.blend.mix import Chosen, Limits, choose, mix, write_questions
+from dataset_builders.blend.mix import LEAVE_OUT, Chosen, Limits, choose, mix, write_questions
 from dataset_builders.blend.stats import summary
 from dataset_builders.held_out import rows_to_hold_out
 from dataset_builders.llm_rows import path_of
@@ -119,6 +119,7 @@ def data_step(resolved: Resolved, data: DataFrom) -> Step:
 def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
     """The run's data folder: rows, ``stats.json``, card, picture, what was left out. The caller holds the lock."""
     raw = ensure_raw(data.folder)
+    _refuse_absent(_pools(resolved, raw, _wanted(resolved), data), raw)
     if resolved.profile.embedded:  # other models are the user's or the hub's
         ensure_model(ROOT / resolved.profile.base_model)
     step = data_step(resolved, data)
@@ -160,7 +161,32 @@ def built_rows(resolved: Resolved) -> dict[str, Any]:
 
 
 def _limits(resolved: Resolved) -> Limits:
-    return Limits(resolved.axolotl["sequence_len"], resolved.profile.max_dropped)
+    return Limits(resolved.axolotl["sequence_len"], resolved.profile.max_dropped, _leaves_out(resolved))
+
+
+def _leaves_out(resolved: Resolved) -> bool:
+    return resolved.profile.empty_datasets == "leave_out"
+
+
+def _refuse_absent(pools: Sequence[Pool], raw: Path) -> None:
+    """Says at once, and of all sources, what ``raw`` lacks: a reader would complain of one file of one of them."""
+    absent: dict[str, list[str]] = {}
+    for pool in pools:
+        if not _has_source(pool, raw):
+            absent.setdefault(pool.task.source, []).append(pool.name)
+    if not absent:
+        return
+    lacking = "".join(f"\n  {source}/: {', '.join(names)}" for source, names in absent.items())
+    raise RecipeError(
+        f"it has no folder of {len(absent)} sources, of which {sum(map(len, absent.values()))} of the blend's "
+        f"{len(pools)} datasets are made{lacking}",
+        where=f"DATA={raw}",
+        way_out=f'recipe fetch {next(iter(absent))} (docs/sources.md), or a blend without them: SET="{LEAVE_OUT}"',
+    )
+
+
+def _has_source(pool: Pool, raw: Path) -> bool:
+    return pool.path is not None or (raw / pool.task.source).is_dir()
 
 
 def questions_step(blends: Sequence[Resolved], data: DataFrom) -> Step:
@@ -236,7 +262,7 @@ def _wanted(resolved: Resolved) -> dict[str, tuple[int, int]]:
 
 def _pools(resolved: Resolved, raw: Path, wanted: Mapping[str, tuple[int, int]], data: DataFrom) -> list[Pool]:
     evaluation = (*resolved.blend.decontaminate, *data.evaluation)
-    return [
+    pools = [
         Pool(
             portion.name,
             raw,
@@ -252,6 +278,9 @@ def _pools(resolved: Resolved, raw: Path, wanted: Mapping[str, tuple[int, int]],
         )
         for portion in resolved.portions
     ]
+    if not _leaves_out(resolved) or data.folder is None:
+        return pools
+    return [pool for pool in pools if _has_source(pool, raw)]
 
 
 def _chosen(

@@ -118,6 +118,8 @@ def test_rows_that_are_too_long_are_refused_with_the_numbers(shop: Path, model: 
 def test_a_dataset_without_rows_is_an_error(shop: Path, model: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no rows at all for alpaca_instructions"):
         build(pools_of(shop, model), tmp_path / "cache", tmp_path / "data", Limits(5, 1.0))
+    with pytest.raises(RecipeError, match="empty_datasets=leave_out"):  # not where nothing is left
+        build(pools_of(shop, model), tmp_path / "cache", tmp_path / "again", Limits(5, 1.0, leave_empty_out=True))
 
 
 def test_why_a_dataset_has_no_rows_is_told_once(tmp_path: Path) -> None:

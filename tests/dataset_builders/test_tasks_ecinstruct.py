@@ -276,7 +276,7 @@ def test_listings_leave_out_what_pandas_lost(tmp_path: Path) -> None:
     ],
 )
 def test_letters_become_an_order(tmp_path: Path, listed: list[str], output: str, ranked: list[str] | None) -> None:
-    given = {"query": "oak board", "product list": listed}
+    given = {"query": "oak board or jar", "product list": listed}
     found = of_rows(tmp_path, "query_product_ranking_ecinstruct", (given, output))
     assert len(found) == (ranked is not None)
     for question in found:
@@ -347,3 +347,56 @@ def test_a_list_beside_another_query_is_left_out(tmp_path: Path) -> None:
     assert isinstance(last.truth, list)
     assert {items[int(at) - 1] for at in last.truth} == {"Large lamp", "Case for lamp"} and "Rope" in items
     assert "query:oak board" not in {question.entity for question in found}
+
+
+def test_what_serves_a_query_has_a_word_of_it(tmp_path: Path) -> None:
+    """Labels of the published rows are at times those of another row: a syrup for who looks for a gym."""
+    texts = {
+        "A": "The product is relevant to the query, and satisfies all the query specifications.",
+        "B": "The product is somewhat relevant. It fails to fulfill some aspects of the query.",
+        "C": "The product does not fulfill the query, but could be used in combination with a product that does.",
+        "D": "The product is irrelevant to the query.",
+    }
+    syrup = {"query": "home gym equipment", "product title": "Brown Butter Syrup, 750 ml"}
+    bands = {"query": "home gym equipment", "product title": "Rubber Bands for the Gym"}
+    rows = [(given, f"{letter}: {text}") for given in (syrup, bands) for letter, text in texts.items()]
+    options = [f"{letter}: {text}" for letter, text in texts.items()]
+    found = of_rows(tmp_path, "query_product_relevance", *rows, options=options)
+    told = [(answer(question), question.fields["title"]) for question in found]
+    assert told == [(texts[letter], syrup["product title"]) for letter in "CD"] + [
+        (text, bands["product title"]) for text in texts.values()
+    ]
+    ranking = {"query": "home gym equipment", "product list": ["A: Brown Butter Syrup", "B: Oak Board"]}
+    assert not of_rows(tmp_path, "query_product_ranking_ecinstruct", (ranking, "B,A"))
+
+
+@pytest.mark.parametrize(
+    ("sentiment", "review", "fits"),
+    [
+        ("positive", "Lovely colour, but so disappointed with the fit. Going back.", False),
+        ("very positive", "You won't be disappointed, it is perfect.", True),
+        ("neutral", "Nice cloth, too large for me, so I returned it.", False),
+        ("neutral", "It is okay. A little smaller than others.", True),
+        ("negative", "A perfect sweater, and it sheds.", False),
+        ("negative", "The handle came loose within a month.", True),
+        ("very negative", "I loved the look of it. A waste of money, it broke.", True),
+    ],
+)
+def test_reviews_are_ranked_whose_words_fit_their_sentiment(
+    tmp_path: Path, sentiment: str, review: str, fits: bool
+) -> None:
+    names = ("very positive", "positive", "neutral", "negative", "very negative")
+    options = [f"{letter}: {name}" for letter, name in zip("ABCDE", names, strict=True)]
+    letters = dict(zip(names, "ABCDE", strict=True))
+    sides = Counter[bool]()
+    plain = []
+    for number in range(400):  # enough of each on both sides of the split
+        text, name = f"It came in a box with number {number} on it.", names[number % 5]
+        if name != sentiment:
+            plain.append((text, f"{letters[name]}: {name}"))
+            sides[held_out(review_entity(text))] += 1
+    assert len(sides) == 2
+    found = of_rows(
+        tmp_path, "review_sentiment_ranking", *plain, (review, f"{letters[sentiment]}: {sentiment}"), options=options
+    )
+    assert (review in {item for question in found for item in question.fields["items"]}) == fits

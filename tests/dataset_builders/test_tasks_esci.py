@@ -67,7 +67,7 @@ def messy(tmp_path_factory: pytest.TempPathFactory) -> Asked:
     brand = {f"n{at}": "Nikka" for at in range(4)} | {"a1": "Addo", "a2": "Addo", "p": "Pum", "bd": "Black Diamond"}
     brand |= {"w1": "Appel", "w2": "Strappy", "w3": "Bandito", "w4": "Wristy"}
     color = {"n0": "Black/White", "n1": "black", "a1": "Black", "a2": "Navy Blue", "p": "2 Pack", "bd": "Black"}
-    title = {f"n{at}": "Nikka Air Max Shoes, New" for at in range(4)}
+    title = {f"n{at}": "Nikka Air Max Shoes, New" for at in range(4)} | {"n3": "Nikka Women's Air Max Shoes"}
     title |= {"a1": "Addo Shoes", "a2": "Addo Leather Shoes (blue)", "p": "Pum Shoes", "bd": "Headlamp"}
     title |= {f"w{at}": "Watch Band for Appel" for at in range(1, 5)}
     rows = {
@@ -205,3 +205,13 @@ def test_a_description_that_is_its_title_reworded_is_none(tmp_path: Path) -> Non
     row = next(row for row in esci.products(raw) if row.id == "a")
     assert not with_description(row) and not with_features(row._replace(bullet_point=texts["a"].replace("; ", "\n")))
     assert with_description(row._replace(description=texts["b"]))
+
+
+def test_a_brand_that_is_half_a_name_is_not_asked_for(tmp_path: Path) -> None:
+    """Columns hold "Eagle" where the titles say "Eagle Creek"; what follows several brands is what they sell."""
+    titles = {"B1": "Eagle Creek Cargo Duffel", "B2": "Eagle Creek Roller", "B3": "Orvik Duffel", "B4": "Lorvik Duffel"}
+    brands = {"B1": "Eagle", "B2": "Eagle", "B3": "Orvik", "B4": "Lorvik"}
+    rows = [("eagle creek roller", "B2", "E"), ("orvik duffel", "B3", "E"), ("eagle roller", "B2", "E")]
+    folder = judge(tmp_path, rows, {"title": titles, "brand": brands})
+    found = {question.fields["query"]: question.truth for question in asked("query_entities", folder)}
+    assert found == {"orvik duffel": ["orvik"], "eagle roller": ["eagle"]}

@@ -334,3 +334,19 @@ def test_an_event_keeps_the_answer_and_the_name_of_its_row(shop: Path) -> None:
         assert question.fields["options"][question.truth] == item.choices[item.answer]
         assert question.fields["event"].lower() in item.question.lower()
         assert question.entity == names[item.choices]
+
+
+def test_running_text_is_no_title(tmp_path: Path) -> None:
+    said = "Although most agencies take on bookings, many of them specialise in types of travel."
+    rows = [listing("B0A", "UK", said), listing("B0A", "DE", "Obwohl die meisten Agenturen Buchungen annehmen.")]
+    rows += [listing("B0B", "UK", "Oak Bread Board for the Kitchen, Oiled by Hand."), listing("B0B", "DE", "Brotbrett")]
+    assert [question.truth for question in asked(tmp_path, "multilingual_title", *rows)] == ["Brotbrett"]
+
+
+def test_half_of_a_range_is_no_size(tmp_path: Path) -> None:
+    rows = [
+        listing("B0A", "UK", "Canvas Slip On 31 - 35", size="35"),
+        listing("B0B", "UK", "Canvas Slip On 35", size="35"),
+        listing("B0C", "UK", "Duvet 135x200 - 35 tog", size="35 tog"),
+    ]
+    assert [question.truth for question in asked(tmp_path, "product_entities", *rows)] == [["35"]]

@@ -13,6 +13,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sample_shop.catalogue import Aspect, catalogue
 from dataset_builders.task import Question, Seeded, load_task
 from dataset_builders.tasks._aspects import aspects, fitting, keyphrase, kin, phrases
+from spine.prompts import user_prompt, wordings
 from tests.dataset_builders.raw_files import write_jsonl
 from tests.dataset_builders.review_rows import SHOP_TYPES, asked, kind_of, metas, of_rows, product, review
 
@@ -208,12 +209,23 @@ def test_stars_are_asked_alike_and_never_told(tmp_path: Path) -> None:
     short = [review(2, "Nice", 2), review(3, "", 1)]
     folder = tmp_path / "amazon_reviews/raw"
     write_jsonl(folder / "review_categories/Home.jsonl", [*told, *short, *rows])
+    write_jsonl(folder / "meta_categories/meta_Home.jsonl", [])
     raw = RawData(tmp_path)
     made = list(load_task("review_rating").build(raw, Seeded(0, "review_rating")))
     counts = Counter(question.truth for question in made)
     assert set(counts) == {1, 2, 3, 4, 5} and max(counts.values()) - min(counts.values()) <= 1
     assert raw.lacking["its text tells the stars"] == 2 and raw.lacking["too few words to tell the stars"] == 1
     assert len(made) + sum(raw.lacking.values()) == len(rows) + len(told) + len(short) - 1  # one has no text
+
+
+def test_a_rating_names_the_type_of_product_where_it_is_known(tmp_path: Path) -> None:
+    said = [review(number, f"The {number}th of them does what I want of it.", 4 + number) for number in range(2)]
+    typed, untyped = of_rows(tmp_path, "review_rating", [product(0, leaf="Wrist Watches")], said)
+    assert typed.fields["product_type"] == "Wrist Watches" and "product_type" not in untyped.fields
+    for wording in wordings("review_rating"):
+        assert "Wrist Watches" in user_prompt("review_rating", wording, typed.fields)
+        plain = user_prompt("review_rating", wording, untyped.fields)
+        assert "of the type" not in plain and "Product type" not in plain and "()" not in plain
 
 
 def test_wrong_reviews_are_of_the_same_side(shop: Path) -> None:

@@ -143,6 +143,26 @@ def test_random_samples_are_spread_over_the_datasets_and_readable(built: Path, p
     assert set(re.findall(r"^--- \d+  (\w+)", alone, re.M)) == {"title_brand"}
 
 
+def test_some_of_the_sources_are_told_of_and_built_when_asked(place: dict[str, str], tmp_path: Path) -> None:
+    for source in ("alpaca", "amazon_m2"):
+        shutil.copytree(Path(place["DATA"]) / source, tmp_path / "part" / source)
+    (tmp_path / "part/amazon_m2/sessions_train.csv").write_text("prev_items,next_item,locale\n")
+    own = {**place, "DATA": str(tmp_path / "part"), "RECIPE_RUNS": str(tmp_path / "runs")}
+    refused = recipe("data", "v8", **own)
+    told = " ".join(refused.stderr.split())
+    assert refused.returncode == 1 and 'SET="empty_datasets=leave_out"' in told
+    assert "no folder of 4 sources, of which 33 of the blend's 39 datasets are made" in told
+    assert "mmlu/: mmlu_auxiliary, mmlu_exams" in told
+    done = recipe("data", "v8", **{**own, "SET": own["SET"] + " empty_datasets=leave_out"})
+    assert done.returncode == 0, done.stderr
+    found = json.loads(next((tmp_path / "runs").glob("cpu/*/data/stats.json")).read_text())["datasets"]
+    assert {name for name, row in found.items() if row["kept"]} == {
+        *("attribute_to_category", "multilingual_title", "multilingual_description", "alpaca_instructions"),
+        "listed_type_explanation",
+    }
+    assert found["co_purchase"]["kept"] == 0
+
+
 @pytest.mark.slow
 def test_bad_raw_rows_are_listed_and_too_many_stop_the_build(place: dict[str, str], tmp_path: Path) -> None:
     shop = tmp_path / "shop"
