@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+from dataset_builders.given_away import tells_stars
 from dataset_builders.held_out import held_out
 from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
@@ -42,7 +43,9 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
     for row in ecinstruct.examples(raw, "Sentiment_Analysis"):
         review, sentiment = one_line(str(row.input)), lettered(row)[0]
         if sentiment in _SENTIMENTS and 0 < len(review) <= _LONGEST:
-            if _may_be(review.lower(), _SENTIMENTS[sentiment]):
+            if tells_stars(review):  # here, or it would cost every question that shows it
+                raw.lacking["its text tells the stars"] += 1
+            elif _may_be(review.lower(), _SENTIMENTS[sentiment]):
                 reviews[review] = sentiment
             else:
                 raw.lacking["its words speak against its sentiment"] += 1
