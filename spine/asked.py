@@ -23,11 +23,16 @@ _AFTER_LABEL = re.compile(r":[ \t]*([01])[.)][ \t]+(?=\S)")
 _ON_ONE_LINE = re.compile(r"(?:^|\s)(\d{1,2})[.)][ \t]+(?=\S)")
 _DIGIT = re.compile(r"(?<![\w.,])\d(?![\w]|[.,]\d)")
 _RATING = re.compile(r"\b(?:scale|stars?|rat(?:e|ed|ing)|score|grade|evaluate|assess|judge)\b", _ANY)
-_YES_NO = re.compile(r"\byes\b[\"']?\s*(?:or|and|/)\s*[\"']?no\b", _ANY)
+# `yes or no`, `yes if the two are the same, otherwise respond with no`.
+_YES_NO = re.compile(
+    r"\byes\b(?:\s+(?:if|when|where)\b[^.?\n]{1,300}?)?[\s,;]{0,3}(?:\b(?:or|and|otherwise|else)\b|/)(?:\s+(?:respond|answer|reply|output|say|with)){0,2}\s{0,3}\bno\b",
+    _ANY,
+)
 
 _QUOTED = re.compile(r"""(?<!\w)(?:'(.{1,600}?)'|"(.{1,600}?)"|‘(.{1,600}?)’|“(.{1,600}?)”)(?!\w)""", re.DOTALL)
 _SLOT_LETTERS = 30  # longer texts in quotes are data, shorter ones may name what is looked for: 'brand'
 _SLOT = "\0"
+WORDS = ("yes", "no")  # between which a question may let choose without a list
 _LABEL = 50  # letters of a last line that only asks for the answer: `Output (three numbers):`
 # `Review: ...`, `product title: ...` hold data; what is asked stands in other lines, or after one of these labels.
 _DATA = re.compile(r"^[ \t]*(?!(?:instructions?|task|question|input)\b)[\w()/]+(?: [\w()/]+){0,2} ?[:：]", _ANY)
@@ -36,9 +41,13 @@ _INSTRUCTION = re.compile(r"^[ \t]*instructions?[ \t]*[:：]", _ANY | re.MULTILI
 
 _AT_LENGTH = re.compile(r"\bstep by step\b", _ANY)
 _RANK = re.compile(
-    r"\b(?:re-?)?rank(?:ed|s|ing|ings)?\b|\bpermutation\b|\b(?:sort|order|arrange)\b[^.]{0,400}\b(?:by|from|in)\b", _ANY
+    r"\b(?:re-?)?rank(?:ed|s|ing|ings)?\b|\bpermutation\b"
+    r"|\b(?:sort|order|arrange)\b[^.]{0,400}\b(?:by|from|in|so that)\b"
+    r"|\bfrom the (?:most|best)\b[^.]{0,200}\bto the (?:least|worst)\b|\bfirst and\b[^.]{0,100}\bothers\b",
+    _ANY,
 )
 _NUMBERS = re.compile(r"\b(?:numbers|indices|indexes|index|positions)\b|\bcommas?\b|\bfrom the (?:\w+ )?list\b", _ANY)
+_NUMBER = re.compile(r"\b(?:its|one|the) number\b", _ANY)  # so does multiple choice
 _COUNTS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 # `output three numbers`, `select the top 3 snippets`; what follows `a list of` says how long the list is instead.
 _WANTED = re.compile(
@@ -60,9 +69,6 @@ _FIND_SLOT = re.compile(
     _ANY,
 )
 _OF_TEXT = re.compile(r"\b(?:title|query|search|text|description|name)\b", _ANY)
-
-
-UNLISTED = tuple(range(6))  # what multiple choice is answered with where it lists nothing: the winners' 0-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,8 @@ def _type(instruction: str, listed: tuple[int, ...], is_multiple_choice: bool | 
         return TaskType.RANKING
     if listed and (_NUMBERS.search(instruction) or (_wanted(instruction) or 0) > 1):
         return TaskType.RETRIEVAL
+    if listed and is_multiple_choice is False and _NUMBER.search(instruction):
+        return TaskType.RETRIEVAL
     return TaskType.NER if _asks_for_entities(instruction) else TaskType.GENERATION
 
 
@@ -159,12 +167,14 @@ def _items(rows: Sequence[str]) -> Iterator[tuple[int, int, str]]:
 def _instruction(body: str) -> str:
     """The lines that ask, without those that hold data; quoted texts are left out, short ones marked.
 
-    The last line asks as well: ``Answer (two words):``.
+    The last line asks as well: ``Answer (two words):``. A quoted yes or no is an answer, no data.
     """
     if _INSTRUCTION.search(body):  # then `Input:` holds data; without it, some prompts ask there
         body = _INPUT.sub("", body)
 
     def marked(quoted: re.Match[str]) -> str:
+        if (word := quoted[0][1:-1]).lower() in WORDS:
+            return word
         return _SLOT if len(quoted[0]) <= _SLOT_LETTERS else ""
 
     *lines, last = _QUOTED.sub(marked, body.rstrip()).split("\n")
@@ -177,7 +187,7 @@ def _choice(prompt: str, instruction: str, listed: tuple[int, ...]) -> Asked:
         return Asked(TaskType.MULTIPLE_CHOICE, scale, 1)
     if listed := listed or _on_one_line(prompt):
         return Asked(TaskType.MULTIPLE_CHOICE, listed, 1)
-    return Asked(TaskType.MULTIPLE_CHOICE, wanted=1, words=("yes", "no") if _YES_NO.search(instruction) else ())
+    return Asked(TaskType.MULTIPLE_CHOICE, wanted=1, words=WORDS if _YES_NO.search(instruction) else ())
 
 
 def _scale(instruction: str) -> tuple[int, ...]:

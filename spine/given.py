@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spine.asked import UNLISTED, Asked, asked, listed_texts
+from spine.asked import WORDS, Asked, asked, listed_texts
 from spine.forms import as_value_errors, asks
 from spine.prompts import clean
 from spine.task_types import METRICS, RANKED, SENTENCES, TaskType, Truth
@@ -29,7 +29,6 @@ TRACKS = {
     "multi-lingual-abilities": 4,
 }
 MOST_WEIGHT = 100.0  # of relevance: the gain of nDCG is 2**weight - 1
-_YES_NO = ("yes", "no")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def _given(row: Mapping[str, Any]) -> Given:
     asking = asked(prompt, said is TaskType.MULTIPLE_CHOICE if flag is None and said else flag)
     kind, metric, answer = said or asking.type, row.get("metric"), row.get("output_field")
     # EC-Guide's yes-or-no rows: a word is answered, no number of an option.
-    if metric == "bool" or (kind is TaskType.MULTIPLE_CHOICE and answer in _YES_NO):
+    if metric == "bool" or (kind is TaskType.MULTIPLE_CHOICE and answer in WORDS):
         kind, metric = TaskType.GENERATION, "bool"
     metric = _known("metric", metric or METRICS[kind][0], METRICS[kind])
     truth = None if answer is None else _truth(kind, answer, metric)
@@ -101,9 +100,10 @@ def unfit(kind: TaskType, truth: Any, listed: Sequence[int] = ()) -> str | None:
     """
     match kind:
         case TaskType.MULTIPLE_CHOICE:
-            choices = listed or UNLISTED
-            if type(truth) is not int or truth not in choices:
-                return f"the answer {truth!r} is not among the options {list(choices)}"
+            if type(truth) is not int or truth < 0:
+                return f"the number of an option was expected as answer, not {truth!r}"
+            if listed and truth not in listed:
+                return f"the answer {truth} is not among the options {list(listed)}"
             return None if truth <= 9 else f"the answer {truth}: one digit is read"
         case TaskType.RETRIEVAL:
             return _unfit_positions(truth, listed)
@@ -152,7 +152,7 @@ def _truth(kind: TaskType, answer: Any, metric: str) -> Any:
         if isinstance(answer, list) and metric not in SENTENCES:
             raise ValueError(f"{metric} takes one text as answer, not {answer!r}")
         answer = answer.strip() if isinstance(answer, str) else answer
-        if metric == "bool" and answer not in _YES_NO:
+        if metric == "bool" and answer not in WORDS:
             raise ValueError(f"bool takes yes or no as answer, not {answer!r}")
         return answer
     if isinstance(answer, str):

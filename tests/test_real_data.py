@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,14 @@ from dataset_builders.pools.fitness import problem
 from dataset_builders.pools.likeness import Words
 from dataset_builders.raw import RawData
 from dataset_builders.sources import alpaca, mmlu
-from dataset_builders.task import Seeded, load_task
+from dataset_builders.task import Seeded, load_task, task_names
 from inference.answering.questions import read_questions
+from inference.answering.rules import Mode
 from inference.scoring.parsers import parse
+from spine.asked import asked
+from spine.prompts import user_prompt, wordings
 from spine.task_types import TaskType, answer_text
+from tests.inference.test_decoding import rules_of, writable
 
 DATA = Path(os.environ.get("SHOPBENCH_DATA") or "/nonexistent")
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="SHOPBENCH_DATA names no folder")
@@ -104,3 +109,26 @@ def test_real_judgements_make_fit_questions(name: str, count: int) -> None:
     for question in asked:
         assert problem(task.type, question) is None
         assert held_out(question.entity) or not any(map(held_out, question.also))
+
+
+@pytest.mark.parametrize("folder", ["shopbench", "ec-guide", "mmlu"])
+def test_every_right_answer_may_be_written(folder: str, tmp_path: Path) -> None:
+    rules = rules_of("digits apart", tmp_path)
+    bound = 0
+    for question in read_questions(DATA / folder):
+        rule = rules.rule(Mode.EXACT, question.asked, question.prompt)
+        assert question.truth is not None and writable(rules, rule, question.type, question.truth), question
+        bound += rule.choice is not None
+    assert bound
+
+
+def test_every_right_answer_to_what_is_made_of_real_rows_may_be_written(tmp_path: Path) -> None:
+    rules, raw, bound = rules_of("numbers joined", tmp_path), RawData(DATA / "raw", max_rejected=0.1), 0
+    for name in task_names():
+        task, names = load_task(name), wordings(name)
+        for number, question in enumerate(islice(task.build(raw, Seeded(0, name)), 300)):
+            prompt = user_prompt(name, names[number % len(names)], question.fields)
+            rule = rules.rule(Mode.EXACT, asked(prompt, task.type is TaskType.MULTIPLE_CHOICE), prompt)
+            assert writable(rules, rule, task.type, question.truth), prompt
+            bound += rule.choice is not None
+    assert bound > 2_000

@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from inference.answering.decoding import Choice, Piece, Rule, Spans
-from spine.asked import UNLISTED, Asked
+from spine.asked import Asked
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
 from spine.models import model_files
@@ -89,7 +89,10 @@ class Rules:
             return Rule(_FREE_TOKENS[kind], self.end)
         if kind is TaskType.NER:
             return Rule(_FREE_TOKENS[kind], self.end, spans=self._spans(prompt))
-        choice = self._choice(*_bounds(asked))
+        items, least, most = _bounds(asked)
+        if not items:  # it lets choose in a way that is not understood: any answer may be the right one
+            return Rule(_FREE_TOKENS[kind], self.end)
+        choice = self._choice(items, least, most)
         return Rule(choice.longest, self.end, choice=choice)
 
     def options(self, asked: Asked) -> dict[str, int]:
@@ -97,6 +100,8 @@ class Rules:
         if asked.type is not TaskType.MULTIPLE_CHOICE:
             return {}
         items, least, most = _bounds(asked)
+        if not items:
+            return {}
         first = [piece[0] for piece in self._choice(items, least, most).first]
         return dict(zip(items, first, strict=True)) if len(set(first)) == len(first) else {}
 
@@ -150,10 +155,10 @@ class Rules:
 
 
 def _bounds(asked: Asked) -> tuple[tuple[str, ...], int, int]:
-    """The items of an answer, and how many of them at least and at most."""
+    """The items of an answer, and how many of them at least and at most; no items where none were found."""
     if asked.words:
         return asked.words, 1, 1
-    items = tuple(str(number) for number in asked.listed or UNLISTED)
+    items = tuple(str(number) for number in asked.listed)
     if asked.type is TaskType.RETRIEVAL and asked.wanted is None:
         return items, 1, min(RETRIEVED, len(items))
     most = min(asked.wanted or 1, len(items))

@@ -14,10 +14,13 @@ import pytest
 from dataset_builders.pools import fitness
 from dataset_builders.raw import RawData
 from dataset_builders.task import Question, Seeded, load_task, task_names
+from inference.answering.rules import Mode
 from inference.scoring.parsers import parse
+from spine.asked import asked
 from spine.paths import ROOT
 from spine.prompts import user_prompt, wordings
 from spine.task_types import TaskType, answer_text
+from tests.inference.test_decoding import rules_of, writable
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "prompts"
 # name -> (type, source, track, way of synthesis)
@@ -103,11 +106,12 @@ def test_the_header_says_what_the_blend_says(name: str) -> None:
 
 
 @EVERY
-def test_questions_are_fit_and_their_answers_are_read_back(name: str, shop: Path) -> None:
-    """Each question is fit, each wording renders whole, and the answer is read back as the truth."""
-    task, asked = load_task(name), questions(name, shop)
-    assert len(asked) >= 10
-    for number, question in enumerate(asked):
+def test_questions_are_fit_and_their_answers_are_read_back(name: str, shop: Path, tmp_path: Path) -> None:
+    """Each question is fit, each wording renders whole, the answer may be written and is read back as the truth."""
+    task, made, rules = load_task(name), questions(name, shop), rules_of("digits apart", tmp_path)
+    assert len(made) >= 10
+    mistaken = 0
+    for number, question in enumerate(made):
         assert fitness.problem(task.type, question) is None, question
         assert all(entity and ":" in entity and entity.isprintable() for entity in (question.entity, *question.also))
         read = parse(task.type, answer_text(task.type, question.truth))
@@ -121,6 +125,10 @@ def test_questions_are_fit_and_their_answers_are_read_back(name: str, shop: Path
         prompt = user_prompt(name, names[number % len(names)], question.fields)
         for value in [*question.fields.get("options", []), *question.fields.get("items", [])]:
             assert f". {value}" in prompt, f"a choice is not shown: {value}"
+        asks = asked(prompt, task.type is TaskType.MULTIPLE_CHOICE)
+        mistaken += asks.type is not task.type
+        assert writable(rules, rules.rule(Mode.EXACT, asks, prompt), task.type, question.truth), prompt
+    assert mistaken <= len(made) / 5  # what a review says may sound like an order
 
 
 def test_the_seed_alone_decides_in_any_process(shop: Path) -> None:

@@ -7,7 +7,6 @@ minutes of them, one that is worse never ends.
 from __future__ import annotations
 
 import importlib
-import json
 import pkgutil
 import re
 import resource
@@ -24,10 +23,8 @@ from inference.answering.rules import Mode, Rules
 from inference.scoring.parsers import parse
 from spine import prompts
 from spine.asked import asked, asked_as, listed_texts
-from spine.chat import ChatTokenizer
 from spine.task_types import TaskType
-from tests.conftest import CHATML
-from tests.inference.test_decoding import TOKENIZERS
+from tests.inference.test_decoding import rules_of
 
 SECONDS = 90
 MEGABYTE, PATTERN_LETTERS = 10**6, 30_000
@@ -62,10 +59,7 @@ def main() -> None:
             text = (unit * (PATTERN_LETTERS // len(unit)))[:PATTERN_LETTERS]
             sum(1 for _ in pattern.finditer(text + "!"))
     with tempfile.TemporaryDirectory() as folder:
-        TOKENIZERS["digits apart"].save(str(Path(folder) / "tokenizer.json"))
-        config = {"chat_template": CHATML, "eos_token": "<|im_end|>"}
-        (Path(folder) / "tokenizer_config.json").write_text(json.dumps(config))
-        rules = Rules.of(folder, ChatTokenizer.load(folder))
+        rules = rules_of("digits apart", Path(folder))
     for unit in UNITS:
         whole(rules, unit * (MEGABYTE // len(unit)))
 

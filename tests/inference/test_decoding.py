@@ -16,7 +16,7 @@ from inference.answering.rules import Mode, Rules
 from inference.scoring.parsers import parse
 from spine.asked import Asked, asked
 from spine.chat import ChatTokenizer
-from spine.task_types import TaskType
+from spine.task_types import TaskType, Truth, answer_text
 from tests.conftest import CHATML
 
 END = 0
@@ -42,12 +42,29 @@ TOKENIZERS = {
 }
 
 
+def rules_of(tokenizer: str, folder: Path) -> Rules:
+    """Rules in the tokens of one of ``TOKENIZERS``, which ``folder`` then holds."""
+    TOKENIZERS[tokenizer].save(str(folder / "tokenizer.json"))
+    config = {"chat_template": CHATML, "eos_token": "<|im_end|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return Rules.of(str(folder), ChatTokenizer.load(str(folder)))
+
+
+def writable(rules: Rules, rule: Rule, kind: TaskType, truth: Truth) -> bool:
+    """Whether ``rule`` lets a model write the answer that is right; of retrieval, its first number and then any."""
+    if rule.choice is None:
+        return True  # tokens are favoured at most
+    text = answer_text(kind, truth)
+    written = rules._behind("", text.split(",")[0] if kind is TaskType.RETRIEVAL else text)
+    ends = rule.step(written).allowed or frozenset()
+    return all(token in (rule.step(written[:at]).allowed or ()) for at, token in enumerate(written)) and (
+        kind is TaskType.RETRIEVAL or bool(ends & {*rule.end})
+    )
+
+
 @pytest.fixture(params=TOKENIZERS)
 def rules(request: pytest.FixtureRequest, tmp_path: Path) -> Rules:
-    TOKENIZERS[request.param].save(str(tmp_path / "tokenizer.json"))
-    config = {"chat_template": CHATML, "eos_token": "<|im_end|>"}
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-    return Rules.of(str(tmp_path), ChatTokenizer.load(str(tmp_path)))
+    return rules_of(request.param, tmp_path)
 
 
 def every_answer(rules: Rules, rule: Rule) -> set[str]:
@@ -72,6 +89,11 @@ def test_one_of_the_listed_options(rules: Rules) -> None:
         assert every_answer(rules, rule) == {str(number) for number in listed}
     words = rules.rule(Mode.EXACT, Asked(TaskType.MULTIPLE_CHOICE, (), 1, ("yes", "no")), "")
     assert every_answer(rules, words) == {"yes", "no"}
+
+
+def test_what_lets_choose_in_an_unknown_way_is_free(rules: Rules) -> None:
+    letters = asked("Which one is a fruit?\nA) a fig\nB) a fork\nAnswer:", True)
+    assert rules.rule(Mode.EXACT, letters, "").is_free and rules.options(letters) == {}
 
 
 def test_as_many_distinct_numbers_as_asked(rules: Rules) -> None:

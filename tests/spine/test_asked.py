@@ -41,6 +41,15 @@ FIVE = items("a spade", "a rake", "a hoe", "a fork", "a barrow")
             Asked(FIND, (0, 1, 2)),
         ),
         (f"From a list of 15 goods, select the top 3, only indices.\n{FIVE}", Asked(FIND, (1, 2, 3, 4, 5), 3)),
+        (
+            f"To which is it nearest? Their numbers from the most to the least near one.\n{FIVE}",
+            Asked(RANK, (1, 2, 3, 4, 5), 5),
+        ),
+        (
+            f"Which one is new? Its number first and those of the others behind it.\n{FIVE}",
+            Asked(RANK, (1, 2, 3, 4, 5), 5),
+        ),
+        (f"Sort them so that the largest stands first. The numbers only.\n{FIVE}", Asked(RANK, (1, 2, 3, 4, 5), 5)),
         (f"Choose three, separated by commas.\n{items('a', 'b', mark='.')}", Asked(FIND, (1, 2), 2)),
         ("Name the phrases of the query that are of the entity type 'colour'.\nQuery: red hat", Asked(NER)),
         ("Identify the 'Brand' in the product title 'Zentrelle oak bread board, 40 cm, oiled'.", Asked(NER)),
@@ -68,11 +77,20 @@ def test_other_than_multiple_choice(prompt: str, expected: Asked) -> None:
         ("Rate this review; 1 is the worst and 5 is the best.\nReview:\n1) too big\n2) too red", (1, 2, 3, 4, 5), ()),
         ("How many stars out of 5 is this?\n0. none\n1. one\nAnswer:", (0, 1), ()),
         ("Is it a fork? Only output yes or no.\nAnswer:", (), ("yes", "no")),
+        ("Are they one product? Output yes if they are or no otherwise.", (), ("yes", "no")),
+        ("Say yes if the two can be used together, otherwise respond with no.\nAnswer:", (), ("yes", "no")),
+        ("Please answer 'Yes' where it is a substitute, and 'No' if it is none.", (), ("yes", "no")),
+        ("Is there one, yes, and why is there no other?", (), ()),
         ("How heavy is it?\nAnswer:", (), ()),
     ],
 )
 def test_multiple_choice(prompt: str, listed: tuple[int, ...], words: tuple[str, ...]) -> None:
     assert asked(prompt, is_multiple_choice=True) == Asked(MC, listed, 1, words)
+
+
+def test_the_number_of_one_is_retrieved_unless_it_is_a_choice() -> None:
+    prompt = f"What does a gardener look for next? Answer with the number of one.\n{FIVE}"
+    assert [asked(prompt, flag).type for flag in (False, True, None)] == [FIND, MC, MC]
 
 
 def test_the_last_list_is_the_one_that_counts_and_numbers_in_texts_do_not() -> None:
