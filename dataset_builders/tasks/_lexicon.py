@@ -21,7 +21,8 @@ MATERIAL = re.compile(rf"(?<!\S)(?:{_PHRASES})(?!\S)")
 _BRAND = range(2, 40)  # characters
 _NOT_SAID = re.compile(
     r"^\W*(?:a|an|the|do|of|is|it|i|we|my|your|in|on|to|just|dr|mrs?|ms|st)\W*$|^[^(]*\)|\([^)]*$"
-    r"|^\d+ ?(?:pcs|pack|pairs?|sets?)\b|^\d+$|^(?:mother|father|men|women|kid|girl|boy|children)['’]?s$"
+    r"|^\d+ ?(?:pcs|pack|pairs?|sets?)\b|^[\d.]+(?:[\"”″]\w*|-in-\d|mm|cm|ml|oz)?$"
+    r"|^(?:mother|father|men|women|kid|girl|boy|children)['’]?s$"
 )
 _NO_BRAND = {"generic", "handmade", "unknown", "unbranded", "no brand", "none", "n/a", "does not apply"}
 
