@@ -100,10 +100,8 @@ def unfit(kind: TaskType, truth: Any, listed: Sequence[int] = ()) -> str | None:
     """
     match kind:
         case TaskType.MULTIPLE_CHOICE:
-            if type(truth) is not int or truth < 0:
-                return f"the number of an option was expected as answer, not {truth!r}"
-            if listed and truth not in listed:
-                return f"the answer {truth} is not among the options {list(listed)}"
+            if type(truth) is not int or truth < 0 or (listed and truth not in listed):
+                return f"the answer {truth!r} is not among the options {list(listed) or '(numbers from 0)'}"
             return None if truth <= 9 else f"the answer {truth}: one digit is read"
         case TaskType.RETRIEVAL:
             return _unfit_positions(truth, listed)
