@@ -85,8 +85,8 @@ synth-demo: $(CORE) $(TRAIN) $(SERVE)  ## a few dozen requests to a real, weak m
 synth-status: $(CORE)  ## what was made so far: kept, rejected and why, tokens
 	@$(RECIPE) synth status
 
-questions-%: $(CORE) $(TRAIN)  ## questions-BLEND: held-out ones, to choose weights on and to compare models on (DATA=/folder)
-	@$(RECIPE) questions $*
+questions-%: $(CORE) $(TRAIN)  ## questions-BLEND: held-out ones, to choose weights on and to compare models on (DATA=/folder FORM=lm-eval)
+	@$(RECIPE) questions $* $(if $(FORM),--as $(FORM))
 
 samples-%: $(CORE) $(TRAIN)  ## samples-BLEND: its rows, with the tokens that carry loss (TASK=name; N=200: so many to read)
 	@$(RECIPE) samples $* $(if $(TASK),--task $(TASK)) $(if $(N),--random $(N) --plain)

@@ -10,11 +10,15 @@ import click
 from axolotl_configs.render import parse_set, resolve
 from dataset_builders.held_out import TEST, VALIDATION
 from dataset_builders.task import task_names
+from inference.answering.harness import GROUP, write_tasks
+from inference.answering.questions import read_questions
 from recipe.commands.options import data_options, examples, profile_option, resolve_run, set_option
 from recipe.steps.data import DataFrom, ensure_questions
 from spine import manifest
 from spine.paths import shown
 from spine.terminal import console, table
+
+_HARNESS = "lm-eval"
 
 
 @click.command(
@@ -24,15 +28,18 @@ from spine.terminal import console, table
         "recipe questions v7 v8 v7b v9b --data /published/files",
         "recipe sweep v8 --questions runs/cpu/questions/validation.parquet",
         "recipe eval v8 --questions runs/cpu/questions/test.parquet",
+        "recipe questions v8 --as lm-eval",
     ),
 )
 @click.argument("blends", nargs=-1, required=True, metavar="BLEND...")
 @profile_option
 @set_option
 @data_options
+@click.option("--as", "form", type=click.Choice([_HARNESS]), help="Also as a task folder of lm-evaluation-harness.")
 def command(
-    blends: tuple[str, ...], profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...]
-) -> None:
+    blends: tuple[str, ...], profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...],
+    form: str | None,
+) -> None:  # fmt: skip
     """Write held-out questions: some to choose wise-ft weights on, others to compare models on.
 
     They are rows of the BLENDs' datasets about what no blend is trained on, as many of each dataset as the profile says
@@ -53,3 +60,17 @@ def command(
     lines.add_row("", *(f"{counts[side].total():,}" for side in sides))
     console().print(lines)
     click.echo(f"questions {shown(folder)}/{VALIDATION}.parquet, {TEST}.parquet")
+    if form:
+        _for_the_harness(folder)
+
+
+def _for_the_harness(folder: Path) -> None:
+    """The questions that models are compared on; the command that asks them."""
+    questions, there = read_questions(folder / f"{TEST}.parquet"), folder / _HARNESS
+    tasks = write_tasks(there, questions)
+    count = sum(tasks.values())
+    click.echo(
+        f"{_HARNESS}   {shown(there)}: {count:,} of {len(questions):,} questions, multiple choice, {len(tasks)} tasks"
+    )
+    click.echo(f"ask       cd {shown(there)} && lm_eval --model hf --model_args pretrained=MODEL,dtype=float32 "
+               f"--include_path . --tasks {GROUP} --apply_chat_template")  # fmt: skip
