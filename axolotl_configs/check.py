@@ -109,10 +109,11 @@ def check_combinations(settings: Mapping[str, Any], gpus: int, where: Where) -> 
     Raises:
         RecipeError: all conflicts at once.
     """
-    faults = []
+    faults, typed = [], {key for key in settings if where(key) == "SET"}
     for rule, applies in _rules():
         for key in rule["keys"]:
-            facts = {**settings, "gpus": gpus, "key": key, **({"value": settings[key]} if key in settings else {})}
+            value = {"value": settings[key]} if key in settings else {}
+            facts = {**settings, "gpus": gpus, "typed": typed, "key": key, **value}
             if applies(**facts):
                 what, way_out = (_JINJA.from_string(rule[part]).render(facts) for part in ("what", "way_out"))
                 faults.append(RecipeError(what, where=where(key), way_out=way_out))

@@ -35,7 +35,7 @@ from spine.stamp import stamp
 from spine.terminal import say
 
 # Keys of the YAML that an adapter's shape comes of.
-_SHAPING = re.compile(r"lora_(r|alpha|target_\w+|modules_to_save|\w+_pattern)$|peft_(use_\w+|layer\w*)$")
+_SHAPING = re.compile(r"lora_(r|alpha|dropout|target_\w+|modules_to_save|\w+_pattern)$|peft_(use_\w+|layer\w*)$")
 
 
 def ensure_trained(resolved: Resolved, data: DataFrom, launch_args: Sequence[str]) -> launch.Trained:
