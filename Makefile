@@ -121,6 +121,14 @@ eval: $(CORE) $(SERVE)  ## eval MODEL=folder-or-name QUESTIONS=file: any model a
 table: $(CORE)  ## table SCORES="A/scores.json B/scores.json": side by side, one row per model, one column per track
 	@$(RECIPE) table $(or $(SCORES),$(wildcard runs/*/*/eval/*/scores.json runs/eval/*/scores.json))
 
+# SEEDS=3: trainings of each; C=..: more blends; EFFECT=0.05: a difference worth knowing
+.PHONY: trial
+trial: $(CORE) $(TRAIN) $(SERVE)  ## trial A=v8 B=v8-ours: trained alike, asked the same: does B help, where, for sure? (SEEDS=3 QUESTIONS=file DRY=1)
+	@$(RECIPE) trial $(or $(A),v8) $(or $(B),v8-ours) $(C) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EFFECT),--effect $(EFFECT)) $(if $(DRY),--dry-run)
+
+ablate-%: $(CORE) $(TRAIN) $(SERVE)  ## ablate-BLEND: what each group of its datasets brings (BY=source, track, type, dataset or line; SEEDS=3 HOW=double DRY=1)
+	@$(RECIPE) ablate $* --by $(or $(BY),source) $(if $(HOW),--$(HOW)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EFFECT),--effect $(EFFECT)) $(if $(DRY),--dry-run)
+
 .PHONY: runs
 runs: $(CORE)  ## every training and evaluation in runs/ as a table: what was changed, what came of it (SORT=overall)
 	@$(RECIPE) runs $(if $(SORT),--sort $(SORT))

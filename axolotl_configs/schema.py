@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from spine.errors import RecipeError, did_you_mean
 from spine.paths import CONFIGS
+from spine.runs import made_blends
 from spine.yamlfile import YamlFile, read_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -165,11 +166,14 @@ def names(kind: Kind) -> list[str]:
 
 
 def find(kind: Kind, name: str, asked_by: str | None = None) -> Path:
-    """The file of a blend or profile.
+    """The file of a blend or profile; of a blend that a command has made, too.
 
     Raises:
         RecipeError: there is none of that name; ``asked_by`` (``file:line``) says who wanted it.
     """
+    made = made_blends()
+    if kind == "blends" and name in {path.stem for path in made.glob("*.yaml")} - set(names(kind)):
+        return made / f"{name}.yaml"
     if name not in names(kind):
         raise RecipeError(
             f"no {kind[:-1]} '{name}' in axolotl_configs/{kind}/",

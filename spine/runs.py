@@ -49,3 +49,8 @@ class Run:
         """The model at the wise-ft weight ``alpha``: of the whole training, or of ``checkpoints``' average."""
         average = "-average-" + "-".join(map(str, checkpoints)) if checkpoints else ""
         return self.folder / f"{form}-{alpha:g}{average}"
+
+
+def made_blends() -> Path:
+    """Where blends lie that a command has made (``recipe ablate``); each is a YAML as in ``axolotl_configs/blends``."""
+    return RUNS / "blends"

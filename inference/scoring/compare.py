@@ -11,25 +11,21 @@ tracks, with Holm's correction (Holm 1979): among all verdicts of a table, a fal
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
+from inference.scoring.draws import DRAWS, LEVEL, Pair, Sampled, luck_of, mean, sampled
 from inference.scoring.predictions import Prediction
-from inference.scoring.scores import natural, pooled
+from inference.scoring.scores import natural
 from spine.errors import RecipeError
-from spine.task_types import MICRO_F1, TaskType
+from spine.task_types import TaskType
 
-DRAWS = 10_000
-LEVEL = 0.05
-_AT_ONCE = 1_000_000  # numbers drawn at a time: 10,000 draws of 14,000 questions would be 1 GB
-_EQUAL = 1e-12  # rounding, not a difference
 _FEW = 20
-Pair = tuple[Prediction, Prediction]
 
 
 class Verdict(StrEnum):
@@ -48,6 +44,7 @@ class Difference:
         metric, track: of a task; of several together, "" and None.
         difference: ``b - a``; ``low`` and ``high``: its 95% interval.
         p: chance of a difference as large where there is none, corrected for how many are judged together.
+        question_error, seed_error: standard errors that come of the questions and of the trainings; None: of one.
     """
 
     name: str
@@ -61,6 +58,8 @@ class Difference:
     verdict: Verdict
     metric: str = ""
     track: int | None = None
+    question_error: float = 0.0
+    seed_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,22 +83,6 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sampled:
-    """A difference with what it becomes in each draw: ``again``, of new questions; ``swapped``, of swapped answers."""
-
-    a: float
-    b: float
-    questions: int
-    again: Any
-    swapped: Any
-
-    @property
-    def p(self) -> float:
-        as_large = np.abs(self.swapped) >= abs(self.b - self.a) - _EQUAL
-        return float((1 + as_large.sum()) / (1 + len(as_large)))
 
 
 def matched(a: Sequence[Prediction], b: Sequence[Prediction], *, common: bool = False) -> list[Pair]:
@@ -139,87 +122,95 @@ def compare(pairs: Sequence[Pair], *, draws: int = DRAWS, seed: int = 0) -> Comp
         pairs: of ``matched``: (answer of A, answer of B).
         draws: of new questions, and of swaps.
     """
-    random = np.random.default_rng(seed)
-    tasks: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        tasks.setdefault(pair[0].task, []).append(pair)
-    heads = {name: group[0][0] for name, group in tasks.items()}  # a task goes by its first question, as in the kit
-    left_out = [name for name, group in tasks.items() if any(one.score is None for pair in group for one in pair)]
-    names = sorted(tasks.keys() - left_out, key=lambda name: (heads[name].track or 99, natural(name)))
-    sampled = {name: _sampled(heads[name].metric, tasks[name], draws, random) for name in names}
-    rows = [replace(row, metric=heads[row.name].metric, track=heads[row.name].track) for row in _judged(sampled)]
-    kinds = {kind: [sampled[row.name] for row in rows if heads[row.name].type is kind] for kind in TaskType}
-    by_type = {kind.value: _mean(parts) for kind, parts in kinds.items() if parts}
-    numbers = sorted({row.track for row in rows if row.track is not None})
-    tracks = {f"track {n}": _mean([sampled[row.name] for row in rows if row.track == n]) for n in numbers}
-    overall = _judged({"overall": _mean(list(tracks.values()))})[0] if tracks else None
-    return Comparison(len(pairs), rows, _judged(by_type), _judged(tracks), overall, sorted(left_out, key=natural))
+    return compare_several({"": [pairs]}, draws=draws, seed=seed)[""]
 
 
-def _sampled(metric: str, group: Sequence[Pair], draws: int, random: np.random.Generator) -> _Sampled:
-    """One task's difference, with ``draws`` bootstrap samples and ``draws`` random swaps."""
-    count = len(group)
-    ordered = sorted(group, key=lambda pair: pair[0].question)  # so that no file's order decides what is drawn
-    a, b = (np.array([_sums(metric, pair[side]) for pair in ordered], dtype=float) for side in (0, 1))
-    again, swapped = np.empty(draws), np.empty(draws)
-    step = max(1, _AT_ONCE // count)
-    for at in range(0, draws, step):
-        size = min(step, draws - at)
-        picks = random.integers(0, count, (size, count), dtype=np.int32)
-        swaps = random.integers(0, 2, (size, count), dtype=np.int8).astype(float)
-        again[at : at + size] = _differences(metric, a, b, count, picks)
-        swapped[at : at + size] = _swapped(metric, a, b, count, swaps)
-    score_a, score_b = (float(pooled(metric, side.sum(axis=0)[None], count)[0]) for side in (a, b))
-    return _Sampled(score_a, score_b, count, again, swapped)
+def compare_several(
+    several: Mapping[str, Sequence[Sequence[Pair]]], *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, Comparison]:
+    """Several models, each beside A, judged together: Holm's correction is over all of them.
 
+    Args:
+        several: by name, for each pair of trainings (A's and this one's) the answers side by side.
 
-def _sums(metric: str, prediction: Prediction) -> tuple[float, ...]:
-    if metric == MICRO_F1 and prediction.counts is not None:
-        return prediction.counts
-    return (prediction.score or 0.0,)
-
-
-def _differences(metric: str, a: Any, b: Any, count: int, picks: Any) -> Any:
-    """``a``, ``b``: (questions, sums); ``picks``: (draws, questions) -> (draws,).
-
-    Means are taken of the differences, so that equal answers give 0 and nothing near it.
+    Raises:
+        RecipeError: the trainings were not asked the same questions.
     """
-    if metric == MICRO_F1:
-        return pooled(metric, b[picks].sum(axis=1), count) - pooled(metric, a[picks].sum(axis=1), count)
-    return (b - a)[:, 0][picks].sum(axis=1) / count
-
-
-def _swapped(metric: str, a: Any, b: Any, count: int, swaps: Any) -> Any:
-    """``swaps``: (draws, questions), 1 where A's and B's answers change places -> (draws,)."""
-    moved = swaps @ (b - a)
-    if metric == MICRO_F1:
-        return pooled(metric, b.sum(axis=0) - moved, count) - pooled(metric, a.sum(axis=0) + moved, count)
-    return ((b - a).sum() - 2 * moved[:, 0]) / count
-
-
-def _mean(parts: Sequence[_Sampled]) -> _Sampled:
-    a, b, again, swapped = (
-        sum(getattr(part, name) for part in parts) / len(parts) for name in ("a", "b", "again", "swapped")
+    found = {name: _sampled_groups(trainings, draws, seed) for name, trainings in several.items()}
+    tasks, types, tracks, overall = (
+        _judged({(name, key): part for name, groups in found.items() for key, part in groups.parts[level].items()})
+        for level in ("tasks", "types", "tracks", "overall")
     )
-    return _Sampled(a, b, sum(part.questions for part in parts), again, swapped)
+    made = {}
+    for name, groups in found.items():
+        heads = groups.heads
+        rows = [replace(row, metric=heads[row.name].metric, track=heads[row.name].track) for row in tasks[name]]
+        of_all = overall[name][0] if overall[name] else None
+        made[name] = Comparison(groups.questions, rows, types[name], tracks[name], of_all, groups.left_out)
+    return made
 
 
-def _judged(parts: dict[str, _Sampled]) -> list[Difference]:
-    """All at once: Holm's step-down p-values."""
-    corrected: dict[str, float] = {}
+@dataclass(frozen=True)
+class _Groups:
+    """One comparison before it is judged. ``heads``: the first answer of each task; ``parts``: by level and name."""
+
+    questions: int
+    heads: dict[str, Prediction]
+    parts: dict[str, dict[str, Sampled]]
+    left_out: list[str]
+
+
+def _sampled_groups(trainings: Sequence[Sequence[Pair]], draws: int, seed: int) -> _Groups:
+    random, luck = np.random.default_rng(seed), luck_of(len(trainings), draws, seed)
+    if any(_asked(pairs) != _asked(trainings[0]) for pairs in trainings):
+        raise RecipeError("the trainings were not asked the same questions", way_out="evaluate all of them on one file")
+    tasks: dict[str, list[list[Pair]]] = {}
+    for at, pairs in enumerate(trainings):
+        for pair in pairs:
+            tasks.setdefault(pair[0].task, [[] for _ in trainings])[at].append(pair)
+    heads = {name: each[0][0][0] for name, each in tasks.items()}  # a task goes by its first question, as in the kit
+    left_out = [name for name, each in tasks.items() if any(one.score is None for ps in each for p in ps for one in p)]
+    names = sorted(tasks.keys() - left_out, key=lambda name: (heads[name].track or 99, natural(name)))
+    parts = {name: sampled(heads[name].metric, tasks[name], luck, random) for name in names}
+    kinds = {kind: [part for name, part in parts.items() if heads[name].type is kind] for kind in TaskType}
+    numbers = sorted({track for name in names if (track := heads[name].track) is not None})
+    tracks = {f"track {n}": mean([part for name, part in parts.items() if heads[name].track == n]) for n in numbers}
+    levels = {
+        "tasks": parts,
+        "types": {kind.value: mean(some) for kind, some in kinds.items() if some},
+        "tracks": tracks,
+        "overall": {"overall": mean(list(tracks.values()))} if tracks else {},
+    }
+    return _Groups(len(trainings[0]), heads, levels, sorted(left_out, key=natural))
+
+
+def _asked(pairs: Sequence[Pair]) -> list[str]:
+    return sorted(pair[0].question for pair in pairs)
+
+
+def _judged(parts: Mapping[tuple[str, str], Sampled]) -> defaultdict[str, list[Difference]]:
+    """All at once, by Holm's step-down p-values; the differences of each model by its name."""
+    corrected: dict[tuple[str, str], float] = {}
+    chances = {key: part.p for key, part in parts.items()}
     so_far = 0.0
-    for rank, name in enumerate(sorted(parts, key=lambda name: parts[name].p)):
-        so_far = max(so_far, min(1.0, (len(parts) - rank) * parts[name].p))
-        corrected[name] = so_far
-    return [_difference(name, part, corrected[name]) for name, part in parts.items()]
+    for rank, key in enumerate(sorted(chances, key=chances.__getitem__)):
+        so_far = max(so_far, min(1.0, (len(parts) - rank) * chances[key]))
+        corrected[key] = so_far
+    found = defaultdict[str, list[Difference]](list)
+    for (model, name), part in parts.items():
+        found[model].append(_difference(name, part, corrected[model, name]))
+    return found
 
 
-def _difference(name: str, part: _Sampled, p: float) -> Difference:
-    low, high = map(float, np.percentile(part.again, (100 * LEVEL / 2, 100 * (1 - LEVEL / 2))))
+def _difference(name: str, part: Sampled, p: float) -> Difference:
+    low, high = part.interval
     verdict = Verdict.NONE
     if p < LEVEL and (low > 0 or high < 0):
         verdict = Verdict.BETTER if low > 0 else Verdict.WORSE
-    return Difference(name, part.questions, part.a, part.b, part.b - part.a, low, high, p, verdict)
+    return Difference(
+        name, part.questions, part.a, part.b, part.b - part.a, low, high, p, verdict,
+        question_error=part.question_error, seed_error=part.seed_error,
+    )  # fmt: skip
 
 
 def sentences(comparison: Comparison, a: str, b: str) -> list[str]:

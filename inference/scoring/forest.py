@@ -13,7 +13,7 @@ COLOURS = {Verdict.BETTER: ACCENT, Verdict.WORSE: WORSE, Verdict.NONE: GREY}
 _HEIGHT = 0.27  # inches a line
 
 
-def draw(path: Path, comparison: Comparison, a: str, b: str) -> None:
+def draw(path: Path, comparison: Comparison, a: str, b: str, title: str = "") -> None:
     """Writes a forest plot, in the format that the ending of ``path`` names; ``a`` and ``b`` are the models' names.
 
     Tasks stand under their track; a track and the overall score are diamonds.
@@ -32,7 +32,7 @@ def draw(path: Path, comparison: Comparison, a: str, b: str) -> None:
         axes.set_xlabel(f"← {a} better      {b} better →\ndifference in score, with its 95% interval")
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
-        figure.suptitle(f"{b} beside {a}, {comparison.questions:,} questions", x=0.01, ha="left")
+        figure.suptitle(f"{title or f'{b} beside {a}'}, {comparison.questions:,} questions", x=0.01, ha="left")
         _legend(figure)
 
 

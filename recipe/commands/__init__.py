@@ -36,6 +36,8 @@ _COMMANDS = {
     "eval": "Answer questions with a model and score the answers.",
     "sweep": "Score several wise-ft weights through one loaded model.",
     "compare": "Tell whether one of two evaluations is better, from stored predictions.",
+    "trial": "Train blends alike, ask them the same, tell what each does to every task.",
+    "ablate": "Tell what each source, track, type, dataset or line of a blend brings.",
     "runs": "Lay out every training and evaluation in runs/, with what was changed.",
     "report": "Write one page about what was done: scores, flow, curves, examples.",
     "table": "Lay the scores of several models side by side.",

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from axolotl_configs.schema import names
 from inference.answering.answer import PREDICTIONS
-from inference.scoring.compare import DRAWS, Comparison, compare, few_questions, matched, sentences
+from inference.scoring.compare import Comparison, compare, few_questions, matched, sentences
+from inference.scoring.draws import DRAWS
 from inference.scoring.forest import FORMATS, draw
 from inference.scoring.predictions import Prediction, read_predictions
 from inference.scoring.scores import SCORES
@@ -85,7 +86,7 @@ def command(
     told = sentences(comparison, label_a, label_b)
     for letter, label, side in (("A", label_a, sides[0]), ("B", label_b, sides[1])):
         click.echo(f"{letter}  {label}  ({shown(side.folder)}, {len(side.predictions):,} questions)")
-    console().print(_table(comparison))
+    console().print(difference_table(comparison))
     for line in (*told, *_notes(comparison, sides)):
         click.echo(line)
     if json_file:
@@ -145,7 +146,7 @@ def _labels(a: Side, b: Side) -> tuple[str, str]:
     return shown(a.folder), shown(b.folder)
 
 
-def _table(comparison: Comparison) -> Table:
+def difference_table(comparison: Comparison) -> Table:
     numbers = ("questions", "A", "B", "B - A", "95% interval", "p")
     title = f"{comparison.questions:,} questions"
     made = table(title, "", "metric", "track", *numbers, "B is", right=("track", *numbers))

@@ -35,10 +35,11 @@ _HARNESS = "lm-eval"
 @profile_option
 @set_option
 @data_options
+@click.option("--name", default="", help="Write them beside the usual ones: questions@NAME/NAME-test.parquet.")
 @click.option("--as", "form", type=click.Choice([_HARNESS]), help="Also as a task folder of lm-evaluation-harness.")
 def command(
     blends: tuple[str, ...], profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...],
-    form: str | None,
+    name: str, form: str | None,
 ) -> None:  # fmt: skip
     """Write held-out questions: some to choose wise-ft weights on, others to compare models on.
 
@@ -47,7 +48,7 @@ def command(
     """
     first = resolve_run(blends[0], profile, overrides)
     others = [resolve(blend, first.run.profile, parse_set(overrides), task_names()) for blend in blends[1:]]
-    folder = ensure_questions([first, *others], DataFrom(data, decontaminate))
+    folder = ensure_questions([first, *others], DataFrom(data, decontaminate), name)
     written, sides = manifest.read(folder) or {}, (VALIDATION, TEST)
     counts = {side: Counter[str]() for side in sides}
     for side in sides:
@@ -59,14 +60,15 @@ def command(
     lines.add_section()
     lines.add_row("", *(f"{counts[side].total():,}" for side in sides))
     console().print(lines)
-    click.echo(f"questions {shown(folder)}/{VALIDATION}.parquet, {TEST}.parquet")
+    files = list(written["outputs"])
+    click.echo(f"questions {shown(folder)}/{', '.join(files)}")
     if form:
-        _for_the_harness(folder)
+        _for_the_harness(folder, next(file for file in files if TEST in file))
 
 
-def _for_the_harness(folder: Path) -> None:
+def _for_the_harness(folder: Path, file: str) -> None:
     """The questions that models are compared on; the command that asks them."""
-    questions, there = read_questions(folder / f"{TEST}.parquet"), folder / _HARNESS
+    questions, there = read_questions(folder / file), folder / _HARNESS
     tasks = write_tasks(there, questions)
     count = sum(tasks.values())
     click.echo(

@@ -73,7 +73,7 @@ def _walk(wanted: WalkRequest) -> tuple[Stages, int]:
             from recipe.walk.run import preflight, run_stage  # not needed where nothing is stale
 
             if not checked:
-                preflight(stages)
+                preflight(wanted.profile, stages.profile)
                 checked = True
             run_stage(stage, title, stages, lock)
 

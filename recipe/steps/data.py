@@ -32,7 +32,6 @@ from spine.lock import locked
 from spine.manifest import Step
 from spine.paths import CACHE, EMBEDDED, ROOT, SAMPLE, SYNTHESIS, shown
 from spine.progress import Meter, timed
-from spine.runs import Run
 from spine.terminal import say
 
 SCALE, SEED = 4.0, 2024  # of the sample shop: 40 held-out questions of most datasets
@@ -189,8 +188,11 @@ def _has_source(pool: Pool, raw: Path) -> bool:
     return pool.path is not None or (raw / pool.task.source).is_dir()
 
 
-def questions_step(blends: Sequence[Resolved], data: DataFrom) -> Step:
+def questions_step(blends: Sequence[Resolved], data: DataFrom, name: str = "") -> Step:
     """The step that fills the folder of questions that the blends of a profile are judged by.
+
+    Args:
+        name: of other questions than the profile's usual ones, and of their files.
 
     Raises:
         RecipeError: two blends call different files by the same name.
@@ -208,11 +210,20 @@ def questions_step(blends: Sequence[Resolved], data: DataFrom) -> Step:
         for name, asked in inputs["datasets"].items()
     }
     inputs["code"] |= code_of("dataset_builders.blend.mix")
-    return Step(Run(first.run.profile, "questions", first.run.overrides).folder, "questions", inputs)
+    return Step(questions_folder(first, name), "questions", inputs)
 
 
-def ensure_questions(blends: Sequence[Resolved], data: DataFrom) -> Path:
+def questions_folder(first: Resolved, name: str = "") -> Path:
+    """Of the blends of which this is the first."""
+    run = replace(first.run, blend=f"questions@{name}" if name else "questions")
+    return run.folder
+
+
+def ensure_questions(blends: Sequence[Resolved], data: DataFrom, name: str = "") -> Path:
     """The folder of questions that the blends of a profile are judged by, see ``dataset_builders.held_out``.
+
+    Args:
+        name: see ``questions_step``; a file is then called ``NAME-test.parquet``, after which its results are called.
 
     Raises:
         RecipeError: two blends call different files by the same name.
@@ -221,7 +232,7 @@ def ensure_questions(blends: Sequence[Resolved], data: DataFrom) -> Path:
     raw = ensure_raw(data.folder)
     if first.profile.embedded:
         ensure_model(ROOT / first.profile.base_model)
-    step = questions_step(blends, data)
+    step = questions_step(blends, data, name)
     if step.is_done():
         say(f"questions: {shown(step.folder)} is up to date")
         return step.folder
@@ -232,8 +243,11 @@ def ensure_questions(blends: Sequence[Resolved], data: DataFrom) -> Path:
         folders = _built(list(pools.values()), tokenizer)
         with whole_folder(step.folder) as temporary:
             found = write_questions(folders, counts, limits, temporary)
-            tracks = {name: pool.task.track for name, pool in pools.items()}
-            step.finish([f"{side}.parquet" for side in found], written_in=temporary, datasets=found, tracks=tracks)
+            tracks = {pool.name: pool.task.track for pool in pools.values()}
+            files = {f"{side}.parquet": f"{name}-{side}.parquet" if name else f"{side}.parquet" for side in found}
+            for written, called in files.items():
+                (temporary / written).rename(temporary / called)
+            step.finish([*files.values()], written_in=temporary, datasets=found, tracks=tracks)
     return step.folder
 
 

@@ -9,14 +9,16 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import click
 
+from axolotl_configs.render import Resolved
+from axolotl_configs.schema import Profile
 from axolotl_configs.select import require_gpus
 from postprocess.awq.export import ENVIRONMENTS
 from recipe.walk.estimates import Estimate, estimates
 from recipe.walk.graph import Stage
-from recipe.walk.stages import Stages
 from spine import manifest
 from spine.atomic import require_free
 from spine.children import die_with_parent, stopped_with_us
@@ -31,19 +33,31 @@ RECIPE = Path(sys.executable).with_name("recipe")
 _GRACE_SECONDS = 60.0  # the command's own children have 20
 
 
-def preflight(stages: Stages) -> None:
+class Walked(Protocol):
+    """What is walked. ``blends``: by what stages are ``about``."""
+
+    @property
+    def blends(self) -> Mapping[str, Resolved]: ...
+
+    @property
+    def profile(self) -> Profile: ...
+
+    def all(self) -> list[Stage]: ...
+
+
+def preflight(name: str, profile: Profile, *, exports: bool = True) -> None:
     """What would fail after hours, asked before anything runs.
 
     Raises:
         RecipeError: a GPU or an environment is missing.
     """
-    profile = stages.profile
-    require_gpus(this_machine(), stages.wanted.profile, profile.hardware)
-    for name in ("train", "serve", ENVIRONMENTS[profile.quantize.backend], ENVIRONMENTS["gptqmodel"]):
-        python(name)
+    require_gpus(this_machine(), name, profile.hardware)
+    quantize = (ENVIRONMENTS[profile.quantize.backend], ENVIRONMENTS["gptqmodel"]) if exports else ()
+    for environment in ("train", "serve", *quantize):
+        python(environment)
 
 
-def run_stage(stage: Stage, title: str, stages: Stages, lock: int) -> None:
+def run_stage(stage: Stage, title: str, stages: Walked, lock: int) -> None:
     """Says what is run, and runs it.
 
     Raises:

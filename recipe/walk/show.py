@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -32,21 +33,26 @@ def show_plan(stages: Stages, planned: Sequence[tuple[Stage, str]]) -> None:
     """
     graph = [stage for stage, _ in planned]
     found = estimates(graph, stages.blends, stages.profile.reproduce.seconds)
-    console().print(_plan_table(planned, found))
+    console().print(plan_table(planned, found))
     left_out = sorted(set(range(1, ALL_AROUND)) - stages.there)
     if left_out:
         click.echo(f"note      no questions of track {', '.join(map(str, left_out))} in {shown(stages.test)}: left out")
     if any(stage.kind == SWEEP and reason for stage, reason in planned):
         click.echo("note      evaluations at the weights that the sweeps find best are added when these are done")
+    show_disk(planned, found, stages.wanted.folder)
+
+
+def show_disk(planned: Sequence[tuple[Stage, str]], found: Mapping[str, Estimate], folder: Path) -> None:
+    """What the stages that would run leave on the disk, beside what is free there."""
     all_ = total(found[stage.name] for stage, reason in planned if reason)
-    needed, free = ((all_.disk or 0) + all_.scratch) / _GIB, free_gib(stages.wanted.folder)
+    needed, free = ((all_.disk or 0) + all_.scratch) / _GIB, free_gib(folder)
     enough = "" if needed < free else "; too little: RECIPE_RUNS=/big/disk puts the runs elsewhere"
     click.echo(
         f"disk      {needed:,.1f} GiB, {all_.scratch / _GIB:,.1f} of it for scratch; {free:,.1f} GiB are free{enough}"
     )
 
 
-def _plan_table(planned: Sequence[tuple[Stage, str]], found: Mapping[str, Estimate]) -> Table:
+def plan_table(planned: Sequence[tuple[Stage, str]], found: Mapping[str, Estimate]) -> Table:
     """Every stage: why it would run, how long, how much; in the last line what there is to do, added up."""
     made = table("what would run", "stage", "why", *_NUMBERS, "command", right=_NUMBERS)
     for stage, reason in planned:

@@ -7,38 +7,30 @@ write a method of ``Stages`` that yields it, and name it in ``Stages.all``.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-from axolotl_configs import embedded
-from axolotl_configs.costs.estimate import steps
 from axolotl_configs.render import Resolved
 from axolotl_configs.schema import load_tracks
-from dataset_builders.task import load_task
-from inference.answering.questions import read_questions
 from postprocess.merge.step import merge_steps
-from recipe.steps.data import DataFrom, data_step, questions_step, sample_step
+from recipe.steps.data import DataFrom, questions_step
 from recipe.steps.eval import How, evaluation_of, model_target, run_target, sweep_of
 from recipe.steps.export import export_steps
 from recipe.steps.merge import run_job, swept_alphas
 from recipe.steps.result_names import BEST, SWEEP, adapter_name, model_name, results_folder
-from recipe.steps.train import train_step
-from recipe.walk import rows
+from recipe.walk import parts, rows
 from recipe.walk.graph import Stage
+from recipe.walk.parts import Counts, held_out, in_file
 from recipe.walk.request import WalkRequest, blends_of, settings_of
 from recipe.walk.rows import ALL_AROUND, Model, Row
 from spine import manifest
 from spine.errors import RecipeError
 from spine.manifest import Step
 from spine.mixture import BASE
-from spine.paths import EMBEDDED, ROOT, SAMPLE, shown
+from spine.paths import shown
 
 _UNBOUND = "free"  # the mode of answers without decoding rules
-
-
-Counts = Counter[int | None]  # of questions, by track; None: of no track
 
 
 class Stages:
@@ -84,15 +76,15 @@ class Stages:
     @cached_property
     def _counts(self) -> Counts:
         if self.wanted.questions:
-            return _in_file(self.test)
-        return _held_out(self.wanted.questions_folder, "test", self.blends.values())
+            return in_file(self.test)
+        return held_out(self.wanted.questions_folder, "test", self._every)
 
     def all(self) -> list[Stage]:
         """Each stage behind those that it needs."""
         return list(self._all())
 
     def _all(self) -> Iterator[Stage]:
-        yield from self._ground()
+        yield from self._ground
         yield self._questions()
         yield from map(self._data, self.blends.values())  # what a training will lack is known before the first one
         yield from (self._evaluation(model) for model in self.asked if not model.blend)
@@ -108,52 +100,46 @@ class Stages:
             if model in self.asked:
                 yield self._evaluation(model)
 
-    def _ground(self) -> Iterator[Stage]:
-        """What there is before any blend: the base model and the raw files, where they are made here."""
-        if self._model:
-            yield Stage("model", ("recipe", "model"), (EMBEDDED,), steps=lambda: [embedded.step(EMBEDDED)])
-        if self._shop:
-            yield Stage("sample-data", ("recipe", "sample-data"), (SAMPLE,), steps=lambda: [sample_step()])
+    @property
+    def _ground(self) -> list[Stage]:
+        return parts.ground(self.profile, self.wanted.data)
+
+    @property
+    def _every(self) -> list[Resolved]:
+        return list(self.blends.values())
 
     @property
     def _model(self) -> tuple[str, ...]:
-        embedded = self.profile.embedded and ROOT / self.profile.base_model == EMBEDDED
-        return ("model",) if embedded else ()
-
-    @property
-    def _shop(self) -> tuple[str, ...]:
-        return ("sample-data",) if self.wanted.data is None else ()
+        return tuple(stage.name for stage in self._ground if stage.name == "model")
 
     def _questions(self) -> Stage:
-        command = ("recipe", "questions", *self.blends, *self._profile(self.wanted.overrides), *self._data_options())
+        command = (
+            "recipe",
+            "questions",
+            *self.blends,
+            *self._profile(self.wanted.overrides),
+            *parts.data_options(self._from),
+        )
         return Stage(
-            "questions", command, (self.wanted.questions_folder,), (*self._model, *self._shop),
-            lambda: [questions_step(list(self.blends.values()), self._from)],
+            "questions", command, (self.wanted.questions_folder,), tuple(stage.name for stage in self._ground),
+            lambda: [questions_step(self._every, self._from)],
         )  # fmt: skip
 
     def _data(self, resolved: Resolved) -> Stage:
-        name, needs = resolved.blend.name, (*self._model, *self._shop)
-        command = ("recipe", "data", name, *self._run(resolved), *self._data_options())
-        return Stage(
-            f"data {name}", command, (resolved.run.data,), needs, lambda: [data_step(resolved, self._from)], about=name
-        )
+        needs = [stage.name for stage in self._ground]
+        return parts.rows_of(resolved.blend.name, resolved, self._from, self._run(resolved), needs)
 
     def _training(self, resolved: Resolved) -> Stage:
         name, parent = resolved.blend.name, resolved.blend.goes_on_from
-        command = ("recipe", "train", name, *self._run(resolved), *self._data_options())
         needs = (*self._model, f"data {name}", *([f"train {parent}"] if parent else []))
-        rows, gpus = sum(part.rows for part in resolved.portions), self.profile.hardware.gpus
-        return Stage(
-            f"train {name}", command, (resolved.run.train,), needs, lambda: [train_step(resolved)],
-            grows=True, about=name, work=steps(resolved.axolotl, gpus, rows),
-        )  # fmt: skip
+        return parts.training_of(name, resolved, self._from, self._run(resolved), needs)
 
     def _sweep(self, resolved: Resolved) -> Stage:
         name, weights = resolved.blend.name, swept_alphas(resolved)
         command = ("recipe", "sweep", name, *self._run(resolved), "--questions", shown(self.validation))
         targets = [SWEEP, *map(adapter_name, weights)]
         outputs = tuple(self._results(resolved, target, self.validation) for target in targets)
-        asked = _held_out(self.wanted.questions_folder, "validation", self.blends.values()).total()
+        asked = held_out(self.wanted.questions_folder, "validation", self._every).total()
 
         def swept() -> list[Step]:
             evaluations, step = sweep_of(resolved, weights, self.validation, How(), count=asked * len(weights))
@@ -259,35 +245,7 @@ class Stages:
     def own_options(self) -> tuple[str, ...]:
         """All that was asked for, as it is typed behind `recipe reproduce` or `recipe report`."""
         questions = ("--questions", str(self.wanted.questions)) if self.wanted.questions else ()
-        return (*self._profile(self.wanted.overrides), *self._data_options(), *questions)
-
-    def _data_options(self) -> tuple[str, ...]:
-        raw = () if self.wanted.data is None else ("--data", str(self.wanted.data))
-        return (*raw, *(word for file in self.wanted.evaluation for word in ("--decontaminate", str(file))))
-
-
-def _in_file(path: Path) -> Counts:
-    """Of a user's file or folder of questions."""
-    return Counter(question.track for question in read_questions(path))
-
-
-def _held_out(folder: Path, side: str, blends: Iterable[Resolved]) -> Counts:
-    """Of what `recipe questions` writes to ``folder`` for ``blends``."""
-    found = Counts()
-    if known := manifest.read(folder):
-        for name, count in known["datasets"][side].items():
-            found[known["tracks"][name]] += count
-        return found
-    wanted = 0
-    own: dict[str, bool] = {}
-    for resolved in blends:
-        wanted = resolved.profile.questions.model_dump()[side]
-        own |= {part.name: part.path is not None for part in resolved.portions}
-    for name, is_own in own.items():
-        track = None if is_own else load_task(name).track
-        if is_own or track:
-            found[track] += wanted
-    return found
+        return (*self._profile(self.wanted.overrides), *parts.data_options(self._from), *questions)
 
 
 def _of(counts: Counts, tracks: Iterable[int]) -> int:

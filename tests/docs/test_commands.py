@@ -30,6 +30,7 @@ from tests.docs.world import MODEL, type_in
 # Regular expressions of `recipe ...` or of another program -> why it is parsed, or known, and not typed by this test.
 ONLY_PARSED = {
     r"recipe train\b": "minutes at least; tests/test_miniature.py trains",
+    r"recipe (trial|ablate)(?!.* --dry-run)": "minutes at least; test_trial.py, test_ablate.py, on made-up answers",
     r"recipe smoke\b": "minutes; tests/test_smoke.py",
     r"recipe reproduce(?!.* --dry-run)": "an hour at least; tests/test_reproduce.py walks it",
     r"recipe model\b": "needs the training environment; tests/test_miniature.py",
@@ -56,7 +57,7 @@ ONLY_PARSED = {
 }
 TYPED = re.compile(
     r"recipe (list|show|render|diff|plan|data|samples|questions|sample-data|fetch|merge|pad|verify|inspect|reproduce|"
-    r"report|compare|table|runs|synth (run|status|samples|export|prune))\b"
+    r"report|compare|table|runs|trial|ablate|synth (run|status|samples|export|prune))\b"
     r"|\.venvs/core/bin/python -m inference\.|eval .*_RECIPE_COMPLETE="
 )
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.scoring import compare as compare_module
-from inference.scoring.compare import Comparison, Pair, Verdict, compare, matched, sentences
+from inference.scoring import draws as draws_module
+from inference.scoring.compare import Comparison, Verdict, compare, matched, sentences
+from inference.scoring.draws import Pair
 from inference.scoring.metrics import f1
 from inference.scoring.predictions import Prediction, read_predictions
 from spine.errors import RecipeError
@@ -124,7 +125,7 @@ def test_tracks_are_means_of_tasks_and_the_whole_is_the_mean_of_tracks() -> None
 def test_large_tasks_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     exam = pairs_of([(at % 2, at % 3 == 0) for at in range(50)])
     whole = compare(exam, draws=2_000).tasks[0]
-    monkeypatch.setattr(compare_module, "_AT_ONCE", 500)
+    monkeypatch.setattr(draws_module, "_AT_ONCE", 500)
     in_parts = compare(exam, draws=2_000).tasks[0]
     assert (in_parts.low, in_parts.high) == pytest.approx((whole.low, whole.high), abs=0.05)
     assert in_parts.p == pytest.approx(whole.p, abs=0.05)
