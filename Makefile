@@ -137,8 +137,8 @@ runs: $(CORE)  ## every training and evaluation in runs/ as a table: what was ch
 compare: $(CORE)  ## compare A=v8 B=v9b: which answers better, from stored predictions (QUESTIONS=file COMMON=1 PICTURE=file)
 	@$(RECIPE) compare $(or $(A),v8) $(or $(B),v9b) $(if $(COMMON),--common) $(if $(PICTURE),--picture $(PICTURE))
 
-serve-%: $(CORE) $(TRAIN) $(SERVE)  ## serve-BLEND: as OpenAI's API, with prompts and rules by task type (ALPHA=0.5625 MODEL=base MODE=winners PORT=8000)
-	@$(RECIPE) serve $* $(if $(MODEL),--model $(MODEL)) $(if $(PORT),--port $(PORT))
+serve-%: $(CORE) $(TRAIN) $(SERVE)  ## serve-BLEND: as OpenAI's API, with prompts and rules by task type (ALPHA=0.5625 MODEL=base MODE=winners PORT=8000 TP=4)
+	@$(RECIPE) serve $* $(if $(MODEL),--model $(MODEL)) $(if $(PORT),--port $(PORT)) $(if $(TP),--tensor-parallel $(TP))
 
 .PHONY: ask
 ask: $(CORE)  ## ask Q="question" or FILE=question.txt: of a served model; the options' probabilities (URL=http://..)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from spine.errors import RecipeError
 
 URL = "http://127.0.0.1:8000"
 KEY = "VLLM_API_KEY"  # vLLM's own name for it: the same variable at both ends
+AUTHORITY = "SSL_CERT_FILE"  # curl's and OpenSSL's name for a file of certificates to trust
 _ELSE = "make serve-v8 starts one; --url http://HOST:PORT, where one runs"
 _SHOWN = 300  # letters of what a server says
 
@@ -55,10 +57,15 @@ def ask(url: str, text: str, *, model: str | None = None, timeout: float, **stee
 def _sent(method: str, base: str, path: str, timeout: float, body: Mapping[str, Any] | None = None) -> httpx.Response:
     headers = {"Authorization": f"Bearer {key}"} if (key := os.environ.get(KEY)) else {}
     try:
-        # A proxy of the environment is for the world outside; a server of ours is at home.
-        with httpx.Client(base_url=base, headers=headers, timeout=timeout, trust_env=False) as client:
+        # A proxy of the environment is for the world outside; ours is at home, maybe with an authority of its own.
+        verify = ssl.create_default_context(cafile=authority) if (authority := os.environ.get(AUTHORITY)) else True
+        with httpx.Client(base_url=base, headers=headers, timeout=timeout, trust_env=False, verify=verify) as client:
             return client.request(method, path, json=body)
+    except OSError as error:
+        raise RecipeError(f"{AUTHORITY} holds no certificates: {error}", where=os.environ.get(AUTHORITY)) from error
     except httpx.ConnectError as error:
+        if "certificate" in str(error).lower():
+            raise RecipeError(f"{base}: {error}", way_out=f"{AUTHORITY}=FILE trusts those of FILE") from error
         raise RecipeError(f"no server answers at {base}", way_out=_ELSE) from error
     except httpx.TimeoutException as error:
         raise RecipeError(f"{base} did not answer within {timeout:g} s", way_out="--timeout SECONDS") from error

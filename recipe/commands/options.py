@@ -79,19 +79,19 @@ def _files(paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(file for path in paths for file in (question_files(path) if path.is_dir() else [path]))
 
 
+tensor_parallel_option = click.option(
+    "--tensor-parallel", type=click.IntRange(1), metavar="GPUS",
+    help="That a model is split over.  [default: the profile's, or else all that a machine has]",
+)  # fmt: skip
+
+
 def spread_options(function: F) -> F:
     """--workers and --tensor-parallel: how a model is spread over GPUs and machines."""
-    options = (
-        click.option(
-            "--workers", type=click.IntRange(1), envvar="WORKERS",
-            help="Of Ray.  [default: as many as there are GPUs for, or else one a node; env: WORKERS]",
-        ),
-        click.option(
-            "--tensor-parallel", type=click.IntRange(1), metavar="GPUS",
-            help="That a model is split over.  [default: the profile's, or else all that a machine has]",
-        ),
+    workers = click.option(
+        "--workers", type=click.IntRange(1), envvar="WORKERS",
+        help="Of Ray.  [default: as many as there are GPUs for, or else one a node; env: WORKERS]",
     )  # fmt: skip
-    return options[0](options[1](function))
+    return workers(tensor_parallel_option(function))
 
 
 def resolve_run(blend: str, profile: str | None, overrides: str, launch: Sequence[str] | None = None) -> Resolved:

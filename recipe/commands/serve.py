@@ -23,7 +23,7 @@ from inference.answering.rules import Mode, Rules
 from inference.serving.client import URL, ask
 from inference.serving.command import BASE, Serving
 from recipe.commands.asking import chosen_target, mode_options, target_options
-from recipe.commands.options import examples
+from recipe.commands.options import examples, tensor_parallel_option
 from recipe.steps.eval import How, Target, cpu_settings, gpus_for, unpacked
 from spine.chat import ChatTokenizer
 from spine.children import end_of_log, running, what_it_said
@@ -55,6 +55,7 @@ _WAYS_OUT = {
 )
 @target_options
 @mode_options
+@tensor_parallel_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: for other machines, too.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
 def command(

@@ -13,9 +13,10 @@ from tests.docs.pages import PAGES, commands
 
 DOCS = [page for page in PAGES if page.parent.name == "docs"]
 LONGEST = 130  # lines, the list of datasets aside, which is written by a test
-FOLDERS = "spine|recipe|axolotl_configs|dataset_builders|prompts|postprocess|inference|tests|docs|requirements"
-# Read by the hub's library, by vLLM, Ray, OpenMP.
-OTHERS = {"HF_HOME", "HF_HUB_OFFLINE", "VLLM_CPU_KVCACHE_SPACE", "RAY_USAGE_STATS_ENABLED", "OMP_NUM_THREADS"}
+FOLDERS = "spine|recipe|deploy|axolotl_configs|dataset_builders|prompts|postprocess|inference|tests|docs|requirements"
+# Read by the hub's library, by vLLM, Ray, OpenMP, NCCL, gloo.
+OTHERS = {"HF_HOME", "HF_HUB_OFFLINE", "VLLM_CPU_KVCACHE_SPACE", "RAY_USAGE_STATS_ENABLED", "OMP_NUM_THREADS",
+          "NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME", "NCCL_IB_HCA", "NCCL_DEBUG", "NCCL_IB_DISABLE"}  # fmt: skip
 _FENCED = re.compile(r"^    .*$", re.M)
 
 

@@ -4,7 +4,10 @@ refusals."""
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from inference.serving.client import KEY
+from inference.serving.client import AUTHORITY, KEY
 from recipe.commands.ask import command as ask_command
 from recipe.commands.serve import command as serve_command
 from spine import environments
@@ -28,10 +31,12 @@ CHOICE = "Which one is a fruit?\n0. a fork\n1. a fig\n2. a frog\nAnswer:"
 LIST = "Which three go with a teapot?\n1. a fork\n2. a tea cosy\n3. a frog\n4. cups\n5. a strainer\nOutput:"
 
 
-def replaying(chat: str | Reply, models: str | Reply = "wrong model") -> AbstractContextManager[Server]:
+def replaying(
+    chat: str | Reply, models: str | Reply = "wrong model", tls: ssl.SSLContext | None = None
+) -> AbstractContextManager[Server]:
     """A server that says ``chat``, and ``models`` when it is asked for its models."""
     replies = [Reply(**SERVED[one]) if isinstance(one, str) else one for one in (chat, models)]
-    return serving(lambda request, number: replies[0 if request else 1])
+    return serving(lambda request, number: replies[0 if request else 1], tls)
 
 
 def asked(question: str, *options: str) -> Result:
@@ -47,6 +52,27 @@ def test_multiple_choice_shows_the_shares_of_the_options() -> None:
     assert "67.5%" in found.stderr
     steered = {"is_multiple_choice": True, "mode": "winners", "probabilities": True}
     assert server.asked == [{"model": "base", "messages": [{"role": "user", "content": CHOICE}], "recipe": steered}]
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+def test_behind_tls_a_certificate_of_ones_own_is_trusted_when_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate = tmp_path / "tls.key", tmp_path / "tls.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext",
+            "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]  # fmt: skip
+    subprocess.run(made, check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    monkeypatch.delenv(AUTHORITY, raising=False)
+    with replaying("multiple choice", tls=tls) as server:
+        with pytest.raises(RecipeError, match=f"certificate verify failed[\\s\\S]*{AUTHORITY}=FILE"):
+            asked(CHOICE, "--url", server.url)
+        monkeypatch.setenv(AUTHORITY, str(certificate))
+        assert asked(CHOICE, "--url", server.url).stdout == "1\n"
+        monkeypatch.setenv(AUTHORITY, str(key))
+        with pytest.raises(RecipeError, match=f"{AUTHORITY} holds no certificates"):
+            asked(CHOICE, "--url", server.url)
 
 
 def test_lists_show_what_was_chosen_and_texts_show_themselves() -> None:
@@ -141,5 +167,7 @@ def test_serve_refuses_before_anything_is_loaded(
     with pytest.raises(RecipeError, match=f"cannot listen on 127.0.0.1, port {taken}: Address already in use"):
         (model / "config.json").write_text("{}")
         serve("--model", str(model), "--port", str(taken))
+    with pytest.raises(RecipeError, match=r"tensor_parallel is 64, this machine has \d+ GPUs\n.*--tensor-parallel"):
+        serve("--model", str(model), "--tensor-parallel", "64")
     (model / "config.json").unlink()
     assert serve().exit_code == 2 and serve("--adapter", str(model)).exit_code == 2

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -73,6 +75,18 @@ def test_an_evaluation_with_vllm_on_ray_goes_on_where_it_was_stopped(tmp_path: P
     written = manifest.read(tmp_path / "there")
     assert written and written["asked"] == len(ROWS) - 1 and there.step.is_done()
     assert (tmp_path / "there" / "predictions.jsonl").read_text().splitlines(keepends=True) == lines
+
+
+def test_a_ray_of_our_own_answers_by_the_documented_command(tmp_path: Path, model: Path) -> None:
+    """docs/cluster.md: ``make eval-v8 ENGINE=ray``, of a folder instead of a run."""
+    (tmp_path / "q.json").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    recipe = str(Path(sys.executable).with_name("recipe"))
+    words = ["eval", "--model", str(model), "--questions", str(tmp_path / "q.json"), "--engine", "ray"]
+    subprocess.run([recipe, *words, "--dtype", "float32", "--max-length", "512"], check=True, timeout=550)
+    (folder,) = (tmp_path / "eval").iterdir()
+    found = [json.loads(line) for line in (folder / "predictions.jsonl").open()]
+    assert len(found) == len(ROWS) and {one["answer"].strip() for one in found[:4]} <= {"0", "1", "2"}
+    assert (tmp_path / "ray.log").exists()
 
 
 class Deadly:

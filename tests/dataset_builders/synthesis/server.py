@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from ssl import SSLContext
 from typing import Any
 
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
@@ -72,15 +73,16 @@ class Server:
     out: int = 0
     most_out: int = 0
     seconds: float = 0.0
+    tls: SSLContext | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/v1"
 
     async def listen(self) -> asyncio.Server:
         """Listens on a free port."""
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(lambda: _Connection(self), "127.0.0.1", backlog=1024)
+        listening = await loop.create_server(lambda: _Connection(self), "127.0.0.1", backlog=1024, ssl=self.tls)
         self.port = listening.sockets[0].getsockname()[1]
         return listening
 
@@ -140,9 +142,9 @@ class _Connection(asyncio.Protocol):
 
 
 @contextmanager
-def serving(script: Script) -> Iterator[Server]:
+def serving(script: Script, tls: SSLContext | None = None) -> Iterator[Server]:
     """A server in a thread, up; down again after the block."""
-    server, up = Server(script), threading.Event()
+    server, up = Server(script, tls=tls), threading.Event()
     loop = asyncio.new_event_loop()
 
     async def start() -> None:
