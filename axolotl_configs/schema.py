@@ -46,14 +46,14 @@ class Entry(Strict):
     why: str = ""
 
 
-def _is_name(text: str) -> str:
+def is_name(text: str) -> str:
     """Of what becomes a folder's name and stands in pages: no path, no markup."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", text):
         raise ValueError("a name has letters, digits, '_', '-', '.', 80 at most, and begins with a letter or a digit")
     return text
 
 
-Name = Annotated[str, AfterValidator(_is_name)]
+Name = Annotated[str, AfterValidator(is_name)]
 
 
 class Parent(Strict):

@@ -17,7 +17,7 @@ from recipe.commands.options import examples, walk_request
 from recipe.commands.trial import overall, run, show_stages, show_trial, trial_options, write_record
 from recipe.steps.data import DataFrom
 from recipe.trials.groups import BY, How, brings, derive
-from recipe.trials.power import more_needed
+from recipe.trials.power import measured_spread, more_needed
 from recipe.trials.trial import Trial, TrialRequest
 from spine.paths import shown
 from spine.terminal import console, table
@@ -76,8 +76,8 @@ def command(
     none = [group for group, row in overall(found).items() if row.verdict is Verdict.NONE]
     if none:
         click.echo(f"overall: the data show no difference for {', '.join(none)}")
-    if widest := max(overall(found).values(), key=lambda row: row.high - row.low, default=None):
-        click.echo(f"where luck is largest, {more_needed(widest, seeds, effect)}")
+    spread = measured_spread(overall(found).values(), trial.tasks(), seeds)
+    click.echo(more_needed(spread, trial.tasks(), seeds, effect))
     rows = [replace(row, name=group) for group, row in overall(found).items()]
     if rows:
         draw(

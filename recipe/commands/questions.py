@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from axolotl_configs.render import parse_set, resolve
+from axolotl_configs.schema import is_name
 from dataset_builders.held_out import TEST, VALIDATION
 from dataset_builders.task import task_names
 from inference.answering.harness import GROUP, write_tasks
@@ -19,6 +20,14 @@ from spine.paths import shown
 from spine.terminal import console, table
 
 _HARNESS = "lm-eval"
+
+
+def named(name: str) -> str:
+    """What becomes a folder's name."""
+    try:
+        return is_name(name) if name else name
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command(
@@ -35,7 +44,12 @@ _HARNESS = "lm-eval"
 @profile_option
 @set_option
 @data_options
-@click.option("--name", default="", help="Write them beside the usual ones: questions@NAME/NAME-test.parquet.")
+@click.option(
+    "--name",
+    default="",
+    callback=lambda context, option, name: named(name),
+    help="Write them beside the usual ones: questions@NAME/NAME-test.parquet.",
+)
 @click.option("--as", "form", type=click.Choice([_HARNESS]), help="Also as a task folder of lm-evaluation-harness.")
 def command(
     blends: tuple[str, ...], profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...],

@@ -147,14 +147,16 @@ def run(wanted: TrialRequest, folder: Path) -> Trial:
 
 def conclude(trial: Trial, folder: Path, effect: float) -> None:
     """Tables, pictures, words and numbers of a trial whose stages are all done."""
-    wanted, compared, first = trial.wanted, trial.compared(), trial.wanted.blends[0]
+    wanted, compared, tasks = trial.wanted, trial.compared(), trial.tasks()
+    first = wanted.blends[0]
     for name, comparison in compared.items():
         console().print(difference_table(comparison))
         draw(folder / f"{name}.png", comparison, first, name)
         for line in (*sentences(comparison, first, name), *few_questions(comparison)):
             click.echo(line)
-        if comparison.overall:
-            click.echo(more_needed(comparison.overall, wanted.seeds, effect))
+        if row := comparison.overall:
+            spread = measured_spread([row], tasks, wanted.seeds)
+            click.echo(more_needed(spread, tasks, wanted.seeds, effect))
         click.echo(f"picture   {shown(folder)}/{name}.png")
     write_record(trial, folder, compared)
     for line in trial.beware():
@@ -174,12 +176,13 @@ def overall(compared: Mapping[str, Comparison]) -> dict[str, Difference]:
 
 def write_record(trial: Trial, folder: Path, compared: Mapping[str, Comparison]) -> None:
     """``trial.json``: all numbers, and how far they spread, which the next trial is planned with."""
-    wanted, tasks, rows = trial.wanted, trial.tasks(), overall(compared)
+    wanted = trial.wanted
+    spread = measured_spread(overall(compared).values(), trial.tasks(), wanted.seeds)
     content = {
         "blends": wanted.blends, "profile": wanted.profile, "settings": wanted.overrides, "seeds": wanted.seeds,
         "alpha": trial.alpha, "rows": trial.rows, "questions": shown(trial.questions),
         "trainings": [[shown(arm.resolved.run.train) for arm in arms] for arms in trial.arms],
-        "spread": asdict(measured_spread(rows, tasks, wanted.seeds)) if rows else None,
+        "spread": asdict(spread) if spread else None,
         "beside_first": {name: one.as_json() for name, one in compared.items()},
     }  # fmt: skip
     write_text(folder / RECORD, json.dumps(content, indent=2) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,18 +42,22 @@ class Spread:
 ASSUMED = Spread(0.45, 0.02, "assumed; a trial that was run on this profile tells")
 
 
-def groups(tasks: Sequence[Asked]) -> dict[str, float]:
-    """Standard errors, for a question's deviation of 1: overall, of each task type, and of each track."""
+def groups(tasks: Sequence[Asked], *, drawn: bool = False) -> dict[str, float]:
+    """Standard errors, for a question's deviation of 1: overall, of each task type, and of each track.
+
+    ``drawn``: as a bootstrap sees them, which of one question knows no deviation.
+    """
     tracks = sorted({task.track for task in tasks if task.track is not None})
     kinds = dict.fromkeys(task.type for task in tasks)
-    by_track = {track: _error([task for task in tasks if task.track == track]) for track in tracks}
+    by_track = {track: _error([task for task in tasks if task.track == track], drawn) for track in tracks}
     found = {"overall": math.hypot(*by_track.values()) / len(tracks)} if tracks else {}
-    found |= {kind: _error([task for task in tasks if task.type == kind]) for kind in kinds}
+    found |= {kind: _error([task for task in tasks if task.type == kind], drawn) for kind in kinds}
     return found | {f"track {track}": error for track, error in by_track.items()}
 
 
-def _error(tasks: Sequence[Asked]) -> float:
-    return math.sqrt(sum(1 / task.questions for task in tasks)) / len(tasks)
+def _error(tasks: Sequence[Asked], drawn: bool) -> float:
+    counts = [task.questions for task in tasks]
+    return math.sqrt(sum((n - 1) / n**2 if drawn else 1 / n for n in counts)) / len(counts)
 
 
 def expected(tasks: Sequence[Asked], seeds: int, spread: Spread) -> dict[str, float]:
@@ -76,30 +80,31 @@ def known_spread(profile_folder: Path) -> Spread:
     return max(found, key=lambda one: one.question, default=ASSUMED)
 
 
-def measured_spread(rows: Mapping[str, Difference], tasks: Sequence[Asked], seeds: int) -> Spread:
-    """Of the overall differences of a trial."""
+def measured_spread(rows: Iterable[Difference], tasks: Sequence[Asked], seeds: int) -> Spread | None:
+    """Of the overall differences of a trial, the widest; None where no task has two questions."""
+    unit, rows = groups(tasks, drawn=True).get("overall", 0.0), list(rows)
+    if not unit or not rows:
+        return None
+    training = [row.seed_error * math.sqrt(seeds) for row in rows if row.seed_error is not None]
+    return Spread(max(row.question_error for row in rows) / unit, max(training, default=None), "measured")
+
+
+def more_needed(spread: Spread | None, tasks: Sequence[Asked], seeds: int, size: float) -> str:
+    """How many more seeds, or questions, would show an overall difference of ``size``."""
+    if spread is None:
+        return "one question of each task tells nothing about how far answers spread: ask more of them"
     unit = groups(tasks)["overall"]
-    training = [row.seed_error * math.sqrt(seeds) for row in rows.values() if row.seed_error is not None]
-    question = max(row.question_error for row in rows.values()) / unit
-    return Spread(question, max(training, default=None), "measured")
 
+    def reached(count: int, times: int) -> float:
+        of_seeds = None if spread.training is None else spread.training / math.sqrt(count)
+        return detectable(unit * spread.question / math.sqrt(times), of_seeds, count)
 
-def more_needed(row: Difference, seeds: int, size: float) -> str:
-    """How many more seeds, or questions, would show a difference of ``size``."""
-    training = (row.seed_error or 0.0) * math.sqrt(seeds)
-    reached = detectable(row.question_error, row.seed_error, seeds)
-    if reached <= size:
-        return f"a difference of {size:g} would have been shown ({reached:.3f} and more in four trials of five)"
-    ways = list(_ways(row, seeds, training, size))
-    return f"to show a difference of {size:g}: " + (" or ".join(ways) if ways else "more of both, questions and seeds")
-
-
-def _ways(row: Difference, seeds: int, training: float, size: float) -> Iterator[str]:
-    def of(count: int, times: int) -> float:
-        error = row.question_error / math.sqrt(times)
-        return detectable(error, training / math.sqrt(count) if row.seed_error is not None else None, count)
-
-    if training and (found := next((count for count in range(seeds + 1, _MOST_SEEDS) if of(count, 1) <= size), None)):
-        yield f"{found} seeds"
-    if found := next((times for times in _TIMES if of(seeds, times) <= size), None):
-        yield f"{found} times as many questions"
+    if (now := reached(seeds, 1)) <= size:
+        return f"a difference of {size:g} overall would have been shown ({now:.3f} and more in four trials of five)"
+    ways = []
+    if spread.training and (found := next((n for n in range(seeds + 1, _MOST_SEEDS) if reached(n, 1) <= size), None)):
+        ways.append(f"{found} seeds")
+    if found := next((times for times in _TIMES if reached(seeds, times) <= size), None):
+        ways.append(f"{found} times as many questions")
+    needed = " or ".join(ways) or "more of both, questions and seeds"
+    return f"this trial shows {now:.3f} overall and more (in four of five); to show {size:g}: {needed}"

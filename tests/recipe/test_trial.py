@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from inference.answering.questions import read_questions
 from inference.scoring.draws import detectable
 from recipe.commands import root
-from recipe.trials.power import ASSUMED, Asked, Spread, expected, groups, known_spread
+from recipe.trials.power import ASSUMED, Asked, Spread, expected, groups, known_spread, measured_spread, more_needed
 from recipe.trials.trial import Trial, TrialRequest
 from spine.errors import RecipeError
 from spine.manifest import Step
@@ -161,3 +161,27 @@ def test_what_is_expected_is_what_is_detectable() -> None:
     assert (
         expected(tasks, 1, ASSUMED)["overall"] < expected(tasks, 2, ASSUMED)["overall"]
     )  # what is not asked is not known
+
+
+def test_what_would_show_more() -> None:
+    tasks = [Asked(1, "ranking", 100), Asked(2, "retrieval", 100)]
+    shown = groups(tasks)["overall"] * 0.5 * 2.8
+    assert "would have been shown" in more_needed(Spread(0.5, None, ""), tasks, 1, 1.01 * shown)
+    assert more_needed(Spread(0.5, None, ""), tasks, 1, 0.72 * shown).endswith(
+        f"to show {0.72 * shown:g}: 2 times as many questions"
+    )
+    seeds = more_needed(Spread(0.1, 0.1, ""), tasks, 3, 0.1)
+    assert seeds.endswith(": 10 seeds"), seeds  # no number of questions mends what trainings differ by
+    assert "more of both" in more_needed(Spread(0.5, 0.5, ""), tasks, 3, 0.001)
+
+
+def test_one_question_of_each_task_is_no_measure(runs_folder: Path) -> None:
+    single = [Asked(1, "ranking", 1), Asked(2, "retrieval", 1)]
+    assert measured_spread([], single, 1) is None and groups(single, drawn=True)["overall"] == 0
+    assert "tells nothing" in more_needed(None, single, 1, 0.1)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "-x", "x" * 81])
+def test_questions_have_a_name_that_is_no_path(name: str) -> None:
+    refused = CliRunner().invoke(root, ["questions", "v8", "-p", "cpu-fast", f"--name={name}"])
+    assert refused.exit_code == 2 and "80 at most" in refused.output
