@@ -79,7 +79,7 @@ def parse_set(text: str) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     known = known_keys() | _OURS | OF_ROUNDS | {"seed"}
-    for item in shlex.split(text):
+    for item in split_set(text):
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise RecipeError(f"'{item}' is not key=value", where="SET", way_out='SET="learning_rate=1e-4 lora_r=32"')
@@ -89,6 +89,18 @@ def parse_set(text: str) -> dict[str, Any]:
             raise RecipeError(f"unknown key '{key}'", where="SET", way_out=did_you_mean(key, known))
         values[key] = parse_scalar(value)
     return values
+
+
+def split_set(text: str) -> list[str]:
+    """The single ``key=value`` of SET, as a shell splits words.
+
+    Raises:
+        RecipeError: a quote that never closes.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise RecipeError(f"{text!r}: {str(error).lower()}", where="SET", way_out='SET="learning_rate=1e-4"') from error
 
 
 def resolve(

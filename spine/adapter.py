@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from spine.checkpoint import Tensor, read_header, read_json
 from spine.errors import RecipeError
@@ -35,6 +37,19 @@ _NOT_LINEAR = {
 }
 # Ways of starting that subtract something from the base: the factors belong to that changed base, not to this one.
 _CHANGED_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
+
+Rank = Annotated[int, Field(ge=1, lt=2**31)]
+Alpha = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Shape(BaseModel):
+    """What a config says that factors are multiplied by."""
+
+    r: Rank
+    lora_alpha: Alpha
+    rank_pattern: dict[str, Rank] | None = None
+    alpha_pattern: dict[str, Alpha] | None = None
 
 
 @dataclass(frozen=True)
@@ -140,9 +155,7 @@ def _rank_and_alpha(config: Mapping[str, Any], name: str) -> tuple[int, float]:
     def of(patterns: Mapping[str, Any] | None, default: Any) -> Any:
         return next((value for key, value in (patterns or {}).items() if _matches(key, name)), default)
 
-    return int(of(config.get("rank_pattern"), config["r"])), float(
-        of(config.get("alpha_pattern"), config["lora_alpha"])
-    )
+    return of(config.get("rank_pattern"), config["r"]), of(config.get("alpha_pattern"), config["lora_alpha"])
 
 
 def _matches(pattern: str, name: str) -> bool:
@@ -159,8 +172,11 @@ def _refuse_what_is_not_linear(path: Path, config: Mapping[str, Any]) -> None:
     where = shown(path)
     if config.get("peft_type") != "LORA":
         raise RecipeError(f"is a {config.get('peft_type')} adapter; only LoRA adds to the weights", where=where)
-    if missing := [key for key in ("r", "lora_alpha") if not isinstance(config.get(key), int | float)]:
-        raise RecipeError(f"does not say {' and '.join(missing)}", where=where)
+    try:
+        _Shape.model_validate(config, strict=True)
+    except ValidationError as error:
+        said = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()[:5])
+        raise RecipeError(f"is broken: {said}", where=where) from error
     for key, why in _NOT_LINEAR.items():
         if config.get(key):
             raise RecipeError(f"{key}: {why}, which cannot be merged into the base's weights", where=where)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spine import manifest
-from spine.errors import RecipeError
+from spine.errors import RecipeError, unreadable
 from spine.paths import shown
 
 INDEX = "model.safetensors.index.json"
@@ -123,8 +123,8 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
                     way_out="fetch it again",
                 )
             header = json.loads(handle.read(length))
-    except FileNotFoundError as error:
-        raise RecipeError("no such file", where=shown(path)) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:  # also UnicodeDecodeError
         raise RecipeError(f"its header is not JSON: {error}", where=shown(path), way_out="fetch it again") from error
     if not isinstance(header, dict):
@@ -207,8 +207,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RecipeError("no such file", where=shown(path)) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"not JSON: {error}", where=shown(path)) from error
     if not isinstance(found, dict):

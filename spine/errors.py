@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from spine.paths import shown
 
 
 class RecipeError(Exception):
@@ -34,6 +37,12 @@ class RecipeError(Exception):
 
 def _again(what: str, where: str | None, way_out: str | None) -> RecipeError:
     return RecipeError(what, where=where, way_out=way_out)
+
+
+def unreadable(path: Path, error: OSError) -> RecipeError:
+    """What the system says of a file that was to be read: none, a folder, somebody else's."""
+    what = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror or error}"
+    return RecipeError(what, where=shown(path))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

@@ -116,7 +116,9 @@ def _exam(row: RawRow, options: list[str], labels: list[str]) -> dict[str, Any]:
     """The answer is a label, or a number from 0."""
     if not 2 <= len(options) <= len(_LETTERS):
         raise ValueError(f"{len(options)} options: 2 to {len(_LETTERS)} were expected")
-    texts = [str(row["question"]).strip(), *(str(option).strip() for option in options)]
+    if not isinstance(row["question"], str):
+        raise TypeError("the question is no text")
+    texts = [row["question"].strip(), *(str(option).strip() for option in options)]
     lines = "\n".join(f"{number}. {text}" for number, text in enumerate(texts[1:]))
     answer = str(row["answerKey"] if "answerKey" in row else row.get("answer", "")).strip()
     numbers = dict(zip(map(str, range(len(options))), range(len(options)), strict=True))
@@ -147,6 +149,8 @@ def _exchange(row: RawRow) -> dict[str, Any]:
                 f"{len(turns)} turns: one question (user) and its answer (assistant) as texts were expected"
             )
         texts[role] = content
+    if not texts["user"]:
+        raise ValueError("no turn of the user: nothing is asked")
     if "truth" not in row:
         return _free(row, "\n".join(filter(None, (texts["system"], texts["user"]))), texts["assistant"])
     truth, task = json.loads(row["truth"]), row["task"]

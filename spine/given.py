@@ -64,8 +64,9 @@ def given(row: Any) -> Given:
 
 
 def _given(row: Mapping[str, Any]) -> Given:
-    if not isinstance(row["input_field"], str):
-        raise TypeError("input_field is no text")
+    for name, value in {"input_field": row["input_field"], "task_name": row.get("task_name") or ""}.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is no text")
     if not (prompt := clean(row["input_field"])):
         raise ValueError("input_field is empty")
     said = TaskType(_known("task_type", row["task_type"], list(TaskType))) if row.get("task_type") else None

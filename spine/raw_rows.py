@@ -8,7 +8,7 @@ import gzip
 import itertools
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -24,6 +24,7 @@ _TRUNCATED = (EOFError, gzip.BadGzipFile, zlib.error)
 # Letters: texts are longer than csv's 128 KiB; a quote that never closes should still stop soon.
 _LONGEST_LINE = 64 * 2**20  # bytes
 _LONGEST_CELL = 1 << 24
+_DEEPEST = 100  # levels of a JSON file
 
 
 class Unreadable(NamedTuple):
@@ -135,7 +136,8 @@ def _json_array(path: Path) -> Iterator[tuple[int, Any]]:
         with _open(path) as file:
             if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
                 file.seek(0)
-            for number, element in enumerate(ijson.items(file, "item", use_float=True), 1):
+            events = _shallow(ijson.basic_parse(file, use_float=True), ijson.JSONError)
+            for number, element in enumerate(ijson.items(ijson.parse(events), "item"), 1):
                 yield number, element
     except ijson.JSONError as error:
         said = error.args[0] if isinstance(error.args[0], str) else error.args[0].decode(errors="replace")
@@ -146,6 +148,16 @@ def _json_array(path: Path) -> Iterator[tuple[int, Any]]:
         raise RecipeError(what, where=place(path, "row", number + 1)) from error
     except _TRUNCATED as error:
         raise _damaged(place(path, "row", number + 1), error) from error
+
+
+def _shallow(events: Iterable[tuple[str, Any]], refusal: type[Exception]) -> Iterator[tuple[str, Any]]:
+    """ijson keeps the path to each level anew: a file of 100 KB that is nothing but brackets would take gigabytes."""
+    level = 0
+    for event in events:
+        level += event[0].startswith("start") - event[0].startswith("end")
+        if level > _DEEPEST:
+            raise refusal(f"more than {_DEEPEST} levels of lists and objects")
+        yield event
 
 
 def _json_line(line: bytes) -> Any:
@@ -162,7 +174,7 @@ def _json_line(line: bytes) -> Any:
         return Unreadable(f"half a letter: {error.object[error.start]!r} stands without its other surrogate")
     except json.JSONDecodeError as error:
         return Unreadable(f"not JSON: {error.msg} (letter {error.pos + 1} of the line)")
-    except RecursionError as error:
+    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits
         return Unreadable(f"not JSON: {error}")
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -14,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from spine.errors import RecipeError
+from spine.errors import RecipeError, unreadable
 from spine.paths import shown
 
 Address = tuple[str | int, ...]
@@ -100,8 +101,8 @@ def read_yaml(path: Path) -> YamlFile:
     """
     try:
         root, lines = _located(path.read_text(encoding="utf-8"), path)
-    except FileNotFoundError as error:
-        raise RecipeError("no such file", where=shown(path)) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"not UTF-8 text: {error.reason}", where=shown(path)) from error
     return YamlFile(path, plain(root), lines)
@@ -141,11 +142,9 @@ def _loaded(text: str) -> Any:
     """
     try:
         root = _yaml().load(text)
-    except (
-        AttributeError,
-        TypeError,
-        RecursionError,
-    ) as error:  # of `!!omap 1`, of 3,000 brackets
+    except (YAMLError, ValueError):
+        raise
+    except Exception as error:  # ruamel trips over `!!omap 1`, `!!int`, 3,000 brackets, each in another way
         raise _Strange("tags or levels of lists that no settings need") from error
     _refuse_strange(root, set())
     return root
@@ -154,6 +153,8 @@ def _loaded(text: str) -> Any:
 def _refuse_strange(node: Any, seen: set[int]) -> None:
     if isinstance(node, int) and abs(node) >= 2**63:
         raise _Strange("a number beyond 64 bits")
+    if isinstance(node, float) and not math.isfinite(node):
+        raise _Strange("a number that is none (inf, nan)")
     if node is None or isinstance(node, bool | int | float | str | date):
         return
     if type(node) not in (CommentedMap, CommentedSeq) or getattr(node.tag, "value", None):

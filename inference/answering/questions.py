@@ -18,7 +18,7 @@ from spine.raw_rows import ENDINGS, place
 from spine.task_types import METRICS, TaskType, Truth
 
 _ENDINGS = tuple(f".{ending}" for ending in ENDINGS)
-_WRONG_SHOWN = 5
+_WRONG_SHOWN, _LETTERS_SHOWN = 5, 400
 _MOST_LEFT_OUT = 0.5  # of a file's rows
 Tell = Callable[[str], None]
 
@@ -104,7 +104,7 @@ def _of_file(path: Path, name: str, tell: Tell) -> list[Question]:
         try:
             found = given(row)
         except ValueError as error:
-            faults.append(f"{place(path, unit, number)}: {error}")
+            faults.append(f"{place(path, unit, number)}: {str(error)[:_LETTERS_SHOWN]}")
             continue
         questions.append(
             Question(found.prompt, found.asked, found.type, found.truth, found.task or name, found.metric, found.track)

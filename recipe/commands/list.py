@@ -36,13 +36,22 @@ def command() -> None:
         chosen = "{} is {}".format(*choose(this_machine(), None))
     except RecipeError as error:
         chosen = str(error.what)  # the GPUs are too old for any
+    faults = list[RecipeError]()  # of one file; the others are listed
     blends = table("blends", "blend", "datasets", "rows", "starts from", "why", right=("datasets", "rows"))
     for name in names("blends"):
-        blend = resolve_blend(name, task_names())
+        try:
+            blend = resolve_blend(name, task_names())
+        except RecipeError as error:
+            faults.append(error)
+            continue
         blends.add_row(name, str(len(blend.portions)), f"{blend.rows:,}", _starts(blend.parent), blend.why)
     profiles = table(f"profiles ({chosen})", "profile", "model", "GPUs, capability", "why")
     for name in names("profiles"):
-        profile, _ = load_profile(name)
+        try:
+            profile, _ = load_profile(name)
+        except RecipeError as error:
+            faults.append(error)
+            continue
         needed = profile.hardware
         gpus = f"{needed.gpus} x {needed.gpu_memory_gib:g} GiB, {needed.capability}" if needed.gpus else "-"
         profiles.add_row(name, profile.base_model, gpus, profile.why)
@@ -56,3 +65,5 @@ def command() -> None:
         choices.add_row(track, *(_chosen(choices.get(track)) for choices in (found.round1, found.round2)))
     for made in (blends, profiles, datasets, choices):
         console().print(made)
+    if faults:
+        raise RecipeError.all_of(faults)

@@ -18,7 +18,7 @@ from typing import Any
 from axolotl_configs.costs.architecture import model_config
 from axolotl_configs.costs.estimate import rows_a_step, step_in_words
 from axolotl_configs.events import EVENTS, read_events
-from axolotl_configs.render import Resolved, parse_set
+from axolotl_configs.render import Resolved, parse_set, split_set
 from postprocess.awq.calibration import PAIRS
 from postprocess.awq.export import read_report
 from postprocess.slice import slice_adapter, slice_model
@@ -59,7 +59,7 @@ _GIB = 2**30
 def settings(overrides: str, steps: int, rows: int, **more: str) -> str:
     """SET for a few steps: ours, and what the user has set over it; ``steps`` and ``more`` win over both."""
     ours = {"rows": rows, "val_rows": _QUESTIONS, "warmup_steps": 1, "eval_steps": 1000, "save_steps": 1000}
-    theirs = dict(item.partition("=")[::2] for item in shlex.split(overrides))
+    theirs = dict(item.partition("=")[::2] for item in split_set(overrides))
     return shlex.join(f"{key}={value}" for key, value in {**ours, **theirs, "max_steps": steps, **more}.items())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from axolotl_configs.render import Resolved
 
 _LARGEST = 2.0
+_STEPS, _SHOWN = re.compile(r"\d{1,9}", re.ASCII), 40  # letters of what is none
 N = TypeVar("N", int, float, str)
 
 
@@ -122,8 +124,8 @@ def parse_checkpoints(text: str) -> list[int]:
     """
     where = f"CHECKPOINTS={text}"
     for part in text.split(","):
-        if not part.strip().isdecimal():
-            raise RecipeError(f"'{part}' is no number of steps", where=where, way_out="150,192, for instance")
+        if not _STEPS.fullmatch(part.strip()):
+            raise RecipeError(f"'{part[:_SHOWN]}' is no number of steps", where=where, way_out="150,192, for instance")
     return _each_once(list(map(int, text.split(","))), "checkpoint", where)
 
 

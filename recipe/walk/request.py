@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axolotl_configs.blend import parent_of
-from axolotl_configs.render import Resolved, parse_set, resolve
+from axolotl_configs.render import Resolved, parse_set, resolve, split_set
 from axolotl_configs.rounds import OF_ROUNDS
 from axolotl_configs.schema import Parent, Tracks
 from dataset_builders.task import task_names
@@ -51,7 +51,7 @@ class WalkRequest:
 
 def settings_of(overrides: str, parent: Parent | None) -> str:
     """A second round with changed settings goes on from a first one with the same; how it starts is its own affair."""
-    items = shlex.split(overrides)
+    items = split_set(overrides)
     of_both = [item for item in items if item.partition("=")[0] not in OF_ROUNDS]
     if parent:
         return f"{overrides} parent=same" if of_both else overrides

@@ -84,8 +84,8 @@ def test_embedding_bias_and_magnitude(tmp_path: Path) -> None:
     [
         ({"peft_type": "IA3"}, "is a IA3 adapter; only LoRA adds"),
         ({"peft_type": None}, "only LoRA adds"),
-        ({"r": None}, "does not say r"),
-        ({"lora_alpha": "16"}, "does not say lora_alpha"),
+        ({"r": None}, "is broken: r: "),
+        ({"lora_alpha": "16"}, "is broken: lora_alpha: "),
         ({"layer_replication": [[0, 2], [1, 3]]}, "layer_replication: it runs layers"),
         ({"target_parameters": ["experts.down_proj"]}, "target_parameters: .*experts"),
         ({"trainable_token_indices": [1]}, "trainable_token_indices: it holds single rows"),
