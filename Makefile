@@ -91,6 +91,10 @@ questions-%: $(CORE) $(TRAIN)  ## questions-BLEND: held-out ones, to choose weig
 samples-%: $(CORE) $(TRAIN)  ## samples-BLEND: its rows, with the tokens that carry loss (TASK=name; N=200: so many to read)
 	@$(RECIPE) samples $* $(if $(TASK),--task $(TASK)) $(if $(N),--random $(N) --plain)
 
+.PHONY: new-task
+new-task: $(CORE)  ## new-task NAME=title_language: the skeleton of a dataset of your own, and what to fill in (TYPE=ranking SOURCE=esci TRACK=3)
+	@$(RECIPE) new task $(NAME) $(if $(TYPE),--type $(TYPE)) $(if $(SOURCE),--source $(SOURCE)) $(if $(TRACK),--track $(TRACK))
+
 fetch-%: $(CORE)  ## fetch-SOURCE: its published files into data/published (ONLY=name ACCEPT=1)
 	@$(RECIPE) fetch $* $(if $(ONLY),--only '$(ONLY)') $(if $(ACCEPT),--accept-licence)
 
@@ -119,7 +123,7 @@ eval: $(CORE) $(SERVE)  ## eval MODEL=folder-or-name QUESTIONS=file: any model a
 	@$(RECIPE) eval $(EVAL)
 
 table: $(CORE)  ## table SCORES="A/scores.json B/scores.json": side by side, one row per model, one column per track
-	@$(RECIPE) table $(or $(SCORES),$(wildcard runs/*/*/eval/*/scores.json runs/eval/*/scores.json))
+	@$(RECIPE) table $(SCORES)
 
 # SEEDS=3: trainings of each; C=..: more blends; EFFECT=0.05: a difference worth knowing
 .PHONY: trial

@@ -12,7 +12,7 @@ from benchmarks.answering_peer import ASKED
 from benchmarks.measure import MODEL, RECIPE, Cost, Result, beside, cost, workshop
 from inference.answering.answer import PREDICTIONS
 from inference.evaluate import Evaluation
-from recipe.steps.eval import cpu_settings
+from recipe.steps.asking import cpu_settings
 from spine import child_job, manifest
 from spine.environments import python, variables
 from spine.mixture import Mixture

@@ -57,8 +57,9 @@ class RawData:
         first = "".join(f"\n  {place}: {what}" for place, what in own[:5])
         share = rejected / max(read, 1)
         accept = f', or accept it: SET="max_rejected={share + 0.01:.2f}"' if share <= _MOST_ACCEPTED else ""
+        of = f"{read:,}" if ended else f"the first {read:,}"
         raise RecipeError(
-            f"{rejected:,} of {read:,} rows cannot be read; {self.max_rejected:.1%} may be left out. The first:{first}",
+            f"{rejected:,} of {of} rows cannot be read; {self.max_rejected:.1%} may be left out. The first:{first}",
             where=shown(path),
             way_out=f"mend or fetch the file again{accept}",
         )

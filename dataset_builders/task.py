@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 from dataset_builders.raw import RawData
 from spine.errors import RecipeError, did_you_mean
+from spine.paths import PROMPTS, shown
 from spine.task_types import TaskType, Truth
 
 __all__ = ["Question", "Questions", "RawData", "Seeded", "Task", "TaskType", "load_task", "task", "task_names"]
@@ -134,10 +135,13 @@ def load_task(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        RecipeError: no such file under ``dataset_builders/tasks/``.
+        RecipeError: no such file under ``dataset_builders/tasks/``, or no wordings under ``prompts/tasks/``.
     """
     if name not in task_names():
         raise RecipeError(f"no builder makes a dataset '{name}'", way_out=did_you_mean(name, task_names()))
+    if not (wordings := PROMPTS / "tasks" / f"{name}.j2").is_file():
+        way_out = f"each wording is one {{% block %}} of it; `recipe new task {name}` writes a skeleton"
+        raise RecipeError(f"the dataset '{name}' has no words to be asked in", where=shown(wordings), way_out=way_out)
     builder = importlib.import_module(f"dataset_builders.tasks.{name}").build
     assert isinstance(builder, Task)
     return builder

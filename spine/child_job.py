@@ -1,9 +1,10 @@
 """A job for another environment's interpreter: how a module is given it, tells how far it is, answers, fails and ends.
 
 The job goes in as JSON on stdin. What comes back on stdout is one JSON object a line: ``{"doing": what, "done": n,
-"total": m}``, what else a module has to say, and last ``{"result": ...}`` or ``{"error": [what, where, way_out]}``.
-Whatever libraries print goes to stderr: into a log, or to the user. Exit codes: 0, 3 after an error that was explained,
-130 after Ctrl-C. Both ends of the line are here; the other programs (axolotl, vLLM's server) are ``children``.
+"total": m}``, what else a module has to say, and last ``{"result": ...}``, ``{"error": [what, where, way_out]}``, or
+``{"traceback": text}`` of an error that nobody foresaw. Whatever libraries print goes to stderr: into a log, or to the
+user. Exit codes: 0, 3 after an error that was explained, 1 after another, 130 after Ctrl-C. Both ends of the line are
+here; the other programs (axolotl, vLLM's server) are ``children``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, is_dataclass
@@ -25,13 +27,14 @@ from typing import Any
 
 from spine.children import CPU_MEMORY, end, end_of_log, running, what_it_said
 from spine.environments import python, variables
-from spine.errors import RecipeError
+from spine.errors import STOPPED, RecipeError
 from spine.paths import ROOT, shown
+from spine.unforeseen import kept
 
 # Told what is being done, how much of it is done, how much there is.
 OnProgress = Callable[[str, int, int], None]
 
-EXPLAINED, STOPPED = 3, 130
+EXPLAINED, UNFORESEEN = 3, 1
 _TOLD_EVERY_SECONDS = 0.2
 # numpy's: a job's own threads are its parallelism. And a log in order, to the last line before a crash.
 _OURS = {**CPU_MEMORY, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -114,12 +117,14 @@ def _messages(
     ways_out: Mapping[str, str],
 ) -> Iterator[Mapping[str, Any]]:
     """All of them; after the last one the child has ended well."""
-    result = None
+    result, traced = None, ""
     assert child.stdout is not None
     for message in map(_message, child.stdout):
         match message:
             case {"error": [what, where, out]}:
                 raise RecipeError(what, where=where, way_out=out)
+            case {"traceback": text}:
+                traced = text
             case {"result": _}:
                 result = message
             case {}:
@@ -128,7 +133,11 @@ def _messages(
     if code == STOPPED:
         raise KeyboardInterrupt
     if code != 0 or result is None:
-        tail = end_of_log(Path(f"/proc/self/fd/{sink}")) if sink is not None else []
+        if sink is not None:
+            os.write(sink, traced.encode())
+        elif traced:  # nobody reads it on a terminal
+            log = kept(traced)
+        tail = end_of_log(Path(f"/proc/self/fd/{sink}")) if sink is not None else traced.splitlines()
         way_out = next((hint for mark, hint in ways_out.items() if mark in "\n".join(tail)), None)
         raise RecipeError(f"{module} {what_it_said(tail, code)}", where=shown(log) if log else None, way_out=way_out)
     yield result
@@ -156,6 +165,9 @@ def serve(work: Callable[[Any, Teller], Any], *, at_once: bool = False) -> None:
         sys.exit(EXPLAINED)
     except KeyboardInterrupt:
         sys.exit(STOPPED)
+    except Exception:
+        tell.say({"traceback": traceback.format_exc()})
+        sys.exit(UNFORESEEN)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     if at_once:

@@ -164,11 +164,14 @@ def _modules(name: str) -> Iterator[Path]:
 
 def _included(path: Path) -> Iterator[Path]:
     """What a template extends, includes or imports."""
-    from jinja2 import meta
+    from jinja2 import TemplateSyntaxError, meta
 
-    from spine.prompts import environment
+    from spine.prompts import environment, explained
 
-    text = path.read_text(encoding="utf-8")
-    for name in meta.find_referenced_templates(environment(path.parent).parse(text)):
+    try:
+        parsed = environment(path.parent).parse(path.read_text(encoding="utf-8"))
+    except TemplateSyntaxError as error:
+        raise explained(error, path.parent, path.name) from error
+    for name in meta.find_referenced_templates(parsed):
         if name:
             yield from (file for place in (path.parent, *_PLACES) if (file := place / name).is_file())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from spine.paths import shown
 
+STOPPED = 130  # the exit code after Ctrl-C, as shells have it
+
 
 class RecipeError(Exception):
     """A failure that is explained, not traced.

@@ -6,10 +6,12 @@ exchange (``messages``, ShareGPT's ``conversations``), a run's own rows.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ FORMS = (
     "input_field, output_field, task_type (ShopBench, EC-Guide); question, choices, answer (MMLU, ARC); "
     "instruction, input, output (Alpaca); messages or conversations with one question and its answer"
 )
+_READ = ("input_field", "output_field", "task_type", "task_name", "instruction", "messages", "conversations")
 _OURS = ("texts", "listed")  # told by the form of an exam, not by a file
 _ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's names
 _LETTERS = "ABCDEFGHIJ"
@@ -56,6 +59,7 @@ def _asks(row: Any) -> dict[str, Any]:
         raise ValueError(row.problem)
     if not isinstance(row, dict):
         raise TypeError(f"an object was expected, not {type(row).__name__}")
+    _refuse_misspelt(tuple(row))
     if "input_field" in row:
         return {name: value for name, value in row.items() if name not in _OURS}
     if "messages" in row or "conversations" in row:
@@ -68,6 +72,19 @@ def _asks(row: Any) -> dict[str, Any]:
         prompt = "\n".join(filter(None, (row["instruction"], row.get("input"))))
         return _free(row, prompt, row["output"])
     raise ValueError(f"no 'input_field' among its keys {', '.join(map(str, row)) or '(none)'}; read are: {FORMS}")
+
+
+@lru_cache(1024)
+def _refuse_misspelt(keys: tuple[Any, ...]) -> None:
+    """A key that is nearly one that is read, and missing: ``task_typ`` would have the type found in the words.
+
+    Raises:
+        ValueError: with both.
+    """
+    for key in keys:
+        near = difflib.get_close_matches(str(key).strip().lower(), _READ, n=1, cutoff=0.85)
+        if near and key not in _READ and near[0] not in keys:
+            raise ValueError(f"the key '{key}' is not read; did you mean '{near[0]}'?")
 
 
 @contextmanager

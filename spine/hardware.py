@@ -88,6 +88,14 @@ def idle_cores(seconds: float = 0.3) -> int:
     return max(1, min(cores, round(((_idle_seconds() or before) - before) / seconds)))
 
 
+def waited_seconds() -> float | None:
+    """How long this thread has been ready to run while other programs had its core (Linux's schedstat; else None)."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def _idle_seconds() -> float | None:
     """Of all cores of this process together, since the machine started; waiting for a disk is idle, too."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -10,17 +11,19 @@ from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 _LINE_EVERY_SECONDS = 15.0
-_RECENT = 20
+_WINDOW_SECONDS = 30.0
+_PATIENT_SECONDS = 2.0
 
 
 class Meter:
     """A count towards a total that may be learnt late, with a note beside it (the loss, a file's name).
 
-    The rate is that of the last steps, from the end of one to the end of the next; updates that do not advance (a
-    look at held-out rows) are not counted as work, so that a pause does not spoil the ETA.
+    The rate is that of the last half minute of work at least, in whole steps from the end of one to the end of the
+    next; updates that do not advance (a look at held-out rows) are not counted as work, so that a pause does not spoil
+    the ETA.
     """
 
     def __init__(self, what: str, unit: str) -> None:
@@ -29,7 +32,7 @@ class Meter:
         self._done: int | None = None
         self._total: int | None = None
         self._seen = time.monotonic()
-        self._recent: deque[tuple[int, float]] = deque(maxlen=_RECENT)  # advanced by, seconds
+        self._recent: deque[tuple[int, float]] = deque()  # advanced by, seconds
         self._last_line = 0.0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -43,14 +46,29 @@ class Meter:
         if self._done is not None:
             self._show(self._done, self._total, note)
 
+    def advance(self, done: int, total: int, note: str) -> None:
+        """Shows another note; the time counts as work until ``done`` has grown."""
+        if done == self._done:
+            self.note(note)
+        else:
+            self.update(done, total, note)
+
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
         """Shows ``done`` of ``total``."""
         now = time.monotonic()
         if self._done is not None and done > self._done:
-            self._recent.append((done - self._done, now - self._seen))
+            self._count(done - self._done, now - self._seen)
         complete = done == total and done != self._done
         self._done, self._total, self._seen = done, total, now
         self._show(done, total, note, complete)
+
+    def _count(self, advanced: int, seconds: float) -> None:
+        if self._recent and self._recent[-1][1] < _WINDOW_SECONDS / 60:  # of many small ones a few are kept
+            last = self._recent.pop()
+            advanced, seconds = advanced + last[0], seconds + last[1]
+        self._recent.append((advanced, seconds))
+        while sum(took for _, took in self._recent) - self._recent[0][1] >= _WINDOW_SECONDS:
+            self._recent.popleft()
 
     def _show(self, done: int, total: int | None, note: str, complete: bool = False) -> None:
         now, rate = time.monotonic(), self._rate(total)
@@ -84,6 +102,24 @@ def clock(seconds: float) -> str:
     """``3725`` as ``1:02:05``."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Says that something is waited for, after two seconds; on a terminal at once, and for how long."""
+    if sys.stderr.isatty():
+        columns = (TextColumn(what), SpinnerColumn("simpleDots"), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            bar.add_task(what, total=None)
+            yield
+        return
+    timer = threading.Timer(_PATIENT_SECONDS, print, (f"{what} ...",), {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

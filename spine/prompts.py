@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from spine.errors import RecipeError
+from spine.errors import RecipeError, did_you_mean
 from spine.paths import PROMPTS, shown
 from spine.task_types import TaskType
 
@@ -47,14 +47,18 @@ def render(folder: Path, name: str, values: Mapping[str, Any], **filters: Callab
         raise explained(error, folder, name) from error
 
 
-def explained(error: TemplateError, folder: Path, name: str) -> RecipeError:
-    """``error`` as a message that names the template's file and line."""
+def explained(error: Exception, folder: Path, name: str, fields: Iterable[str] = ()) -> RecipeError:
+    """``error`` as a message that names the template's file and line, and of an unknown name the nearest field."""
+    file, line = folder / name, 1
     if isinstance(error, TemplateSyntaxError):
         line = error.lineno
     else:  # Jinja rewrites tracebacks so that a template's frames carry its own file and line numbers
-        frames = traceback.extract_tb(error.__traceback__)
-        line = next((f.lineno for f in reversed(frames) if f.filename == str(folder / name) and f.lineno), 1)
-    return RecipeError(f"{type(error).__name__}: {error.message}", where=f"{shown(folder / name)}:{line}")
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.lineno and Path(frame.filename).is_relative_to(folder):
+                file, line = Path(frame.filename), frame.lineno
+    unknown = re.match(r"'(\w+)' is undefined", str(error))
+    way_out = did_you_mean(unknown[1], fields) if unknown else None
+    return RecipeError(f"{type(error).__name__}: {error}", where=f"{shown(file)}:{line}", way_out=way_out)
 
 
 # `<|im_end|>` inside a title or a review would become a real control token when the chat template's
@@ -95,12 +99,16 @@ def user_prompt(task: str, wording: str, fields: Mapping[str, Any]) -> str:
     """Renders one wording of a task with the question's fields.
 
     Raises:
-        RecipeError: a variable that the fields lack, or an unsafe expression.
+        RecipeError: a variable that the fields lack, an unsafe expression, or one that fails.
     """
     name = f"tasks/{task}.j2"
     template = _template(name)
+    block = template.blocks[wording]
     try:
         # Running one parsed block instead of a whole template keeps this at tens of microseconds a row.
-        return clean("".join(template.blocks[wording](template.new_context(dict(fields)))))
-    except TemplateError as error:
-        raise explained(error, PROMPTS, name) from error
+        return clean("".join(block(template.new_context(dict(fields)))))
+    except Exception:
+        try:
+            template.environment.handle_exception()  # raises it with the template's own lines
+        except Exception as error:
+            raise explained(error, PROMPTS, name, fields) from error

@@ -27,3 +27,9 @@ def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
     for name in columns:
         made.add_column(name, justify="right" if name in right else "left", no_wrap=name != columns[-1])
     return made
+
+
+def fits(made: Table) -> bool:
+    """Whether no column has to be cut or folded where tables go."""
+    there = console()
+    return there.measure(made, options=there.options.update(max_width=10_000)).maximum <= there.width

@@ -13,7 +13,7 @@ from spine.paths import ROOT
 ROOMS = ("axolotl_configs", "dataset_builders", "postprocess", "inference")
 HOUSE = ("recipe", *ROOMS, "spine")
 FILES = sorted(path for folder in HOUSE for path in (ROOT / folder).rglob("*.py"))
-BELOW = ("steps", "walk", "report", "hub", "smoke", "trials")
+BELOW = ("steps", "walk", "report", "hub", "smoke", "trials", "skeleton")
 MAX_BEGINNINGS = 2
 MAX_LINES = 350  # a module is as long as its idea; about 250 is what fits in a head
 

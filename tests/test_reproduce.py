@@ -16,13 +16,15 @@ import pytest
 from spine.manifest import NAME
 from spine.paths import CONFIGS, ROOT, VENVS
 from tests.conftest import edit
+from tests.docs.pages import walk
+from tests.docs.test_commands import is_typed
 from tests.environments import RECIPE, slow_and_needs
 
 pytestmark = slow_and_needs("train", "serve", "quantize")
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
 TRACKS = """# recipe reproduce
 round1:
-  track1: {blend: v8, alpha: 0.5}
+  track5: {blend: v8, alpha: 0.5625}
 round2:
   track2: {blend: v9b, alpha: 0.25}
   track5: {blend: v9b, alpha: 0.25}
@@ -91,6 +93,49 @@ def test_the_whole_recipe(workshop: Path) -> None:
     assert (
         set(scores["tracks"]) == {"1", "2", "3", "4"} and scores["facts"]["questions"] > 30
     )  # MODE and LIMIT reached nobody
+
+
+# What of README's commands this machine cannot do, and what it says instead.
+REFUSED = {
+    r"make smoke PROFILE=8xa100": "profile 8xa100 trains on 8 GPU(s)",
+    r"make fetch-": "no connection",
+    r"make ask ": "no server answers at",
+}
+ELSEWHERE = {
+    r"\.venvs/train/bin/axolotl train": "300 steps; test_rendered.py: it is the YAML that is trained",
+    r"make train-v8 SET=": "tests/test_miniature.py trains",
+    r"make trial ": "trains six times; tests/recipe/test_trial.py, on made-up answers",
+    r"make synth-demo": "minutes with a real model",
+    r"make synth-v8": "tests/docs/test_commands.py, against a server",
+    r"make serve-": "runs until it is ended; tests/serve_env/test_server.py",
+}
+
+
+def test_every_command_of_the_readme_works_as_printed(workshop: Path) -> None:
+    """On the fast profile, on what the walk has left: what it has done is done. What tests/docs types is not typed
+    again."""
+    folder = workshop / "readme"
+    folder.mkdir()
+    ways = {"HTTPS_PROXY": "http://127.0.0.1:9", "URL": "http://127.0.0.1:9", "PROFILE": "cpu-fast"}
+    places = {"RECIPE_RUNS": str(workshop / "runs"), "RECIPE_CONFIGS": str(workshop / "configs")}
+    typed = []
+    for command in walk(ROOT / "README.md"):
+        if (
+            isinstance(command, str)
+            or is_typed(command, folder)
+            or any(re.match(pattern, command.text) for pattern in ELSEWHERE)
+        ):
+            continue
+        text = command.text.replace("runs/cpu/", f"{workshop}/runs/cpu-fast/")
+        done = subprocess.run(
+            ["bash", "-c", text], cwd=ROOT, env={**os.environ, **places, **ways}, capture_output=True, text=True,
+            timeout=600, check=False,
+        )  # fmt: skip
+        refusal = next((said for pattern, said in REFUSED.items() if re.match(pattern, command.text)), None)
+        assert (done.returncode == 0) is (refusal is None), f"{text}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
+        assert (refusal or "") in done.stderr and "Traceback" not in done.stderr, done.stderr[-3000:]
+        typed.append(command.text.split()[1])
+    assert {"train-v9b", "awq-v9b", "sweep-v8", "eval-v8", "eval-v9b", "push-v9b", "smoke", "fetch-esci"} <= set(typed)
 
 
 def test_what_is_damaged_or_touched_is_done_again_and_nothing_else(workshop: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dataset_builders.published.sources import SOURCES
 from dataset_builders.raw import RawData
 from spine.errors import RecipeError
 from spine.paths import shown
@@ -19,7 +20,6 @@ from spine.raw_rows import ENDINGS, RawRow, Unreadable, place, raw_rows
 Row = TypeVar("Row")
 
 _TABLES = (".csv", ".parquet")  # checked for their columns as a whole; a row of JSON has keys of its own
-_HOW_TO_GET = "DATA=/folder is where the published files lie; `recipe sample-data` writes small ones"
 
 
 def find(folder: Path, stem: str) -> Path:
@@ -40,7 +40,9 @@ def find_all(folder: Path, pattern: str) -> list[Path]:
     if found:
         return [found[stem] for stem in sorted(found)]
     endings = ", ".join(f".{ending}" for ending in ENDINGS)
-    raise RecipeError(f"no {pattern} here ({endings})", where=shown(folder), way_out=_HOW_TO_GET)
+    source = next((f"make fetch-{name}" for name in reversed(folder.parts) if name in SOURCES), "the source's files")
+    way_out = f"DATA= holds a folder for each source: {source} fills this one; without DATA= it is the sample shop"
+    raise RecipeError(f"no {pattern} here ({endings})", where=shown(folder), way_out=way_out)
 
 
 def read(

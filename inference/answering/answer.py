@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from inference.answering.adapter import require_fitting
-from inference.answering.engines.requests import Engine, LoadedEngine, Request, requests_of
+from inference.answering.engines.requests import Engine, LoadedEngine, Request, Tells, requests_of
 from inference.answering.questions import Question, unscored
 from inference.answering.rules import Mode, Rules
 from spine.atomic import disk_full_explained, write_text
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
+from spine.hardware import waited_seconds
 from spine.manifest import NAME as MANIFEST
 from spine.manifest import Step, digest
 from spine.mixture import BASE, Mixture
@@ -32,6 +33,7 @@ SHORTEST = 512  # system prompt and chat template are 50, and the permutation of
 PREDICTIONS = "predictions.jsonl"
 _STARTED = "started.json"  # what the answers in the folder depend on
 _FLUSH_SECONDS = 5.0
+_SLOW = 0.2  # of the time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,7 @@ def predict(step: Step, requests: Sequence[Request], engine: Callable[[], Engine
         ready = engine()
         began = time.monotonic()
         with disk_full_explained(step.folder), (step.folder / PREDICTIONS).open("a", encoding="utf-8") as file:
-            for index, text in _metered(ready.generate(left), len(known), len(requests), file.flush):
+            for index, text in _metered(ready, left, len(requests), file.flush):
                 known[index] = text
                 file.write(_line(index, text))
         seconds = time.monotonic() - began
@@ -154,18 +156,40 @@ def predict(step: Step, requests: Sequence[Request], engine: Callable[[], Engine
 
 
 def _metered(
-    answers: Iterator[tuple[int, str]], done: int, total: int, flush: Callable[[], None]
+    engine: Engine, left: Sequence[Request], total: int, flush: Callable[[], None]
 ) -> Iterator[tuple[int, str]]:
-    """Passes answers on, with a progress line, and has them written now and then."""
-    flushed = time.monotonic()
+    """The answers, with a progress line from the first token on, and written now and then."""
+    done, flushed, pace = total - len(left), time.monotonic(), Pace()
     with Meter("answering", "question") as meter:
         meter.update(done, total)
-        for done, answer in enumerate(answers, start=done + 1):  # noqa: B020 - goes on counting
+
+        def step(tokens: int) -> None:
+            """Answers come in batches: how many there are is counted where the next one begins."""
+            meter.advance(done, total, f"{tokens:,} tokens{pace.told()}")
+
+        if tells := isinstance(engine, Tells):
+            engine.on_step = step
+        for done, answer in enumerate(engine.generate(left), start=done + 1):  # noqa: B020 - goes on counting
             yield answer
-            meter.update(done, total)
+            if not tells or done == total:
+                meter.update(done, total, pace.told())
             if time.monotonic() - flushed > _FLUSH_SECONDS:
                 flush()
                 flushed = time.monotonic()
+
+
+class Pace:
+    """What share of its time this program has waited for a core that others had."""
+
+    def __init__(self) -> None:
+        self._began, self._waited = time.monotonic(), waited_seconds()
+
+    def told(self) -> str:
+        """Empty where it is small."""
+        seconds, waited = time.monotonic() - self._began, waited_seconds()
+        if self._waited is None or waited is None or waited - self._waited < _SLOW * seconds:
+            return ""
+        return f"  slowed down: other programs had its core for {(waited - self._waited) / seconds:.0%} of the time"
 
 
 def _earlier(step: Step, count: int) -> dict[int, str]:

@@ -19,6 +19,12 @@ def best_weights(scores: Mapping[float, Mapping[str, Any]]) -> Iterator[tuple[st
         yield name, best, known[best]
 
 
+def within(scores: Mapping[float, Mapping[str, Any]], track: str, best: float, part: Part) -> list[float]:
+    """The other weights whose score on ``track`` lies in the best one's interval: chance may have chosen among them."""
+    others = {alpha: parts(found).get(track) for alpha, found in scores.items() if alpha != best}
+    return [alpha for alpha, known in others.items() if known and (known["score"] or 0.0) >= part["low"]]
+
+
 def _curves(scores: Mapping[float, Mapping[str, Any]]) -> Iterator[tuple[str, dict[float, Part]]]:
     """The parts of a track, or ``overall``, by weight; of those weights where it has a score."""
     of_weight = {alpha: parts(found) for alpha, found in scores.items()}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
 
-from spine.errors import RecipeError
+from spine.errors import STOPPED, RecipeError
 
 # One line for --help each, so that listing the commands imports none of them; in the order of the work.
 _COMMANDS = {
@@ -18,6 +19,7 @@ _COMMANDS = {
     "plan": "What a run will take: GPU memory, hours, disk; refuses what cannot fit.",
     "check": "Let axolotl itself validate the rendered YAML.",
     "env": "What an environment takes, and whether this machine can have it.",
+    "new": "Write the skeleton of a dataset of your own.",
     "model": "Unpack the embedded 135M model into a folder.",
     "sample-data": "Write the invented sample shop as raw files.",
     "fetch": "Fetch the published raw files of the sources.",
@@ -86,7 +88,9 @@ def root() -> None:
 
 
 def main() -> None:
-    """Console entry: a RecipeError is one message and exit code 1; Ctrl-C is exit code 130."""
+    """Console entry. Exit codes: 1 after a RecipeError, 2 after a mistake in the command, 70 after an error of ours
+    (sysexits' EX_SOFTWARE), 130 after Ctrl-C; a command that has explained itself has its own.
+    """
     try:
         # Where it is not alone, click returns the code of a command that has explained itself (click.exceptions.Exit).
         if code := root.main(standalone_mode=False):
@@ -96,14 +100,23 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
-        sys.exit(130)
+        sys.exit(STOPPED)
     except RecipeError as error:
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(str(error), err=True)
+        _say_error(str(error))
         sys.exit(1)
     except BrokenPipeError:  # `recipe show v8 | head`
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        from spine.unforeseen import reported  # as rare as it is
+
+        _say_error(str(reported(error)))
+        sys.exit(os.EX_SOFTWARE)
+
+
+def _say_error(text: str) -> None:
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(text, err=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from recipe.commands.options import examples
 from spine.asked import listed_texts
 from spine.errors import RecipeError
 from spine.paths import shown
+from spine.progress import waiting
 from spine.task_types import TaskType
 from spine.terminal import say, table
 
@@ -58,7 +59,8 @@ def command(
     text = _question(question, file)
     given = {"is_multiple_choice": is_multiple_choice, "task_type": task_type, "mode": mode}
     steering = {key: value for key, value in given.items() if value is not None}
-    said = ask(url, text, model=model, timeout=timeout, probabilities=True, **steering)
+    with waiting(f"waiting for {url}, at most {timeout:g} s"):
+        said = ask(url, text, model=model, timeout=timeout, probabilities=True, **steering)
     click.echo(said.text)
     say(f"{said.told['task_type']}, mode {said.told['mode']}, {said.model}, {said.seconds:.2f} s")
     if dropped := said.told["dropped_tokens"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from recipe.steps.data import DataFrom, ensure_data
 from spine.lock import locked
 from spine.paths import shown
 from spine.task_types import TaskType
-from spine.terminal import console, table
+from spine.terminal import console, fits, table
 
 _NUMBERS = ("wanted", "available", "kept", "held\nout", "times\nasked", "p50", "p95", "max", "loss\non", "share")
+_SOME = ("dataset", "type", "wanted", "kept", "held\nout", "p95", "share", "dropped")  # card.md has the others
+_FEW = ("dataset", "wanted", "kept", "share", "dropped")
 # Why rows were dropped, as the head of a narrow column.
 _SHORT = {
     "duplicate": "dup.",
@@ -75,22 +77,41 @@ def command(
 
 
 def _datasets(folder: Path, stats: dict[str, Any]) -> Table:
-    """Per dataset: wanted, available, kept, how often asked, lengths in tokens, tokens with loss, share, dropped."""
+    """Per dataset: wanted, available, kept, how often asked, lengths in tokens, tokens with loss, share, dropped. On a
+    narrow terminal fewer of them, none of which is cut.
+    """
     totals = stats["totals"]
     reasons = {reason: _SHORT.get(reason, reason) for reason in REASONS if reason in totals["dropped"]}
-    lines = table(shown(folder), "dataset", "type", *_NUMBERS, *reasons.values(), right=(*_NUMBERS, *reasons.values()))
-
-    def add(name: str, kinds: str, row: dict[str, Any], available: str, asked: str, lengths: Sequence[str]) -> None:
-        lines.add_row(
-            name, kinds, f"{row['wanted']:,}", available, f"{row['kept']:,}", f"{row['held_out']:,}", asked, *lengths,
-            f"{row['trained_tokens'] / max(1, row['tokens']):.1%}", f"{row['kept'] / max(1, totals['kept']):.1%}",
-            *(f"{row['dropped'][reason]:,}" if row["dropped"].get(reason) else "-" for reason in reasons),
-        )  # fmt: skip
-
-    for name, row in stats["datasets"].items():
-        kinds = "+".join(TaskType(kind).short for kind in row["types"])
-        available = f"{'~' if row['estimated'] else ''}{row['available']:,}"
-        add(name, kinds, row, available, f"{row['upsampled']:g}x", [str(row[key]) for key in ("p50", "p95", "max")])
-    lines.add_section()
-    add(f"{len(stats['datasets'])} datasets", "", totals, "", "", ("", "", ""))
+    rows = [_cells(name, row, totals, reasons) for name, row in stats["datasets"].items()]
+    all_of_them = _cells(f"{len(stats['datasets'])} datasets", totals, totals, reasons)
+    for columns in (("dataset", "type", *_NUMBERS, *reasons.values()), _SOME, _FEW):
+        lines = table(shown(folder), *columns, right=columns[2:] if "type" in columns else columns[1:])
+        for row in rows:
+            lines.add_row(*map(row.get, columns))
+        lines.add_section()
+        lines.add_row(*map(all_of_them.get, columns))
+        if fits(lines):
+            break
     return lines
+
+
+def _cells(name: str, row: dict[str, Any], totals: dict[str, Any], reasons: Mapping[str, str]) -> dict[str, str]:
+    """Of one dataset, or of all; by the heads of their columns."""
+    dropped = {head: row["dropped"].get(reason, 0) for reason, head in reasons.items()}
+    counts = {
+        "wanted": row["wanted"],
+        "kept": row["kept"],
+        "held\nout": row["held_out"],
+        "dropped": sum(dropped.values()),
+    }
+    cells = {"dataset": name, **{head: f"{count:,}" for head, count in counts.items()}}
+    if row is not totals:
+        cells |= {"type": "+".join(TaskType(kind).short for kind in row["types"])}
+        cells |= {
+            "available": f"{'~' if row['estimated'] else ''}{row['available']:,}",
+            "times\nasked": f"{row['upsampled']:g}x",
+        }
+        cells |= {key: str(row[key]) for key in ("p50", "p95", "max")}
+    cells["loss\non"] = f"{row['trained_tokens'] / max(1, row['tokens']):.1%}"
+    cells["share"] = f"{row['kept'] / max(1, totals['kept']):.1%}"
+    return cells | {head: f"{count:,}" if count else "-" for head, count in dropped.items()}

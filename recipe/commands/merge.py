@@ -41,7 +41,7 @@ from spine.paths import shown
         "recipe merge v8",
         "recipe merge v8 --alpha 0.25,0.5,0.75",
         "recipe merge v8 --alpha 0.5625 --pad --dry-run",
-        "recipe merge v8 --checkpoints 150,192 --alpha 0.25",
+        "recipe merge v8 --checkpoints -2,-1 --alpha 0.25",
         "recipe merge v9b --alpha 0.25 --as-adapter",
         "recipe merge --base Qwen/Qwen2-72B-Instruct --add step-150=0.5 --add step-192=0.5 --alpha 0.25 --out new",
         "recipe merge --base BASE --add FINETUNED_MODEL --alpha 0.5 --out merged",
@@ -53,7 +53,8 @@ from spine.paths import shown
 @alpha_option
 @click.option(
     "--checkpoints", envvar="CHECKPOINTS", metavar="N,N...",
-    help="Average these checkpoints of BLEND's training (steps) instead of its last state.  [env: CHECKPOINTS]",
+    help="Average these checkpoints of BLEND's training instead of its last state: steps, or -1 for the last one, -2 "
+    "for the one before it.  [env: CHECKPOINTS]",
 )  # fmt: skip
 @click.option("--base", metavar="MODEL", help="Folder or hub name of a base, instead of BLEND's.")
 @click.option(
@@ -98,7 +99,7 @@ def command(
     if blend:
         resolved = resolve_run(blend, profile, overrides)
         alphas = alphas_of(blend, alpha, beyond_one=beyond_one)
-        steps = parse_checkpoints(checkpoints) if checkpoints else []
+        steps = parse_checkpoints(checkpoints, resolved) if checkpoints else []
         results = run_results(resolved, alphas, "adapter" if as_adapter else "padded" if pad else "merged", steps)
         model, padding, place = resolved.profile.base_model, profile_padding(resolved), resolved.run.folder
     else:

@@ -114,13 +114,22 @@ def resolve_run(blend: str, profile: str | None, overrides: str, launch: Sequenc
 
     machine = this_machine()
     name, reason = choose(machine, profile or None)
-    click.echo(f"profile {name} ({reason})", err=True)
+    _say_once(f"profile {name} ({reason})")
     asked = launched(launch or ())
     here = not profile or launch is not None
     there = asked or (len(fitting(machine, load_profile(name)[0].hardware)) if here else 0)
     resolved = resolve(blend, name, parse_set(overrides), task_names(), there or None)
     _say_how_many(resolved, there, asked)
     return resolved
+
+
+def _say_once(line: str) -> None:
+    """In a command; some resolve two runs."""
+    context = click.get_current_context(silent=True)
+    told = context.meta if context else {}
+    if told.get(__name__) != line:
+        told[__name__] = line
+        say(line)
 
 
 def _say_how_many(resolved: Resolved, there: int, asked: int | None) -> None:

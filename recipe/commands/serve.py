@@ -24,7 +24,8 @@ from inference.serving.client import URL, ask
 from inference.serving.command import BASE, Serving
 from recipe.commands.asking import chosen_target, mode_options, target_options
 from recipe.commands.options import examples, tensor_parallel_option
-from recipe.steps.eval import How, Target, cpu_settings, gpus_for, unpacked
+from recipe.steps.asking import cpu_settings, unpacked
+from recipe.steps.eval import How, Target, gpus_for
 from spine.chat import ChatTokenizer
 from spine.children import end_of_log, running, what_it_said
 from spine.environments import python, variables

@@ -16,13 +16,14 @@ from inference.answering.answer import PREDICTIONS
 from inference.answering.questions import read_questions
 from inference.evaluate import WORST, Evaluation
 from inference.scoring.scores import SCORES
-from inference.scoring.sweep import best_weights
+from inference.scoring.sweep import best_weights, within
 from inference.scoring.tables import notes, read_scores, tracks_table
 from recipe.commands.asking import engine_options, questions_options
 from recipe.commands.options import examples, resolve_run, run_options
 from recipe.report.pictures import sweeps
 from recipe.report.results import curves_of
-from recipe.steps.eval import How, held_out, run_in_serve, sweep_of
+from recipe.steps.asking import run_in_serve
+from recipe.steps.eval import How, held_out, sweep_of
 from recipe.steps.merge import parse_alphas, swept_alphas
 from recipe.steps.result_names import BEST
 from recipe.walk.rows import weights_of
@@ -100,11 +101,17 @@ def _borrow(evaluation: Evaluation, runs: Path) -> None:
 def _show(blend: str, scores: dict[float, dict[str, Any]], step: Step) -> None:
     several = list(scores.values())
     console().print(tracks_table(several))
-    made = table("best weight", "track", "weight", "score", "95% interval", right=("weight", "score"))
+    columns = ("track", "weight", "score", "95% interval", "as good within it")
+    made = table("best weight", *columns, right=("weight", "score"))
     best = list(best_weights(scores))
     for track, alpha, part in best:
-        made.add_row(track, f"{alpha:g}", f"{part['score']:.3f}", f"[{part['low']:.3f}, {part['high']:.3f}]")
+        others = within(scores, track, alpha, part)
+        alike = "every other weight" if len(others) == len(scores) - 1 else ", ".join(f"{one:g}" for one in others)
+        interval = f"[{part['low']:.3f}, {part['high']:.3f}]"
+        made.add_row(track, f"{alpha:g}", f"{part['score']:.3f}", interval, alike or "none")
     console().print(made)
+    if any(len(within(scores, *one)) == len(scores) - 1 for one in best):
+        click.echo("beware    where every other weight is as good within the interval, these questions cannot choose")
     for line in notes(several):
         click.echo(line)
     if not step.is_done():

@@ -27,6 +27,7 @@ from spine.progress import timed
 from spine.terminal import console, say, table
 
 F = TypeVar("F", bound=Callable[..., Any])
+_FIRST = "make synth-v8 ENDPOINT=http://HOST:PORT/v1 asks for some, make synth-demo a small model here"
 _STATES = {"kept": KEPT, "rejected": REJECTED, "open": AGAIN}
 
 
@@ -158,6 +159,9 @@ command.add_command(demo)
 @command.command("status", epilog=examples("recipe synth status"))
 def status() -> None:
     """What the store holds: kept and rejected answers by dataset and model, tokens, reasons."""
+    if not store_path().exists():
+        click.echo(f"no answers yet in {shown(store_path())}; {_FIRST}")
+        return
     numbers = ("judged", "kept", "", "2nd try", "open", "near dup.", "tokens", "s a row")
     made = table(shown(store_path()), "dataset", "model", *numbers, "rejected because", right=numbers)
     with opened() as store:
@@ -253,7 +257,7 @@ def exported(store: Store, model: str | None = None) -> Mapping[str, int]:
 def opened() -> Store:
     """The store, if there is one."""
     if not store_path().exists():
-        raise RecipeError("no answers yet", where=shown(store_path()), way_out="recipe synth run v8 --endpoint URL")
+        raise RecipeError("no answers yet", where=shown(store_path()), way_out=_FIRST)
     return Store(store_path())
 
 

@@ -25,8 +25,8 @@ from postprocess.slice import slice_adapter, slice_model
 from recipe.smoke.child import Commands
 from recipe.smoke.machine import disk_rate, gpu_rates, versions
 from recipe.smoke.page import Result
+from recipe.steps.asking import cpu_settings
 from recipe.steps.data import ensure_model
-from recipe.steps.eval import cpu_settings
 from recipe.steps.merge import base_folder, profile_padding
 from recipe.steps.result_names import adapter_name, model_name, results_folder
 from recipe.steps.train import visible

@@ -59,7 +59,11 @@ def ensure_raw(data: Path | None) -> Path:
     """The folder of raw files: the user's, or else the invented sample shop, written once."""
     if data is not None:
         if not data.is_dir():
-            raise RecipeError("no such folder", where=f"DATA={data}", way_out="DATA=/folder/of/raw/files")
+            raise RecipeError(
+                "no such folder",
+                where=f"DATA={data}",
+                way_out="make fetch-esci, or another source, makes data/published",
+            )
         return data
     say("no DATA=/folder given: using the invented sample shop (not the published files)")
     with locked(SAMPLE.parent, wait=True):

@@ -14,7 +14,7 @@ import click
 
 from postprocess.merge.plan import MergeJob, MergePlan, Padding
 from postprocess.merge.step import Produced, checked_plan, produce
-from recipe.steps.mixtures import trained_mixture
+from recipe.steps.mixtures import trained_mixture, whole_checkpoints
 from spine import manifest
 from spine.errors import RecipeError
 from spine.lock import locked
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from axolotl_configs.render import Resolved
 
 _LARGEST = 2.0
-_STEPS, _SHOWN = re.compile(r"\d{1,9}", re.ASCII), 40  # letters of what is none
+_STEPS, _SHOWN = re.compile(r"-?\d{1,9}", re.ASCII), 40  # letters of what is none
 N = TypeVar("N", int, float, str)
 
 
@@ -116,8 +116,8 @@ def swept_alphas(resolved: Resolved) -> list[float]:
     return sorted({*resolved.profile.reproduce.weights, *default_alphas(resolved.blend.name)})
 
 
-def parse_checkpoints(text: str) -> list[int]:
-    """``150,192`` as numbers of steps.
+def parse_checkpoints(text: str, resolved: Resolved) -> list[int]:
+    """``150,192`` as numbers of steps; ``-2,-1`` are the last two that the run's training has kept.
 
     Raises:
         RecipeError: one of them is no number, or is there twice.
@@ -125,8 +125,12 @@ def parse_checkpoints(text: str) -> list[int]:
     where = f"CHECKPOINTS={text}"
     for part in text.split(","):
         if not _STEPS.fullmatch(part.strip()):
-            raise RecipeError(f"'{part[:_SHOWN]}' is no number of steps", where=where, way_out="150,192, for instance")
-    return _each_once(list(map(int, text.split(","))), "checkpoint", where)
+            way_out = "150,192, for instance, or -2,-1: the last two"
+            raise RecipeError(f"'{part[:_SHOWN]}' is no number of steps", where=where, way_out=way_out)
+    there = sorted(whole_checkpoints(resolved))
+    numbers = [int(part) for part in text.split(",")]
+    steps = [there[number] if -len(there) <= number < 0 else number for number in numbers]
+    return _each_once(steps, "checkpoint", where)
 
 
 def run_results(

@@ -62,14 +62,19 @@ def _training(run: Run) -> str:
     return f"make train-{run.blend}" + (f" SET={shlex.quote(settings)}" if settings else "")
 
 
+def whole_checkpoints(resolved: Resolved) -> dict[int, Path]:
+    """Those that the run's training has kept, by their steps."""
+    kept = resolved.run.train.glob("checkpoint-*")
+    return {int(path.name.rpartition("-")[2]): path for path in kept if launch.is_whole(path)}
+
+
 def _folders(resolved: Resolved, checkpoints: Sequence[int]) -> list[Path]:
-    folder = resolved.run.train
-    there = {int(path.name.rpartition("-")[2]): path for path in folder.glob("checkpoint-*") if launch.is_whole(path)}
+    there = whole_checkpoints(resolved)
     if missing := [str(number) for number in checkpoints if number not in there]:
         known = ", ".join(map(str, sorted(there))) or "none"
         raise RecipeError(
             f"no whole checkpoint {', '.join(missing)}; there are: {known}",
-            where=shown(folder),
+            where=shown(resolved.run.train),
             way_out='SET="save_steps=... save_total_limit=..." says which a training keeps',
         )
     return [there[number] for number in checkpoints]

@@ -23,7 +23,7 @@ from spine import manifest
 from spine.atomic import require_free
 from spine.children import die_with_parent, stopped_with_us
 from spine.environments import python
-from spine.errors import RecipeError
+from spine.errors import STOPPED, RecipeError
 from spine.hardware import this_machine
 from spine.paths import ROOT
 from spine.progress import clock
@@ -89,7 +89,7 @@ def run_command(command: Sequence[str], lock: int, environment: Mapping[str, str
     )  # fmt: skip
     with stopped_with_us(child, signal.SIGINT, _GRACE_SECONDS):
         code = child.wait()
-    if code in (130, -signal.SIGINT):
+    if code in (STOPPED, -signal.SIGINT):
         raise KeyboardInterrupt
     if code:
         killed = f"killed by signal {-code}; out of memory?" if code < 0 else f"code {code}"

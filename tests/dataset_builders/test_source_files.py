@@ -76,9 +76,9 @@ def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_named_with_the_way_out(tmp_path: Path) -> None:
     said = complaint(lambda: amazon_m2.products(RawData(tmp_path)))
-    assert "no products_train here (.csv, .csv.gz, .parquet" in said
+    assert "no products_train here (.csv, .csv.gz, .parquet" in said and "make fetch-amazon_m2 fills this one" in said
     assert str(tmp_path / "amazon_m2") in said
-    assert "DATA=/folder" in said and "recipe sample-data" in said
+    assert "without DATA= it is the sample shop" in said
     for rows in (
         alpaca.instructions,
         amazon_m2.sessions,
@@ -87,7 +87,7 @@ def test_a_missing_file_is_named_with_the_way_out(tmp_path: Path) -> None:
         mmlu.auxiliary,
         mmlu.exams,
     ):
-        assert "recipe sample-data" in complaint(lambda rows=rows: rows(RawData(tmp_path)))  # type: ignore[misc]
+        assert "make fetch-" in complaint(lambda rows=rows: rows(RawData(tmp_path)))  # type: ignore[misc]
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ ONLY_PARSED = {
     r"recipe (trial|ablate)(?!.* --dry-run)": "minutes at least; test_trial.py, test_ablate.py, on made-up answers",
     r"recipe smoke\b": "minutes; tests/test_smoke.py",
     r"recipe reproduce(?!.* --dry-run)": "an hour at least; tests/test_reproduce.py walks it",
+    r"recipe new\b": "its files are there already in the checkout; test_extending.py types it in an empty one",
     r"recipe model\b": "needs the training environment; tests/test_miniature.py",
     r"recipe check\b": "needs the training environment; test_extending.py checks a profile where it is there",
     r"recipe verify .*--forward": "needs torch; tests/train_env/test_verify.py",
@@ -49,7 +50,7 @@ ONLY_PARSED = {
     r"export RAY_ADDRESS=\S+ HF_HOME=": "variables for the two commands behind it",
     r"/path/to/this/checkout/\S+ local_evaluation\.py": "the organisers' kit; tests/serve_env/test_submission.py",
     r"curl http://127.0.0.1:8000/v1/": "needs a server; tests/serve_env/test_server.py asks one",
-    r"axolotl (train|merge-lora)\b": "axolotl's own, which trains",
+    r"(\.venvs/train/bin/)?axolotl (train|merge-lora)\b": "axolotl's own, which trains",
     r"\.venvs/train/bin/pip install mlflow": "needs the network",
     r"(\.venvs/serve|\.venvs/t4)/bin/python -m pip install|python3\.11 -m venv \.venvs/t4": "needs the network",
     r"hf auth login": "needs an account",
@@ -68,7 +69,8 @@ MENTIONED = [command for command in commands() if command.mentioned]
 
 def spelled(command: Command) -> Command:
     """With names in the place of placeholders."""
-    text = re.sub("|".join(map(re.escape, STANDS_FOR)), lambda found: STANDS_FOR[found[0]], command.text)
+    placeholders = f"({'|'.join(map(re.escape, STANDS_FOR))})(?!=)"  # SOURCE=esci is a variable
+    text = re.sub(placeholders, lambda found: STANDS_FOR[found[0]], command.text)
     return Command(command.page, text)
 
 

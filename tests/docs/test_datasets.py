@@ -18,7 +18,7 @@ def row(name: str) -> str:
     task, line = load_task(name), published_blend().get(name)
     blend = read_lists(CONFIGS / "blends" / ("v8.yaml" if line else "v8-ours.yaml"))
     where, source = (line.number, line.source) if line else ("ours", task.source)
-    rows = blend["datasets"][name]["rows"]
+    rows = blend["datasets"].get(name, {}).get("rows", 0)  # one that is in another blend, or in none yet
     return f"| `{name}` | {where} | {source} | {task.type.short} | {rows:,} | {task.llm or '-'} |\n"
 
 

@@ -65,12 +65,15 @@ def test_the_page_is_walked_to_the_letter(tmp_path: Path, model: Path) -> None:
     for step in walk(page):
         if isinstance(step, str):
             write_files(folder, [step])
-        elif is_typed(step, folder):
+        elif is_typed(step, folder) or step.text.startswith("make new-task"):
             done = type_in(folder, step.text)
             assert done.returncode == 0, f"{step}:\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
             typed[step.text] = done.stdout
     assert set(typed) >= {"make data-v8-languages", "make plan-v8 PROFILE=1xl40s", "make rendered"}
     has_rows(folder, "v8-languages", "title_language", {"ask", "sort"})
+    assert "title_language.py" in typed["make new-task NAME=title_language SOURCE=amazon_m2 TRACK=4"]
+    facts = (folder / "tests" / "dataset_builders" / "test_tasks.py").read_text()
+    assert '    "title_language": ("multiple-choice", "amazon_m2", 4, None),\n' in facts
     assert "‹<|im_end|>›" in typed["make samples-v8-languages TASK=title_language"]
     assert "fits      " in typed["make plan-v8 PROFILE=1xl40s"]
     rendered = (folder / "axolotl_configs" / "rendered" / "1xl40s" / "v8-languages.yaml").read_text()

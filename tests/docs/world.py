@@ -31,7 +31,7 @@ def copied_checkout(folder: Path, tokenizer: Path) -> Path:
     for name in _COPIED:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Makefile", folder)
-    (folder / "tests").symlink_to(ROOT / "tests")
+    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__", "golden"))
     (folder / ".venvs").mkdir()
     (folder / ".venvs" / "core").symlink_to(sys.prefix)
     write_model(folder / MODEL, 2, max_position_embeddings=2048, eos_token_id=1)
@@ -99,8 +99,8 @@ def _lived_in(folder: Path) -> None:
     for blend, weight in (("v8", 0.5625), ("v9b", 0.25), ("v9b", 0.75), ("v8-more-ner", 1), ("v8-languages", 1)):
         run = folder / "runs" / "cpu" / blend
         own, shared = run / "data" / "val.parquet", folder / "runs" / "cpu" / "questions" / "test.parquet"
-        for name, questions in ((f"adapter-{weight:g}", own), (f"adapter-{weight:g}@development", shared)):
-            world.answer(run / "eval" / name, f"{blend}, {weight:g}", questions, "v8", weight)
+        for of, questions in (("", own), ("@development", shared), ("@test", shared)):
+            world.answer(run / "eval" / f"adapter-{weight:g}{of}", f"{blend}, {weight:g}", questions, "v8", weight)
     run = folder / "runs" / "cpu" / "v8"
     world.answer(run / "eval" / "base", "the base", run / "data" / "val.parquet", "v8", 0)
 

@@ -143,6 +143,9 @@ def test_checkpoints_are_averaged_before_they_are_weighed(models: Path, runs_fol
     assert shown.exit_code == 0, shown.output
     assert f"0.125 x {train}/checkpoint-150, 0.125 x {train}/checkpoint-192" in shown.output
     assert "/merged-0.25-average-150-192 " in shown.output and "/merged-1-average-150-192 " in shown.output
+    assert run(models, *asked, "--checkpoints", "-2,-1").output == shown.output
+    assert "no whole checkpoint -3" in refused(models, *asked, "--checkpoints", "-3,-1")
+    assert "checkpoint 192 is there twice" in refused(models, *asked, "--checkpoints", "192,-1")
     message = refused(models, *asked, "--checkpoints", "102,150")  # 102 was cut off while it was written
     assert "no whole checkpoint 102; there are: 150, 192" in message and "save_total_limit" in message
 

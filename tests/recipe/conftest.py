@@ -1,16 +1,20 @@
-"""Fixtures of the tests of `recipe push`: a finished run, and a hub on this machine."""
+"""Fixtures: `recipe` as it is typed; of the tests of `recipe push` a finished run, and a hub on this machine."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
 
 from axolotl_configs.render import Resolved
+from recipe.commands import main
 from recipe.commands import push as pushing
 from recipe.commands.options import resolve_run
 from recipe.hub import upload
@@ -18,6 +22,24 @@ from spine.manifest import Step
 from spine.runs import Run
 from tests.recipe.finished_run import FinishedRun, base_model, finish
 from tests.recipe.hub import TOKEN, Hub
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """`recipe` from its entry on, in this process: what a shell would see, without a second of imports for each."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["recipe", *arguments])
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from recipe.commands import main, root
+from recipe.commands import root
 from spine.paths import ROOT
 
 COMMANDS = root.list_commands(None)  # type: ignore[arg-type]
@@ -25,24 +25,6 @@ def recipe(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
     )
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """`recipe` from its entry on, in this process: what a shell would see, without a second of imports for each."""
-
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["recipe", *arguments])
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
-
-    return run
 
 
 def test_a_command_that_has_explained_itself_ends_with_its_code() -> None:
@@ -110,6 +92,21 @@ def test_diff_shows_blend_and_settings(typed: Callable[..., Any]) -> None:
     assert "mmlu_auxiliary" in shown and "lora_model_dir" in shown
     assert "no difference" in typed("diff", "v8", "v8", PROFILE="cpu").stdout
     assert "learning_rate" in typed("diff", "v8", "v8", "--set", "learning_rate=1e-4", PROFILE="cpu").stdout
+
+
+def test_a_profile_of_two_runs_is_told_once(typed: Callable[..., Any]) -> None:
+    assert typed("diff", "v8", "v9b", PROFILE="cpu").stderr == "profile cpu (asked for)\n"
+
+
+def test_where_nothing_is_yet_it_is_said_what_makes_some(
+    typed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recipe.commands.table.RUNS", tmp_path / "runs")
+    monkeypatch.setattr("recipe.commands.synth.SYNTHESIS", tmp_path / "synthesis")
+    table, status, samples = typed("table"), typed("synth", "status"), typed("synth", "samples")
+    assert (table.returncode, "nothing is scored yet\n  -> make eval-v8" in table.stderr) == (1, True)
+    assert (status.returncode, "no answers yet" in status.stdout) == (0, True) and "synth-demo" in status.stdout
+    assert (samples.returncode, "no answers yet\n  -> make synth-v8" in samples.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from recipe.commands.data import _datasets as datasets_table
+from spine import terminal
 from spine.paths import CONFIGS, ROOT
+from tests.axolotl_configs.test_blend import rows_of
 from tests.recipe.test_cli import recipe
+
+V8 = rows_of("v8").keys()
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +38,14 @@ def built(place: dict[str, str]) -> Path:
     """The data folder of v8."""
     done = recipe("data", "v8", **place)
     assert done.returncode == 0, done.stderr
-    for part in ("39 datasets", "beside the winners' slides", "61.2%", "liked_titles", "card.md", "recipe samples v8"):
+    for part in (
+        f"{len(V8)} datasets",
+        "beside the winners' slides",
+        "61.2%",
+        "liked_titles",
+        "card.md",
+        "recipe samples v8",
+    ):
         assert part in done.stdout
     return next(Path(place["RECIPE_RUNS"]).glob("cpu/*/data"))
 
@@ -40,7 +53,7 @@ def built(place: dict[str, str]) -> Path:
 def test_the_folder_holds_rows_numbers_a_card_and_a_picture(built: Path) -> None:
     found = json.loads((built / "stats.json").read_text())
     rows = found["datasets"].values()
-    assert len(rows) == 39 and found["totals"]["kept"] == sum(row["kept"] for row in rows)
+    assert found["datasets"].keys() == V8 and found["totals"]["kept"] == sum(row["kept"] for row in rows)
     assert all(row["p50"] <= row["p95"] <= row["max"] and 0 < row["trained_tokens"] < row["tokens"] for row in rows)
     assert all(sum(part.values()) == pytest.approx(1) for part in found["shares"].values())
     assert sum(found["lengths"]["rows"]) == found["totals"]["kept"]
@@ -49,6 +62,16 @@ def test_the_folder_holds_rows_numbers_a_card_and_a_picture(built: Path) -> None
     assert (built / "blend.png").read_bytes().startswith(b"\x89PNG") and (built / "blend.png").stat().st_size > 20_000
     outputs = json.loads((built / "manifest.json").read_text())["outputs"]
     assert {"train.parquet", "val.parquet", "stats.json", "card.md", "blend.png", "rejected.jsonl"} <= set(outputs)
+
+
+@pytest.mark.parametrize(("width", "heads"), [(66, "dataset wanted kept share dropped"), (100, "p95 share dropped")])
+def test_no_head_is_cut_on_a_narrow_terminal(
+    built: Path, width: int, heads: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "console", lambda: Console(width=width))
+    terminal.console().print(datasets_table(built, json.loads((built / "stats.json").read_text())))
+    printed = capsys.readouterr().out
+    assert heads in " ".join(printed.split()) and "…" not in printed
 
 
 def test_again_says_that_it_is_done(built: Path, place: dict[str, str]) -> None:

@@ -13,7 +13,8 @@ from inference.answering.engines import settings
 from inference.answering.engines.cluster import RAY
 from inference.evaluate import Evaluation
 from recipe.commands import root
-from recipe.steps.eval import How, Target, evaluation_of, merged, unpacked
+from recipe.steps.asking import merged, unpacked
+from recipe.steps.eval import How, Target, evaluation_of
 from spine.checkpoint import SINGLE, open_checkpoint
 from spine.mixture import BASE, Mixture
 from tests.postprocess.checkpoints import write_adapter, write_model

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from inference.answering.answer import PREDICTIONS
 from inference.evaluate import WORST, Evaluation
 from inference.scoring.scores import SCORES
+from inference.scoring.sweep import best_weights, within
 from recipe.commands.sweep import _borrow
 from recipe.steps.result_names import results_folder
 
@@ -49,6 +51,19 @@ def test_only_the_same_answers_are_taken(tmp_path: Path, damage: str) -> None:
         (Path(asked.folder) / "manifest.json").unlink()
     _borrow(other, tmp_path / "cpu")
     assert not other.step.is_done() and not Path(other.folder).exists()
+
+
+def scored(score: float, low: float, high: float) -> dict[str, Any]:
+    part = {"score": score, "low": low, "high": high, "constant": 0.1}
+    return {"tracks": {"1": part}, "overall": part, "tasks": [], "facts": {"questions": 1}, "model": "m", "path": ""}
+
+
+def test_a_weight_that_chance_may_have_chosen_is_told_as_such() -> None:
+    clear = {0.0: scored(0.2, 0.1, 0.3), 0.5: scored(0.9, 0.8, 1.0), 1.0: scored(0.85, 0.7, 0.9)}
+    for track, best, part in best_weights(clear):
+        assert (best, within(clear, track, best, part)) == (0.5, [1.0])
+    (_, best, part), _ = best_weights(one := {0.0: scored(0.0, 0.0, 1.0), 1.0: scored(1.0, 0.0, 1.0)})
+    assert (best, within(one, "1", best, part)) == (1.0, [0.0])
 
 
 def test_results_are_called_after_the_model_its_questions_and_how_they_were_asked(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from inference.answering.adapter import as_one, require_fitting
 from inference.answering.decoding import rule_from_json
 from inference.answering.engines import settings
-from inference.answering.engines.requests import Engine, Request, requests_of
+from inference.answering.engines.requests import Engine, Request, Tells, requests_of
 from inference.answering.questions import Question
 from inference.answering.rules import Mode, Rules
 from inference.scoring.parsers import parse
@@ -85,6 +85,16 @@ def test_exact_answers_fit_their_questions(plain: Engine, rules: Rules) -> None:
                 assert isinstance(read, list) and len(set(read)) == 3 and set(read) <= set(item.asked.listed)
             case TaskType.RANKING:
                 assert isinstance(read, list) and sorted(read) == [1, 2, 3, 4, 5]
+
+
+def test_every_token_is_told(plain: Engine, rules: Rules) -> None:
+    """The progress of an evaluation moves from its first token on, not from its first batch."""
+    assert isinstance(plain, Tells)
+    told: list[int] = []
+    before, plain.on_step = plain.on_step, told.append
+    answers(plain, requests_of(questions(), rules, Mode.EXACT, LENGTH))
+    plain.on_step = before
+    assert told == sorted(told) and len(told) > 5 and told[-1] >= len(questions())
 
 
 def test_a_batch_answers_as_one_alone_does(plain: Engine, rules: Rules) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from spine import child_job, environments
+from spine import child_job, environments, unforeseen
 from spine.child_job import started
 from spine.errors import RecipeError
 from spine.paths import ROOT
@@ -64,7 +64,10 @@ def test_without_a_log_the_user_reads_the_chatter_or_nobody(capfd: pytest.Captur
     assert capfd.readouterr() == ("", "a library's chatter, on the output that carries the messages\nthe end\n")
 
 
-def test_what_goes_wrong_is_explained(tmp_path: Path) -> None:
+def test_what_goes_wrong_is_explained(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unforeseen, "RUNS", tmp_path / "runs")
     log = tmp_path / "log"
     with pytest.raises(RecipeError) as error:
         run("explain", log=log)
@@ -80,8 +83,10 @@ def test_what_goes_wrong_is_explained(tmp_path: Path) -> None:
         run("be killed", log=log)
     with pytest.raises(RecipeError, match="ended with code 0"):
         run("say nothing", log=log)
-    with pytest.raises(RecipeError, match=r"ended with code 1\n  -> once more"):
+    with pytest.raises(RecipeError, match=r"ended with code 1:(?s:.)*MemoryError(?s:.)*\n  -> once more") as error:
         run("fail", ways_out={"": "once more"})
+    assert error.value.where is not None and "Traceback (most" in Path(error.value.where).read_text()
+    assert "Traceback" not in capfd.readouterr().err  # it is not for the terminal
     with pytest.raises(RecipeError, match="the missing environment is not installed"):
         child_job.run("missing", MODULE, {})
 

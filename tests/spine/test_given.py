@@ -95,6 +95,8 @@ def test_an_exchange_may_say_its_type() -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
+        ({"input_field": "x", "output_feild": "y"}, "'output_feild' is not read; did you mean 'output_field'?"),
+        ({"Input_Field": "x", "output_field": "y"}, "'Input_Field' is not read; did you mean 'input_field'?"),
         ({"text": "A page."}, "no 'input_field' among its keys text; read are: input_field, output_field, task_type"),
         ({}, "among its keys (none)"),
         (["a"], "an object was expected, not list"),

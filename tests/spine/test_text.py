@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axolotl_configs.blend import apportion
+from dataset_builders import task
+from spine import code, prompts
 from spine.errors import RecipeError, did_you_mean
-from spine.progress import Meter, clock
+from spine.progress import Meter, clock, waiting
 from spine.prompts import clean, system_prompt, user_prompt, wordings
 from spine.runs import Run
 from spine.task_types import TaskType, answer_text
@@ -129,6 +132,48 @@ def test_a_prompt_with_a_missing_field_names_file_and_line() -> None:
         user_prompt("review_rating", wordings("review_rating")[0], {})
 
 
+TASK = """{# title of a product #}
+{% block ask %}
+What is it?
+
+{{ titel }}
+{% endblock %}
+{% block fails %}
+{{ title }}
+{{ title + 1 }}
+{% endblock %}
+"""
+
+
+@pytest.mark.parametrize(
+    ("wording", "said"),
+    [
+        ("ask", r"odd.j2:5: UndefinedError: 'titel' is undefined\n  -> did you mean 'title'\?"),
+        ("fails", r"odd.j2:9: TypeError: can only concatenate str"),
+    ],
+)
+def test_a_prompt_that_fails_is_told_with_its_own_line_and_the_nearest_field(
+    wording: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "odd.j2").write_text(TASK)
+    monkeypatch.setattr(prompts, "PROMPTS", tmp_path)
+    prompts._template.cache_clear()
+    with pytest.raises(RecipeError, match=said):
+        user_prompt("odd", wording, {"title": "a fork", "options": []})
+    prompts._template.cache_clear()
+
+
+def test_a_broken_prompt_and_a_task_without_one_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "broken.j2"
+    broken.write_text("{% block a %}\n\n{% for x in y %}\n{% endblock %}\n")
+    with pytest.raises(RecipeError, match=r"broken.j2:4: TemplateSyntaxError"):
+        code.reads(broken)
+    monkeypatch.setattr(task, "PROMPTS", tmp_path)
+    with pytest.raises(RecipeError, match=r"tasks/title_brand.j2: the dataset(.|\n)*recipe new task title_brand"):
+        task.load_task("title_brand")
+
+
 def test_a_run_has_a_folder_for_each_set_of_overrides() -> None:
     assert Run.of("cpu", "v8", {}).name == "v8"
     assert Run.of("cpu", "v8", {"b": 2, "a": 1}).name == Run.of("cpu", "v8", {"a": 1, "b": 2}).name == "v8+a=1,b=2"
@@ -149,6 +194,49 @@ def test_progress_tells_rate_and_eta_and_a_pause_does_not_spoil_them(
     now += 20
     meter.update(4, 10, "loss 0.9")
     assert capsys.readouterr().err == "training 4/10 steps  2.0 s/step, ETA 0:00:12  loss 0.9\n"
+
+
+def test_the_rate_is_that_of_whole_batches_and_of_the_last_half_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """32 answers come at once, every 40 s; then three times as fast."""
+    now = 100.0
+    monkeypatch.setattr("spine.progress.time.monotonic", lambda: now)
+    meter, rates = Meter("answering", "question"), []
+    meter.update(0, 960)
+    for batch, seconds in enumerate((40, 40, 13, 13, 13), start=1):
+        for _ in range(seconds):
+            now += 1
+            meter.advance(32 * (batch - 1), 960, "7 tokens")
+        meter.advance(32 * batch, 960, "8 tokens")
+        rates.append(meter._rate(960).partition(",")[0])
+    assert rates[:2] == ["1.2 s/question"] * 2 and rates[-1] == "2.5 questions/s"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["answering 0/960 questions    ", "answering 0/960 questions    7 tokens"]
+    assert len(lines) == 1 + 119 // 15
+
+
+def test_many_small_steps_are_few_to_be_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("spine.progress.time.monotonic", lambda: now)
+    meter = Meter("reading", "row")
+    for done in range(20_000):
+        now += 0.01
+        meter.update(done, 20_000)
+    assert len(meter._recent) <= 70 and "100.0 rows/s" in meter._rate(20_000)
+
+
+def test_what_is_waited_for_is_said_only_where_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with waiting("waiting for an answer"):
+        pass
+    assert capsys.readouterr().err == ""
+    said = threading.Event()
+    monkeypatch.setattr("spine.progress._PATIENT_SECONDS", 0.0)
+    monkeypatch.setattr("spine.progress.print", lambda *words, **how: said.set(), raising=False)
+    with waiting("waiting for an answer"):
+        assert said.wait(60)
 
 
 def test_clock() -> None:

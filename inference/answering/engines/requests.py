@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from inference.answering.decoding import Rule, cut
 from inference.answering.questions import Question
@@ -38,6 +38,13 @@ class Engine(Protocol):
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, str]]:
         """Yields (index of the request, answer)."""
         ...
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """An engine that tells each step, with how many tokens it has written in all. Those on Ray are elsewhere."""
+
+    on_step: Callable[[int], None]
 
 
 class LoadedEngine(Engine, Protocol):

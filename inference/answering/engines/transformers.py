@@ -5,7 +5,7 @@ Only the serve environment imports this module.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class TransformersEngine:
     """A model with adapters, whose shares can be changed between runs (``mix``)."""
 
     def __init__(self, model: Path, chat: ChatTokenizer, adapters: Mixture, dtype: str = "auto") -> None:
+        self.on_step: Callable[[int], None] = lambda tokens: None
+        self._written = 0
         logging.disable_progress_bar()
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = dtype if self.device == "cuda" else dtype_on_cpu(dtype)
@@ -84,10 +86,16 @@ class TransformersEngine:
                 max_new_tokens=max(rule.max_new_tokens for rule in rules),
                 do_sample=False, temperature=None, top_p=None, top_k=None,
                 eos_token_id=list(rules[0].end), pad_token_id=pad,
-                logits_processor=[TransformersRules(rules, longest)],
+                logits_processor=[TransformersRules(rules, longest), self._told],
             )  # fmt: skip
         for request, ids in zip(batch, written[:, longest:].tolist(), strict=True):
             yield request.index, finished(self.chat.tokenizer.decode(_answer_of(ids, request.rule)), request.rule)
+
+    def _told(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """A processor that changes nothing. input_ids: (rows, tokens)."""
+        self._written += len(input_ids)
+        self.on_step(self._written)
+        return scores
 
 
 def batches(requests: Sequence[Request]) -> Iterator[list[Request]]:

