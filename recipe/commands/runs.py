@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from inference.scoring.tables import OVERALL, cell
+from inference.scoring.tables import OVERALL, Part
 from recipe.commands.options import examples
 from recipe.trials.notebook import SORTED_BY, Line, ordered_by, read_runs
 from spine.atomic import write_text
@@ -69,7 +69,12 @@ def _table(lines: Sequence[Line]) -> Table:
     for line in lines:
         whole = ["-" if number is None else f"{number:,}" for number in (line.rows, line.steps)]
         loss, hours = ("-" if number is None else f"{number:.2f}" for number in (line.loss, line.hours))
-        scores = [cell(line.scores.get(name)).replace("0.", ".") for name in numbers[4:]]
+        scores = [_score(line.scores.get(name)) for name in numbers[4:]]
         date = line.date[:16].replace("T", " ")
         made.add_row(line.run, line.model, *whole, loss, hours, date, line.letter, *scores, line.beside)
     return made
+
+
+def _score(part: Part | None) -> str:
+    """With half the width of its 95% interval; both ends would leave no room for the rest."""
+    return "-" if part is None else f"{part['score']:.3f} ±{(part['high'] - part['low']) / 2:.2f}".replace("0.", ".")

@@ -6,6 +6,7 @@ the same letter.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -26,6 +27,8 @@ from spine.yamlfile import read_yaml
 
 SORTED_BY = ("date", "run", "rows", "steps", "loss", "hours", "1", "2", "3", "4", OVERALL)
 _NAMED = 2  # datasets that are named of those that differ
+_MOVED = 0.0005  # a share of the rows that is another, as in `recipe diff`
+_BY_SET = re.compile(r"^(\w+): (.*?) *# <- SET$", re.M)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def ordered_by(lines: Iterable[Line], key: str) -> list[Line]:
 
 def _lines(folder: Path) -> list[Line]:
     trained = manifest.read(folder / "train")
-    line = Line(f"{folder.parent.name}/{folder.name}", _beside(folder.name), _rows(folder / "data"))
+    line = Line(f"{folder.parent.name}/{folder.name}", _beside(folder), _rows(folder / "data"))
     if trained:
         hours, date = round(trained["wall_seconds"] / 3600, 3), trained["finished"]
         line = replace(line, steps=trained.get("steps"), loss=trained.get("final_loss"), hours=hours, date=date)
@@ -143,8 +146,12 @@ def _letters() -> Iterator[str]:
     yield from (one + other for one in string.ascii_lowercase for other in string.ascii_lowercase)
 
 
-def _beside(run: str) -> str:
-    blend, _, settings = run.partition("+")
+def _beside(folder: Path) -> str:
+    blend, _, settings = folder.name.partition("+")
+    if settings and "=" not in settings:  # too many for a name, which is their digest
+        file = folder / "resolved.yaml"
+        found = _BY_SET.findall(file.read_text(encoding="utf-8")) if file.is_file() else []
+        settings = ",".join([*(f"{key}={value}" for key, value in found), f"SET {settings}"])
     return "; ".join(filter(None, (beside_parent(blend), settings.replace(",", " "))))
 
 
@@ -159,16 +166,17 @@ def beside_parent(blend: str) -> str:
         of = resolve_blend(own.files[1].path.stem, task_names())
     except RecipeError:
         return "its blend is not there"
-    before, now = ({portion.name: portion.rows for portion in one.portions} for one in (of, own))
-    both = [name for name in now if name in before and now[name] != before[name]]
+    before, now = ({part.name: part.rows / one.rows for part in one.portions} for one in (of, own))
+    moved = {name: now[name] - before[name] for name in now.keys() & before.keys()}
+    largest = sorted((name for name in moved if abs(moved[name]) >= _MOVED), key=lambda name: (-abs(moved[name]), name))
     groups = {
-        "+": [f"{name} {now[name]:,}" for name in now if name not in before],
+        "+": [f"{name} {now[name]:.1%}" for name in now if name not in before],
         "−": [name for name in before if name not in now],
-        "": [f"{name} {before[name]:,} → {now[name]:,}" for name in both],
+        "": [f"{name} {before[name]:.1%} → {now[name]:.1%}" for name in largest],
     }
     told += [sign + ", ".join(some[:_NAMED]) + _more(some) for sign, some in groups.items() if some]
     told += [f"{key}={value}" for key, value in read_yaml(own.files[0].path).data.get("axolotl", {}).items()]
-    return f"{of.name}: " + "; ".join(told or ["the same rows"])
+    return f"{of.name}: " + "; ".join(told or ["the same shares"])
 
 
 def _more(some: list[str]) -> str:

@@ -51,6 +51,21 @@ def test_what_lies_there_is_told_with_what_was_changed(two: Path) -> None:
     assert base.scores["1"]["score"] == stored["tracks"]["1"]["score"] < trained.scores["1"]["score"]
 
 
+def test_settings_that_only_a_digest_names_are_read(run: FinishedRun, runs_folder: Path) -> None:
+    other = runs_folder / "cpu" / "v8+9e1bda85aea7"
+    shutil.copytree(run.run.folder, other)
+    (other / "resolved.yaml").write_text(
+        "lora_r: 64  # [S] why\nmicro_batch_size: 2  # <- SET\nsave_steps: 4  # <- SET\n"
+    )
+    beside = {line.run: line.beside for line in read_runs()}
+    assert beside["cpu/v8+9e1bda85aea7"] == "micro_batch_size=2 save_steps=4 SET 9e1bda85aea7"
+
+
+def test_a_line_has_room_on_a_usual_page(two: Path) -> None:
+    lines = CliRunner().invoke(command, []).output
+    assert "…" not in lines and f"adapter-{ALPHA}" in lines and " ±" in lines
+
+
 def test_other_questions_have_another_letter_and_that_is_said(two: Path) -> None:
     letters = {(line.run, line.model): line.letter for line in read_runs()}
     assert (
@@ -106,7 +121,11 @@ def test_a_blend_beside_what_it_includes(configs: Path) -> None:
         "include: v8\ndatasets:\n  co_purchase: {rows: 0}\n  liked_titles: {rows: 7000}\n  next_query: {rows: 50}\n"
         "axolotl: {lora_r: 32}\n"
     )
-    assert beside_parent("mine") == "v8: +next_query 50; −co_purchase; liked_titles 5,815 → 7,000; lora_r=32"
+    shares = {name: f"{rows / total:.1%}" for name, rows, total in
+              (("before", 5815, 502_435), ("after", 7000, 502_435 - 10_000 + 50 + 1185))}  # fmt: skip
+    found = beside_parent("mine")
+    assert found.startswith("v8: +next_query 0.0%; −co_purchase; ") and found.endswith("; lora_r=32")
+    assert f"liked_titles {shares['before']} → {shares['after']}" in found
     assert beside_parent("v8") == "" and beside_parent("gone") == "its blend is not there"
     assert beside_parent("v9b").startswith("v8: from v8 at 0.5625; ")
     beside_parent.cache_clear()
