@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from recipe.commands import root
-from spine.paths import ROOT
+from spine.paths import CONFIGS, ROOT
 
 COMMANDS = root.list_commands(None)  # type: ignore[arg-type]
 HEAVY = {"torch", "transformers", "axolotl", "polars", "pyarrow", "matplotlib", "datasets"}
@@ -37,6 +38,13 @@ def test_a_command_that_has_explained_itself_ends_with_its_code() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 3
     assert recipe("list").returncode == 0 and recipe("--help").returncode == 0
     assert recipe("shwo").returncode == 2
+
+
+def test_a_broken_blend_does_not_silence_the_others(tmp_path: Path) -> None:
+    shutil.copytree(CONFIGS, tmp_path / "configs", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    (tmp_path / "configs" / "blends" / "broken.yaml").write_text("datasets: 5")
+    done = recipe("list", RECIPE_CONFIGS=str(tmp_path / "configs"))
+    assert done.returncode == 1 and "broken.yaml:1: 'datasets'" in done.stderr and "v8-ours" in done.stdout
 
 
 def imported_by(*arguments: str) -> set[str]:
