@@ -87,7 +87,8 @@ def parse(text: str, path: Path) -> CommentedMap:
         where = f"{shown(path)}:{mark.line + 1}" if mark else shown(path)
         raise RecipeError(f"not valid YAML: {error.problem}", where=where) from error
     except (YAMLError, ValueError) as error:
-        raise RecipeError(f"not valid YAML: {error}", where=shown(path)) from error
+        line = f":{error.line}" if isinstance(error, _Strange) and error.line else ""
+        raise RecipeError(f"not valid YAML: {error}", where=f"{shown(path)}{line}") from error
     if not isinstance(root, CommentedMap):
         raise RecipeError("holds no mapping of keys to values", where=shown(path))
     return root
@@ -130,7 +131,9 @@ def parse_scalar(text: str) -> Any:
 
 
 class _Strange(ValueError):
-    """YAML that says more than a settings file may."""
+    """YAML that says more than a settings file may; ``line``: 0 where there is none."""
+
+    line = 0
 
 
 def _loaded(text: str) -> Any:
@@ -146,26 +149,39 @@ def _loaded(text: str) -> Any:
         raise
     except Exception as error:  # ruamel trips over `!!omap 1`, `!!int`, 3,000 brackets, each in another way
         raise _Strange("tags or levels of lists that no settings need") from error
-    _refuse_strange(root, set())
+    _refuse_strange(root, (), 0, set())
     return root
 
 
-def _refuse_strange(node: Any, seen: set[int]) -> None:
-    if isinstance(node, int) and abs(node) >= 2**63:
-        raise _Strange("a number beyond 64 bits")
-    if isinstance(node, float) and not math.isfinite(node):
-        raise _Strange("a number that is none (inf, nan)")
-    if node is None or isinstance(node, bool | int | float | str | date):
+def _refuse_strange(node: Any, address: Address, line: int, seen: set[int]) -> None:
+    if what := _strange(node, seen):
+        error = _Strange(f"{'.'.join(map(str, address))}: {what}" if address else what)
+        error.line = line
+        raise error
+    if not isinstance(node, CommentedMap | CommentedSeq):
         return
-    if type(node) not in (CommentedMap, CommentedSeq) or getattr(node.tag, "value", None):
-        raise _Strange("a value with a tag (!...)")
-    if id(node) in seen:
-        raise _Strange("an alias (*name) that stands for more than a plain value; write it out")
-    if getattr(node, "merge", None):
-        raise _Strange("a merge key (<<); write the keys out")
     seen.add(id(node))
-    for inner in [*node.keys(), *node.values()] if isinstance(node, CommentedMap) else node:
-        _refuse_strange(inner, seen)
+    for key, inner in list(node.items() if isinstance(node, CommentedMap) else enumerate(node)):
+        if isinstance(node, CommentedMap):
+            at = node.lc.key(key)[0] + 1
+            _refuse_strange(key, address, at, seen)
+        else:
+            at = node.lc.item(key)[0] + 1
+        _refuse_strange(inner, (*address, key), at, seen)
+
+
+def _strange(node: Any, seen: set[int]) -> str | None:
+    if isinstance(node, int) and abs(node) >= 2**63:
+        return "a number beyond 64 bits"
+    if isinstance(node, float) and not math.isfinite(node):
+        return "a number that is none (inf, nan)"
+    if node is None or isinstance(node, bool | int | float | str | date):
+        return None
+    if type(node) not in (CommentedMap, CommentedSeq) or getattr(node.tag, "value", None):
+        return "a value with a tag (!...)"
+    if id(node) in seen:
+        return "an alias (*name) that stands for more than a plain value; write it out"
+    return "a merge key (<<); write the keys out" if getattr(node, "merge", None) else None
 
 
 def plain(node: Any) -> Any:

@@ -23,6 +23,7 @@ from spine.errors import RecipeError
 from spine.yamlfile import read_yaml
 from tests.postprocess.checkpoints import adapter_shapes, write_adapter
 
+V8 = resolve("v8", "cpu", {}, task_names())
 LONG = "9" * 5_000  # more digits than Python reads
 # YAML and JSON that say more than data: numbers that are none, tags, anchors, half a letter, an open quote, depths.
 NASTY = [
@@ -87,7 +88,7 @@ def test_a_setting(key: str, value: str) -> None:
 @given(TEXT)
 def test_a_weight_and_a_checkpoint(text: str) -> None:
     told(lambda: parse_alpha(text, "here", beyond_one=True))
-    told(lambda: parse_checkpoints(text))
+    told(lambda: parse_checkpoints(text, V8))
 
 
 @given(TEXT, TEXT)

@@ -75,8 +75,9 @@ def test_from_the_dry_run_to_the_samples(recipe: Callable[..., Result], shop: Pa
 
 
 def test_mistakes_are_told_before_anything_is_asked(recipe: Callable[..., Result]) -> None:
+    assert "no answers yet" in recipe("status").stdout
     with pytest.raises(RecipeError, match="no answers yet"):
-        recipe("status")
+        recipe("samples")
     with pytest.raises(RecipeError, match="no synthesis for 'query_relations'"):
         recipe("run", "v8", "-p", "cpu", "--endpoint", "http://127.0.0.1:9/v1", "--task", "query_relations")
     with pytest.raises(RecipeError, match="is no endpoint"):
