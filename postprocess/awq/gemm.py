@@ -1,7 +1,8 @@
 """How a linear layer's 4-bit weights, zero points and scales lie in tensors: AutoAWQ's GEMM layout, and GPTQ's.
 
 For a layer from ``in`` to ``out`` features in groups of ``g``: qweight (in, out / 8) int32, qzeros (in / g, out / 8)
-int32, scales (in / g, out) fp16; a weight is (q - zero) * scale. Source: AutoAWQ 0.2.9, ``awq/modules/linear/gemm.py``.
+int32, scales (in / g, out) fp16 (gptqmodel: of the model's own type); a weight is (q - zero) * scale. Source: AutoAWQ
+0.2.9, ``awq/modules/linear/gemm.py``.
 """
 
 from __future__ import annotations
