@@ -91,6 +91,7 @@ class _Events(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._passes = 0  # over the rows, that have ended
 
     def _write(self, state: Any, kind: str, **facts: Any) -> None:
         if not state.is_world_process_zero:
@@ -106,6 +107,7 @@ class _Events(TrainerCallback):  # type: ignore[misc]
             out.write(json.dumps(event) + "\n")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._passes = int(state.epoch or 0)  # of a resumed training
         self._write(state, "begin", versions={name: version(name) for name in _PACKAGES})
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -114,6 +116,17 @@ class _Events(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         numbers = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
         self._write(state, "log", **numbers)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # Axolotl counts bins before it deals the rows into them: there may be one or two fewer than it told the
+        # Trainer, which then knows no last step, and neither looks at the held-out rows nor saves. A training that is
+        # stopped by early_stopping_patience likewise.
+        self._passes += 1
+        over = control.should_training_stop or self._passes >= state.num_train_epochs
+        if over and state.global_step < state.max_steps:
+            state.max_steps = state.global_step
+            control.should_evaluate = args.eval_strategy == "steps" and state.global_step % state.eval_steps != 0
+            control.should_save = args.save_strategy == "steps" and state.global_step % state.save_steps != 0
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._write(state, "evaluating")
