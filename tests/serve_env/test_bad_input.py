@@ -44,8 +44,8 @@ def test_everything_is_answered(model: Path, mode: Mode, flag: bool) -> None:
         return
     for prompt, text in zip(BAD, found, strict=True):
         asked = unscored(prompt, flag).asked
-        if asked.type is TaskType.MULTIPLE_CHOICE:
-            assert text in [str(number) for number in asked.listed or range(6)]
+        if asked.type is TaskType.MULTIPLE_CHOICE:  # without a list or words to choose from, its rule is free
+            assert not asked.listed or text in map(str, asked.listed)
         elif asked.type is not TaskType.NER and asked.listed:
             numbers = [int(number) for number in text.split(",")]
             wanted = min(asked.wanted or 3, len(asked.listed))
