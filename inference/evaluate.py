@@ -70,6 +70,8 @@ def run(evaluations: Sequence[Evaluation]) -> None:
         RecipeError: what ``read_questions`` and ``Answerer`` refuse; questions without an answer to score against.
     """
     first = evaluations[0]
+    if others := {one.engine for one in evaluations} - {first.engine}:
+        raise ValueError(f"one loaded model answers them all: by {first.engine}, or by {', '.join(others)}")
     questions = read_questions(Path(first.questions), limit=first.limit, tasks=first.tasks, tracks=first.tracks)
     if unanswered := sum(question.truth is None for question in questions):
         raise RecipeError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from axolotl_configs.render import Resolved
@@ -191,10 +192,12 @@ def sweep_of(
     Raises:
         RecipeError: as ``run_target`` and ``evaluation_of``.
     """
-    found = {
-        alpha: evaluation_of(run_target(resolved, alpha), questions, resolved, how, count=count, limit=limit)
-        for alpha in weights
-    }
+    targets = {alpha: run_target(resolved, alpha) for alpha in weights}
+    chosen = partial(evaluation_of, questions=questions, resolved=resolved, count=count, limit=limit)
+    if not how.on_ray:  # one loaded model answers all of them, weight 0 without an adapter as well
+        most = max(targets.values(), key=lambda target: len(target.mixture.parts))
+        how = replace(how, engine=chosen(most, how=how).engine)
+    found = {alpha: chosen(target, how=how) for alpha, target in targets.items()}
     inputs = {
         "evaluations": {f"{alpha:g}": evaluation.step.key for alpha, evaluation in found.items()},
         "code": code_of("inference.scoring.sweep"),

@@ -21,6 +21,7 @@ from spine import atomic
 from spine.adapter import CONFIG, open_adapter
 from spine.checkpoint import open_checkpoint
 from spine.errors import RecipeError
+from spine.hardware import this_machine
 from spine.manifest import NAME, Step
 from tests.conftest import edit
 from tests.postprocess.checkpoints import adapter_shapes, write_adapter, write_model
@@ -110,6 +111,15 @@ def test_at_weight_0_it_is_round_1_and_is_not_asked_again(first: Resolved, tmp_p
         "W + 0.5625 v8", "W + 0.421875 v8 + 0.25 v9b", "W + v9b"
     ]  # fmt: skip
     assert evaluation(first, 0.0, file).label == "base (base)" and evaluation(first, 0.0, file).mixture.parts == ()
+
+
+def test_one_engine_answers_all_weights_of_a_sweep(first: Resolved, tmp_path: Path) -> None:
+    (file := tmp_path / "questions.json").write_text("[]")
+    found, _ = sweep_of(first, [0.0, 0.5, 1.0], file, How(), count=1_000)
+    # On a CPU transformers, which adds adapters to the weights: vLLM's LoRA takes many times as long an answer there.
+    assert {one.engine for one in found.values()} == {"vllm" if this_machine().gpu_names else "transformers"}
+    alone = evaluation_of(run_target(first, 0.0), file, first, How(), count=1_000)
+    assert alone.engine == "vllm"
 
 
 def test_a_first_round_that_was_trained_again_is_not_what_the_second_started_from(
