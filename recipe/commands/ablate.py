@@ -14,11 +14,11 @@ from dataset_builders.task import task_names
 from inference.scoring.compare import Comparison, Verdict
 from inference.scoring.forest import draw
 from recipe.commands.options import examples, walk_request
-from recipe.commands.trial import overall, run, show_stages, show_trial, trial_options, write_record
+from recipe.commands.trial import overall, trial_options, tried, write_record
 from recipe.steps.data import DataFrom
 from recipe.trials.groups import BY, How, brings, derive
 from recipe.trials.power import measured_spread, more_needed
-from recipe.trials.trial import Trial, TrialRequest
+from recipe.trials.trial import TrialRequest
 from spine.paths import shown
 from spine.terminal import console, table
 
@@ -59,12 +59,9 @@ def command(
         (blend, *derived.values()), asked.profile, overrides, seeds, alpha, DataFrom(asked.data, asked.evaluation),
         asked.questions, f"ablate@{blend}-{how}-{by}",
     )  # fmt: skip
-    trial = Trial(wanted)
-    show_trial(trial, effect)
-    if dry_run:
-        show_stages(trial, wanted.folder)
+    trial = tried(wanted, effect, dry_run)
+    if trial is None:
         return
-    trial = run(wanted, wanted.folder)
     compared = trial.compared()
     found = brings(how, {group: compared[name] for group, name in derived.items()})
     title = _TITLE[how].format(by, blend, blend)
@@ -84,7 +81,7 @@ def command(
             wanted.folder / "groups.png", Comparison(trial.counts.total(), [], rows, [], None, []), *_SIDES[how], title
         )
         click.echo(f"picture   {shown(wanted.folder)}/groups.png")
-    write_record(trial, wanted.folder, compared)
+    write_record(trial, compared)
 
 
 def _table(title: str, found: Mapping[str, Comparison]) -> Table:

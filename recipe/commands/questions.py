@@ -14,7 +14,8 @@ from dataset_builders.task import task_names
 from inference.answering.harness import GROUP, write_tasks
 from inference.answering.questions import read_questions
 from recipe.commands.options import data_options, examples, profile_option, resolve_run, set_option
-from recipe.steps.data import DataFrom, ensure_questions
+from recipe.steps.data import DataFrom
+from recipe.steps.questions import ensure_questions
 from spine import manifest
 from spine.paths import shown
 from spine.terminal import console, table

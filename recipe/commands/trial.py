@@ -71,16 +71,25 @@ def command(
     wanted = TrialRequest(
         blends, asked.profile, overrides, seeds, alpha, DataFrom(asked.data, asked.evaluation), asked.questions
     )
+    if trial := tried(wanted, effect, dry_run):
+        conclude(trial, effect)
+
+
+def tried(wanted: TrialRequest, effect: float, dry_run: bool) -> Trial | None:
+    """Tells what is tried and could be shown, then does it: the trial, all of whose stages are done.
+
+    Returns:
+        None of a dry run, which shows the plan and its price.
+    """
     trial = Trial(wanted)
-    show_trial(trial, effect)
+    _show_trial(trial, effect)
     if dry_run:
-        show_stages(trial, wanted.folder)
-        return
-    trial = run(wanted, wanted.folder)
-    conclude(trial, wanted.folder, effect)
+        _show_stages(trial)
+        return None
+    return _run(wanted)
 
 
-def show_trial(trial: Trial, effect: float) -> None:
+def _show_trial(trial: Trial, effect: float) -> None:
     """What is tried, what must be known about it, and what it could show at all."""
     wanted, total = trial.wanted, trial.counts.total()
     tried = f"{', '.join(wanted.blends)}; {wanted.seeds} training{'s' * (wanted.seeds > 1)} of each"
@@ -99,7 +108,7 @@ def show_trial(trial: Trial, effect: float) -> None:
         click.echo(f"beware    {line}")
 
 
-def show_stages(trial: Trial, folder: Path) -> None:
+def _show_stages(trial: Trial) -> None:
     """The plan and its price."""
     planned = plan(trial.all())
     found = estimates([stage for stage, _ in planned], trial.blends, trial.profile.reproduce.seconds)
@@ -110,21 +119,21 @@ def show_stages(trial: Trial, folder: Path) -> None:
     gpus = trial.profile.hardware.gpus
     cost = f", {gpus * seconds / 3600:,.1f} GPU hours on {gpus}" if gpus else ""
     click.echo(f"price     {len(trainings)} trainings, {clock(max(1, seconds))} as far as known{cost}")
-    show_disk(planned, found, folder)
-    say_outdated(planned)
+    show_disk(planned, found, trial.wanted.folder)
+    _say_outdated(planned)
 
 
-def say_outdated(planned: Sequence[tuple[Stage, str]]) -> None:
+def _say_outdated(planned: Sequence[tuple[Stage, str]]) -> None:
     """A trial that was begun with other code, data or settings is not gone on with as if nothing had been."""
     old = [f"{stage.name} ({reason})" for stage, reason in planned if reason.startswith("changed")]
     if old:
         say(f"made with other inputs or code, and done again: {', '.join(old)}; an earlier training is kept as train.1")
 
 
-def run(wanted: TrialRequest, folder: Path) -> Trial:
+def _run(wanted: TrialRequest) -> Trial:
     """Walks until all is done and up to date; the trial as it then is."""
     trial, checked = Trial(wanted), False
-    with locked(folder) as lock:
+    with locked(wanted.folder) as lock:
 
         def make() -> list[Stage]:
             nonlocal trial
@@ -137,7 +146,7 @@ def run(wanted: TrialRequest, folder: Path) -> Trial:
 
             if not checked:
                 preflight(wanted.profile, trial.profile, exports=False)
-                say_outdated(plan(trial.all()))
+                _say_outdated(plan(trial.all()))
                 checked = True
             run_stage(stage, title, trial, lock)
 
@@ -145,10 +154,10 @@ def run(wanted: TrialRequest, folder: Path) -> Trial:
     return trial
 
 
-def conclude(trial: Trial, folder: Path, effect: float) -> None:
+def conclude(trial: Trial, effect: float) -> None:
     """Tables, pictures, words and numbers of a trial whose stages are all done."""
     wanted, compared, tasks = trial.wanted, trial.compared(), trial.tasks()
-    first = wanted.blends[0]
+    first, folder = wanted.blends[0], wanted.folder
     for name, comparison in compared.items():
         console().print(difference_table(comparison))
         draw(folder / f"{name}.png", comparison, first, name)
@@ -158,12 +167,12 @@ def conclude(trial: Trial, folder: Path, effect: float) -> None:
             spread = measured_spread([row], tasks, wanted.seeds)
             click.echo(more_needed(spread, tasks, wanted.seeds, effect))
         click.echo(f"picture   {shown(folder)}/{name}.png")
-    write_record(trial, folder, compared)
+    write_record(trial, compared)
     for line in trial.beware():
         click.echo(f"beware    {line}")
     if len(compared) > 1:
-        names, best = table("overall, beside " + first, "blend", "difference", "95% interval", "p", "is"), compared
-        for name, row in overall(best).items():
+        names = table("overall, beside " + first, "blend", "difference", "95% interval", "p", "is")
+        for name, row in overall(compared).items():
             names.add_row(
                 name, f"{row.difference:+.3f}", f"[{row.low:+.3f}, {row.high:+.3f}]", f"{row.p:.2g}", row.verdict.value
             )
@@ -174,9 +183,9 @@ def overall(compared: Mapping[str, Comparison]) -> dict[str, Difference]:
     return {name: one.overall for name, one in compared.items() if one.overall}
 
 
-def write_record(trial: Trial, folder: Path, compared: Mapping[str, Comparison]) -> None:
+def write_record(trial: Trial, compared: Mapping[str, Comparison]) -> None:
     """``trial.json``: all numbers, and how far they spread, which the next trial is planned with."""
-    wanted = trial.wanted
+    wanted, folder = trial.wanted, trial.wanted.folder
     spread = measured_spread(overall(compared).values(), trial.tasks(), wanted.seeds)
     content = {
         "blends": wanted.blends, "profile": wanted.profile, "settings": wanted.overrides, "seeds": wanted.seeds,

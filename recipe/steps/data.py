@@ -17,7 +17,7 @@ from axolotl_configs import embedded
 from axolotl_configs.blend import apportion
 from axolotl_configs.render import Resolved
 from dataset_builders.blend import card
-from dataset_builders.blend.mix import LEAVE_OUT, Chosen, Limits, choose, mix, write_questions
+from dataset_builders.blend.mix import LEAVE_OUT, Chosen, Limits, choose, mix
 from dataset_builders.blend.stats import summary
 from dataset_builders.held_out import rows_to_hold_out
 from dataset_builders.llm_rows import path_of
@@ -109,7 +109,7 @@ def data_step(resolved: Resolved, data: DataFrom) -> Step:
     Raises:
         RecipeError: the tokenizer of the base model cannot be had.
     """
-    pools, limits = _pools(resolved, raw_folder(data.folder), _wanted(resolved), data), _limits(resolved)
+    pools, limits = pools_of(resolved, raw_folder(data.folder), wanted_rows(resolved), data), _limits(resolved)
     inputs = {
         **inputs_of(pools, tokenizer_digest(resolved.profile.base_model)),
         "seed": resolved.seed,
@@ -122,7 +122,7 @@ def data_step(resolved: Resolved, data: DataFrom) -> Step:
 def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
     """The run's data folder: rows, ``stats.json``, card, picture, what was left out. The caller holds the lock."""
     raw = ensure_raw(data.folder)
-    _refuse_absent(_pools(resolved, raw, _wanted(resolved), data), raw)
+    _refuse_absent(pools_of(resolved, raw, wanted_rows(resolved), data), raw)
     if resolved.profile.embedded:  # other models are the user's or the hub's
         ensure_model(ROOT / resolved.profile.base_model)
     step = data_step(resolved, data)
@@ -131,8 +131,8 @@ def ensure_data(resolved: Resolved, data: DataFrom) -> Path:
         say(f"data: {shown(step.folder)} is up to date")
         return step.folder
     tokenizer = ChatTokenizer.load(resolved.profile.base_model)
-    wanted, limits = _wanted(resolved), _limits(resolved)
-    pools = _pools(resolved, raw, wanted, data)
+    wanted, limits = wanted_rows(resolved), _limits(resolved)
+    pools = pools_of(resolved, raw, wanted, data)
     with locked(CACHE, wait=True):  # two runs may want the same pools
         folders, chosen = _chosen(pools, wanted, limits, tokenizer)
         with timed("mixing"), whole_folder(step.folder) as temporary, ThreadPoolExecutor(1) as beside:
@@ -192,93 +192,15 @@ def _has_source(pool: Pool, raw: Path) -> bool:
     return pool.path is not None or (raw / pool.task.source).is_dir()
 
 
-def questions_step(blends: Sequence[Resolved], data: DataFrom, name: str = "") -> Step:
-    """The step that fills the folder of questions that the blends of a profile are judged by.
-
-    Args:
-        name: of other questions than the profile's usual ones, and of their files.
-
-    Raises:
-        RecipeError: two blends call different files by the same name.
-    """
-    first = blends[0]
-    pools = _asked(blends, raw_folder(data.folder), data)
-    inputs = {
-        **inputs_of(list(pools.values()), tokenizer_digest(first.profile.base_model)),
-        "wanted": first.profile.questions.model_dump(),
-        "sequence_len": _shortest(blends),
-    }
-    # Which are held out is no matter of a blend's rows and seed.
-    inputs["datasets"] = {
-        name: {key: asked[key] for key in ("path", "llm_rows", "max_rejected")}
-        for name, asked in inputs["datasets"].items()
-    }
-    inputs["code"] |= code_of("dataset_builders.blend.mix")
-    return Step(questions_folder(first, name), "questions", inputs)
-
-
-def questions_folder(first: Resolved, name: str = "") -> Path:
-    """Of the blends of which this is the first."""
-    run = replace(first.run, blend=f"questions@{name}" if name else "questions")
-    return run.folder
-
-
-def ensure_questions(blends: Sequence[Resolved], data: DataFrom, name: str = "") -> Path:
-    """The folder of questions that the blends of a profile are judged by, see ``dataset_builders.held_out``.
-
-    Args:
-        name: see ``questions_step``; a file is then called ``NAME-test.parquet``, after which its results are called.
-
-    Raises:
-        RecipeError: two blends call different files by the same name.
-    """
-    first = blends[0]
-    raw = ensure_raw(data.folder)
-    if first.profile.embedded:
-        ensure_model(ROOT / first.profile.base_model)
-    step = questions_step(blends, data, name)
-    if step.is_done():
-        say(f"questions: {shown(step.folder)} is up to date")
-        return step.folder
-    tokenizer = ChatTokenizer.load(first.profile.base_model)
-    limits = Limits(_shortest(blends), first.profile.max_dropped)
-    pools, counts = _asked(blends, raw, data), first.profile.questions.model_dump()
-    with locked(CACHE, wait=True):
-        folders = _built(list(pools.values()), tokenizer)
-        with whole_folder(step.folder) as temporary:
-            found = write_questions(folders, counts, limits, temporary)
-            tracks = {pool.name: pool.task.track for pool in pools.values()}
-            files = {f"{side}.parquet": f"{name}-{side}.parquet" if name else f"{side}.parquet" for side in found}
-            for written, called in files.items():
-                (temporary / written).rename(temporary / called)
-            step.finish([*files.values()], written_in=temporary, datasets=found, tracks=tracks)
-    return step.folder
-
-
-def _shortest(blends: Sequence[Resolved]) -> int:
-    return min(int(resolved.axolotl["sequence_len"]) for resolved in blends)
-
-
-def _asked(blends: Sequence[Resolved], raw: Path, data: DataFrom) -> dict[str, Pool]:
-    """The pools of all the blends' datasets but those that stand for no track."""
-    found: dict[str, Pool] = {}
-    for resolved in blends:
-        for pool in _pools(resolved, raw, _wanted(resolved), data):
-            if found.setdefault(pool.name, pool).path != pool.path:
-                raise RecipeError(
-                    f"'{pool.name}' is another file in {resolved.blend.name}", way_out="rename one of them"
-                )
-    return {name: pool for name, pool in found.items() if pool.path or pool.task.track}
-
-
-def _wanted(resolved: Resolved) -> dict[str, tuple[int, int]]:
+def wanted_rows(resolved: Resolved) -> dict[str, tuple[int, int]]:
     """Training rows and held-out rows by dataset, in the same proportions."""
     rows = {portion.name: portion.rows for portion in resolved.portions}
     held_out = apportion(list(rows.values()), resolved.profile.val_rows)
     return {name: (count, val) for (name, count), val in zip(rows.items(), held_out, strict=True)}
 
 
-def _pools(resolved: Resolved, raw: Path, wanted: Mapping[str, tuple[int, int]], data: DataFrom) -> list[Pool]:
+def pools_of(resolved: Resolved, raw: Path, wanted: Mapping[str, tuple[int, int]], data: DataFrom) -> list[Pool]:
+    """The pools of a blend's datasets, of those only that ``raw`` has where the others are left out."""
     evaluation = (*resolved.blend.decontaminate, *data.evaluation)
     pools = [
         Pool(
@@ -307,7 +229,7 @@ def _chosen(
     """Pools that are large enough, and the rows taken of them. What held-out rows show is known only when all pools
     are there, and then a pool may be too small."""
     for _ in range(_TRIES):
-        folders = _built(pools, tokenizer)
+        folders = built_pools(pools, tokenizer)
         chosen = choose(folders, wanted, limits)
         if not chosen.short:
             break
@@ -315,7 +237,8 @@ def _chosen(
     return folders, chosen
 
 
-def _built(pools: list[Pool], tokenizer: ChatTokenizer) -> dict[str, Path]:
+def built_pools(pools: list[Pool], tokenizer: ChatTokenizer) -> dict[str, Path]:
+    """The folders of pools, built where they are not; the caller holds the cache's lock."""
     seen: Counter[str] = Counter()
     shown = -1
 

@@ -19,9 +19,10 @@ from inference.answering.answer import PREDICTIONS
 from inference.answering.questions import read_questions
 from inference.scoring.compare import Comparison, compare_several, matched
 from inference.scoring.predictions import Prediction, read_predictions
-from recipe.steps.data import DataFrom, questions_folder, questions_step
+from recipe.steps.data import DataFrom
 from recipe.steps.eval import How, evaluation_of, run_target
 from recipe.steps.merge import default_alphas
+from recipe.steps.questions import questions_folder, questions_step
 from recipe.steps.result_names import adapter_name, results_folder
 from recipe.trials.power import Asked
 from recipe.walk import parts

@@ -14,10 +14,11 @@ from pathlib import Path
 from axolotl_configs.render import Resolved
 from axolotl_configs.schema import load_tracks
 from postprocess.merge.step import merge_steps
-from recipe.steps.data import DataFrom, questions_step
+from recipe.steps.data import DataFrom
 from recipe.steps.eval import How, evaluation_of, model_target, run_target, sweep_of
 from recipe.steps.export import export_steps
 from recipe.steps.merge import run_job, swept_alphas
+from recipe.steps.questions import questions_step
 from recipe.steps.result_names import BEST, SWEEP, adapter_name, model_name, results_folder
 from recipe.walk import parts, rows
 from recipe.walk.graph import Stage
