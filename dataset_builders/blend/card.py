@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dataset_builders.blend.choose import Counts
 from dataset_builders.blend.evaluation_files import COLUMNS, beside
-from dataset_builders.blend.mix import Counts
 from dataset_builders.blend.picture import draw
 from dataset_builders.blend.stats import beside_published, own_files, statistics
 from dataset_builders.pools.build import Pool, Report

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset_builders.blend.mix import Counts
+from dataset_builders.blend.choose import Counts
 from dataset_builders.task import Task
 from spine.published import published_blend, published_shares
 from spine.task_types import TaskType

@@ -17,7 +17,8 @@ from axolotl_configs import embedded
 from axolotl_configs.blend import apportion
 from axolotl_configs.render import Resolved
 from dataset_builders.blend import card
-from dataset_builders.blend.mix import LEAVE_OUT, Chosen, Limits, choose, mix
+from dataset_builders.blend.choose import Chosen, Limits, choose
+from dataset_builders.blend.mix import LEAVE_OUT, mix
 from dataset_builders.blend.stats import summary
 from dataset_builders.held_out import rows_to_hold_out
 from dataset_builders.llm_rows import path_of

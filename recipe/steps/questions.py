@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from axolotl_configs.render import Resolved
-from dataset_builders.blend.mix import Limits, write_questions
+from dataset_builders.blend.choose import Limits
+from dataset_builders.blend.mix import write_questions
 from dataset_builders.pools.build import Pool
 from dataset_builders.pools.cache import inputs_of
 from recipe.steps.data import DataFrom, built_pools, ensure_model, ensure_raw, pools_of, raw_folder, wanted_rows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dataset_builders.blend.mix import Counts, Limits, choose, mix
+from dataset_builders.blend.choose import Counts, Limits, choose
+from dataset_builders.blend.mix import mix
 from dataset_builders.pools.build import Pool
 from dataset_builders.pools.cache import ensure_pools
 

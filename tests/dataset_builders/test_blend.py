@@ -13,7 +13,8 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
 from dataset_builders.blend.card import describe
-from dataset_builders.blend.mix import Chosen, Counts, Limits, mix
+from dataset_builders.blend.choose import Chosen, Counts, Limits
+from dataset_builders.blend.mix import mix
 from dataset_builders.held_out import held_out
 from dataset_builders.pools.build import Pool
 from dataset_builders.pools.rows import read_rows

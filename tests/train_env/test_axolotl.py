@@ -15,7 +15,8 @@ from axolotl_configs.check import SCHEMA_FILE
 from axolotl_configs.render import parse_set, resolve
 from axolotl_configs.schema import names
 from dataset_builders import sample_shop
-from dataset_builders.blend.mix import Limits, choose, mix
+from dataset_builders.blend.choose import Limits, choose
+from dataset_builders.blend.mix import mix
 from dataset_builders.pools.build import Pool
 from dataset_builders.pools.cache import ensure_pools
 from dataset_builders.pools.rows import read_rows

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_builders.blend.mix import Limits, choose
+from dataset_builders.blend.choose import Limits, choose
 from dataset_builders.held_out import held_out
 from dataset_builders.llm_rows import path_of, read_llm_rows
 from dataset_builders.pools.build import Pool
