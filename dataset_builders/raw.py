@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from spine.errors import RecipeError
 from spine.paths import shown
 
+T = TypeVar("T")
+# Why a row is not asked about where its builder does not say it.
+NO_QUESTION = "rows that gave no question"
 # Of a larger file, an even sample of entities is read; packed text counts as five times its size.
 MOST_BYTES = 2 << 30
 _UNPACKED = 5
@@ -29,6 +33,9 @@ class RawData:
         rejected: place (``file:line``) -> what is wrong there, in the order of reading.
         remarks: what a reader found of a whole file that leaves datasets without questions.
         lacking: reason -> sound rows that a dataset cannot ask about, since they lack what it asks for.
+        watched: whether ``through`` counts; who goes through the questions then says of each that it was ``heard``.
+        heard: questions that builders gave, and rows that they were told to pass over.
+        unheard: rows of the last pass in which nothing was heard.
     """
 
     folder: Path
@@ -37,6 +44,9 @@ class RawData:
     rejected: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, None] = field(default_factory=dict)
     lacking: Counter[str] = field(default_factory=Counter)
+    watched: bool = False
+    heard: int = 0
+    unheard: int = 0
 
     def __truediv__(self, name: str) -> Path:
         return self.folder / name
@@ -44,6 +54,23 @@ class RawData:
     def reject(self, place: str, problem: str) -> None:
         """Notes a row that is left out."""
         self.rejected[place] = problem
+
+    def through(self, rows: Iterable[T]) -> Iterator[T]:
+        """``rows``, one after the other; counted is each after which a builder gave neither a question nor a reason.
+
+        A pass without any question or reason is one that the builder learns from: its rows are not left out.
+        """
+        begun = before = self.heard + self.lacking.total()
+        silent = 0
+        for row in rows:
+            yield row
+            if self.watched:
+                now = self.heard + self.lacking.total()
+                silent, before = silent + (now == before), now
+        if before != begun:
+            self.lacking[NO_QUESTION] += silent
+        else:
+            self.unheard = silent
 
     def judge(self, path: Path, rejected: int, read: int, *, ended: bool) -> None:
         """Stops the build when ``path`` has lost more of its rows than it may.

@@ -28,7 +28,7 @@ from dataset_builders.pools.decontaminate import Evaluation
 from dataset_builders.pools.fitness import problem
 from dataset_builders.pools.likeness import NearDuplicates, Words, answer_of, common_texts, hash64, texts_of
 from dataset_builders.pools.rows import POOL_SCHEMA, Row, table
-from dataset_builders.raw import RawData
+from dataset_builders.raw import NO_QUESTION, RawData
 from dataset_builders.task import Origin, Question, Seeded, Task, load_task
 from dataset_builders.wording import INSTRUCTION, REWORDED, messages
 from spine.atomic import write_text
@@ -131,11 +131,19 @@ def _evaluation(files: tuple[Path, ...]) -> Evaluation | None:
 
 def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Lowest]:
     """Streams the questions past the choice: those that an LLM made, then the builder's about other rows."""
-    raw, choice = RawData(pool.raw, pool.max_rejected), Choice(pool.name, pool.seed, train=pool.train, val=pool.val)
+    raw = RawData(pool.raw, pool.max_rejected, watched=True)
+    choice = Choice(pool.name, pool.seed, train=pool.train, val=pool.val)
     llm_rows = {_row_of(question) for question in _offered_llm_rows(pool, task, choice)}
     unfit = seen = 0
-    for question in task.build(raw, Seeded(_BUILD_SEED, pool.name, choice.wants)):
+
+    def wants(entity: str, key: str) -> bool:
+        wanted = choice.wants(entity, key)
+        raw.heard += not wanted
+        return wanted
+
+    for question in task.build(raw, Seeded(_BUILD_SEED, pool.name, wants)):
         seen += 1
+        raw.heard += 1
         if seen % _TICK == 0:
             tick(_TICK)
         if task.source != "own" and (trouble := problem(task.type, question)):
@@ -152,7 +160,7 @@ def _choose(pool: Pool, task: Task, report: Report, tick: Tick) -> dict[str, Low
     report.rejected, report.remarks = raw.rejected, list(raw.remarks)
     if task.source == "own":
         report.given, report.apart = seen + len(raw.rejected), seen - report.available
-    report.dropped += raw.lacking
+    report.dropped += raw.lacking or Counter({NO_QUESTION: 0 if raw.heard else raw.unheard})
     report.more = choice.sides["train"].limit < 2**64
     if choice.refused:  # questions that were not worked out: as many as the others let expect
         report.estimated = True

@@ -53,6 +53,7 @@ def read(
     *,
     optional: Sequence[str] = (),
     headerless: bool = False,
+    alone: bool = True,
 ) -> Iterator[Row]:
     """Typed rows of a ``.csv``, ``.parquet``, ``.jsonl`` (each text form also ``.gz``) or ``.json`` array.
 
@@ -62,6 +63,7 @@ def read(
         columns: what every row must have; only these, and the ``optional`` ones it has, are decoded from Parquet.
         parse: makes a typed row; ``None`` leaves the row out, ``ValueError`` or ``TypeError`` rejects it.
         headerless: a CSV whose first record does not name the columns has them in the order of ``columns``.
+        alone: whether one row can give a question; else they are counted where they have been put together.
 
     Raises:
         RecipeError: the file is broken or lacks a column, or too many rows were rejected.
@@ -74,7 +76,8 @@ def read(
             raise ValueError(f"it lacks {', '.join(missing)}")
         return parse(row)
 
-    return typed(raw, path, rows, whole)
+    found = typed(raw, path, rows, whole)
+    return raw.through(found) if alone else found
 
 
 def typed(

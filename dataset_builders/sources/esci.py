@@ -64,7 +64,7 @@ def examples(raw: RawData, locale: str | None = None, split: str | None = None) 
         return Example(plain(row["query"]), *ids, site, label, text(row["split"]))
 
     path = find(raw / "esci", "shopping_queries_dataset_examples")
-    return read(raw, path, _EXAMPLE, parse)
+    return read(raw, path, _EXAMPLE, parse, alone=False)
 
 
 def products(raw: RawData, locale: str | None = None) -> Iterator[Product]:

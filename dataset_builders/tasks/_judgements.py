@@ -65,10 +65,9 @@ def stem(word: str) -> str:
 
 def by_query(raw: RawData, locale: str) -> Iterator[tuple[str, list[esci.Example]]]:
     """Each query of a site with its judgements; ESCI's own test split stays out of training."""
-    rows = esci.examples(raw, locale, "train")
-    for (_, text), judged in groupby(rows, key=lambda row: (row.query_id, row.query)):
-        if 1 < len(query := one_line(text)) <= _LONGEST_QUERY:
-            yield query, list(judged)
+    found = groupby(esci.examples(raw, locale, "train"), key=lambda row: (row.query_id, row.query))
+    queries = ((one_line(text), list(judged)) for (_, text), judged in found)
+    return raw.through((query, judged) for query, judged in queries if 1 < len(query) <= _LONGEST_QUERY)
 
 
 def labels_of(raw: RawData, locale: str) -> dict[str, Mapping[str, str]]:

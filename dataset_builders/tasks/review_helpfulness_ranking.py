@@ -28,6 +28,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
             text = one_line(review.text, _LONGEST)
             if len(text) < _SHORTEST:
                 continue
+            raw.heard += 1  # it waits for others
             product = review.parent_asin
             gathered = waiting.setdefault(product, {})
             if text not in gathered.values():

@@ -47,6 +47,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
                 raw.lacking["its text tells the stars"] += 1
             elif _may_be(review.lower(), _SENTIMENTS[sentiment]):
                 reviews[review] = sentiment
+                raw.heard += 1
             else:
                 raw.lacking["its words speak against its sentiment"] += 1
     sides: defaultdict[tuple[str, bool], list[str]] = defaultdict(list)

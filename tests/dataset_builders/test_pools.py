@@ -15,6 +15,7 @@ from dataset_builders.held_out import held_out
 from dataset_builders.pools.build import Pool, Report
 from dataset_builders.pools.cache import roomy
 from dataset_builders.pools.rows import read_rows
+from dataset_builders.raw import NO_QUESTION, RawData
 from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
 from spine.manifest import file_digest
@@ -114,6 +115,23 @@ def test_duplicates_and_near_duplicates_are_removed_and_counted(model: Path, tmp
     report, kept = one_dataset([*rows, rows[0], nearly, other_answer], model, tmp_path)
     assert report.dropped == Counter({"duplicate": 1, "near-duplicate": 1})
     assert len(kept) == len(rows) + 1 and report.available == len(rows) + 3
+
+
+def test_rows_without_a_question_are_counted_in_one_place_for_all_builders(model: Path, tmp_path: Path) -> None:
+    rows = [row for number in range(30) for row in instructions(number)]
+    report, kept = one_dataset([*rows, {**rows[0], "output": ""}, {**rows[1], "output": " "}], model, tmp_path)
+    assert report.dropped == Counter({NO_QUESTION: 2}) and kept
+    none, _ = one_dataset([{**row, "output": ""} for row in rows], model, tmp_path / "none")
+    assert none.dropped == Counter({NO_QUESTION: len(rows)})
+
+
+def test_rows_that_a_builder_learns_from_are_not_left_out(tmp_path: Path) -> None:
+    raw = RawData(tmp_path, watched=True)
+    assert list(raw.through(range(9))) == list(range(9)) and raw.unheard == 9 and not raw.lacking
+    for row in raw.through(range(9)):
+        raw.heard += row == 1
+        raw.lacking["too large"] += row > 6
+    assert raw.lacking == {"too large": 2, NO_QUESTION: 6}
 
 
 def held_out_instruction(row: dict[str, str]) -> bool:
