@@ -66,8 +66,8 @@ def on_query_and_title(
 ) -> Iterator[Question]:
     """A multiple choice on a query and the product under ``key``; ``choices``: ``lettered`` or ``yes_or_no``.
 
-    ``serves``: whether an answer says that the product is what the query asks for, or does as well. It is not asked
-    where the title has no word of the query: that cannot be told, and is mostly a slip of who labelled it.
+    ``serves``: whether an answer says that the product is what the query asks for, does as well or goes with it. It is
+    not asked where the title has no word of the query: that cannot be told, and is mostly a slip of who labelled it.
     """
     for row in examples(raw, name):
         query, title = field(row.input, "query"), field(row.input, key)

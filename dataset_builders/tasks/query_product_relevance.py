@@ -20,5 +20,5 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
 
 
 def _serves(answer: str) -> bool:
-    """Of ECInstruct's four sentences those on exact matches and substitutes begin so."""
-    return answer.startswith(("The product is relevant", "The product is somewhat relevant"))
+    """All of ECInstruct's four sentences but "The product is irrelevant to the query."."""
+    return "irrelevant" not in answer.lower()
