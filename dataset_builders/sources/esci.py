@@ -82,11 +82,20 @@ def products(raw: RawData, locale: str | None = None) -> Iterator[Product]:
 
 def titles(raw: RawData, locale: str) -> Iterator[tuple[str, str]]:
     """(id, title) of one site's products: the long texts are not even decoded."""
+    return _pairs(raw, locale, "product_id", "product_title")
 
+
+def brands(raw: RawData, locale: str) -> Iterator[tuple[str, str]]:
+    """(title, brand) of one site's products."""
+    return _pairs(raw, locale, "product_title", "product_brand")
+
+
+def _pairs(raw: RawData, locale: str, *columns: str) -> Iterator[tuple[str, str]]:
     def parse(row: RawRow) -> tuple[str, str] | None:
         if row["product_locale"] != locale:
             return None
-        return text(row["product_id"]), plain(row["product_title"])
+        one, other = (text(row[name]) if name == "product_id" else plain(row[name]) for name in columns)
+        return one, other
 
     path = find(raw / "esci", "shopping_queries_dataset_products")
-    return read(raw, path, ("product_id", "product_title", "product_locale"), parse)
+    return read(raw, path, (*columns, "product_locale"), parse)

@@ -20,7 +20,6 @@ from dataset_builders.sources import esci
 from dataset_builders.task import Questions, Seeded
 from dataset_builders.tasks._common import distinct, multiple_choice, one_line, product_entity, query_entity, reworded
 from dataset_builders.tasks._judgements import Judged, labels_of, may_show, stems, words_of
-from dataset_builders.tasks._lexicon import is_brand
 
 T = TypeVar("T")
 # The fields of a prompt; empty where the text tells too little, or no more than the title does.
@@ -79,11 +78,6 @@ def with_description(product: esci.Product) -> Mapping[str, Any]:
 def with_features(product: esci.Product) -> Mapping[str, Any]:
     points = features_of(product)
     return {"features": points} if len(points) > 1 and not reworded(" ".join(points), product.title) else {}
-
-
-def with_brand(product: esci.Product) -> Mapping[str, Any]:
-    brand = one_line(product.brand)
-    return {"brand": brand} if is_brand(brand) else {}
 
 
 def products(

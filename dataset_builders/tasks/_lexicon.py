@@ -23,6 +23,7 @@ _NOT_SAID = re.compile(
     r"^\W*(?:a|an|the|do|of|is|it|i|we|my|your|in|on|to|just|dr|mrs?|ms|st)\W*$|^[^(]*\)|\([^)]*$"
     r"|^\d+ ?(?:pcs|pack|pairs?|sets?)\b|^[\d.]+(?:[\"”″]\w*|-in-\d|mm|cm|ml|oz)?$"
     r"|^(?:mother|father|men|women|kid|girl|boy|children)['’]?s$"
+    r"|^[^\w]|[,;:/|-]$|^\d+ ?%"  # what a cut through a title leaves
 )
 _NO_BRAND = {"generic", "handmade", "unknown", "unbranded", "no brand", "none", "n/a", "does not apply"}
 
@@ -34,7 +35,7 @@ def is_color(value: str) -> bool:
 
 
 def is_brand(value: str) -> bool:
-    """Whether a column's value may name a brand: not ``Generic``, ``The``, ``200``, ``(Ship`` or ``50Pcs/lot``."""
+    """Whether a column's value may name a brand: not ``Generic``, ``The``, ``200``, ``(Ship`` or ``$20``."""
     lowered = value.lower()
     said = lowered in _NO_BRAND or lowered in NO_TYPE or lowered in COLORS or _NOT_SAID.search(lowered)
     return len(value) in _BRAND and not said and any(map(str.isalnum, value))

@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 
 from dataset_builders.sources import esci
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._brands import Brands
 from dataset_builders.tasks._common import multiple_choice, one_line, product_entity
 from dataset_builders.tasks._judgements import by_query, flat, stems
-from dataset_builders.tasks._lexicon import is_brand, is_color
+from dataset_builders.tasks._lexicon import is_color
 
 _WRONG = 3
 _TITLE, _TEXT = 200, 300  # characters that are shown
@@ -34,10 +35,11 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
             if row.label in "ES":
                 kinds.setdefault(row.product_id, query)
     recent: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    brands = Brands(raw, "us")
     for product in esci.products(raw, "us"):
         if (kind := kinds.get(product.id)) is None:
             continue
-        words, values = sorted(stems(kind)), _values(product)
+        words, values = sorted(stems(kind)), _values(product, brands)
         if values and seeded.wants(product_entity(product.id)):
             seen = {name: [recent[name, word] for word in words] for name in values}
             yield from _question(product, values, seen, seeded)
@@ -82,10 +84,10 @@ def _remember(values: dict[str, str], value: str) -> None:
         del values[next(iter(values))]
 
 
-def _values(product: esci.Product) -> dict[str, str]:
+def _values(product: esci.Product, brands: Brands) -> dict[str, str]:
     brand, color = one_line(product.brand), one_line(product.color)
     values = {"color": color} if is_color(color) else {}
-    if is_brand(brand):
+    if brands.names(brand) and brands.whole(brand):
         values["brand"] = brand
     return values
 

@@ -10,19 +10,22 @@ esci/shopping_queries_dataset_examples.parquet, the rest from the products file 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from sys import intern
 
 from dataset_builders.sources import esci
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
+from dataset_builders.tasks._brands import Brands
 from dataset_builders.tasks._common import distinct, one_line, query_entity
-from dataset_builders.tasks._judgements import by_query, flat
-from dataset_builders.tasks._lexicon import COLOR_RUN, COLORS, MATERIAL, NO_TYPE, TREATMENTS, is_brand, is_color
+from dataset_builders.tasks._esci import told
+from dataset_builders.tasks._judgements import by_query, flat, words_of
+from dataset_builders.tasks._lexicon import COLOR_RUN, COLORS, MATERIAL, NO_TYPE, TREATMENTS, is_color
 
 _LOCALES = ("us", "es")  # Japanese writes its words together
 _LONGEST = 80  # characters of a query
+_TOLD = 0.5  # share of a query's words that one product at least has: others show nothing of what they mean
 _LEAST = 2  # titles that name a type of product, and brands that sell it
 _PARTS = re.compile(r"\s*(?:[,/&|;]|\band\b|\by\b)\s*")  # of a column: `Black/White`
 _Exact = Sequence[tuple[str, str, str]]  # title, brand, colour of the products that fit a query exactly
@@ -53,7 +56,9 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         types = {query.rest[0] for query in free if query.brands >= _LEAST}
         for query in queries:
             if not brands.isdisjoint(_phrases(query.rest)):
-                continue  # a second brand: the first would be half an answer, and the rest is more than a type
+                # The first would be half an answer, and the rest is more than a type.
+                raw.lacking["with a second brand"] += bool(query.found)
+                continue
             if query.found and query.titles >= _LEAST and query.rest[0] in types:
                 query.found["product type"] = [_as_written(query.text, query.rest[0])]
             if query.goes_on:
@@ -65,17 +70,19 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
 
 
 def _queries(raw: RawData, locale: str) -> Iterator[_Query]:
+    brands = Brands(raw, locale)
     products = {
-        row.id: (one_line(row.title), intern(brand.lower() if is_brand(brand) else ""), intern(row.color.lower()))
+        row.id: (one_line(row.title), intern(brand.lower() if brands.names(brand) else ""), intern(row.color.lower()))
         for row in esci.products(raw, locale)
         for brand in [one_line(row.brand)]
     }
-    seconds = _Seconds(products.values())
     for text, judged in by_query(raw, locale):
         exact = [products[row.product_id] for row in judged if row.label == "E" and row.product_id in products]
-        if exact and "," not in text and len(text) <= _LONGEST and len(text.lower()) == len(text):
+        if exact and all(told(text, words_of(" ".join(columns))) < _TOLD for columns in exact):
+            raw.lacking["of whose words no product that fits has half"] += 1
+        elif exact and "," not in text and len(text) <= _LONGEST and len(text.lower()) == len(text):
             query = _read(text, exact)
-            query.goes_on = any(seconds.go_on(brand.lower(), text) for brand in query.found.get("brand", ()))
+            query.goes_on = any(brands.go_on(brand, text) for brand in query.found.get("brand", ()))
             yield query
 
 
@@ -105,27 +112,6 @@ def _brand(left: str, exact: _Exact) -> list[str] | None:
     if named and (len(named) > 1 or 2 * counts[named[0]] < counts.total()):
         return None
     return named
-
-
-class _Seconds:
-    """Which words follow brands in titles: one that follows a single brand, and in all its titles, is a part of the
-    name that the column has cut off; others say what the product is."""
-
-    def __init__(self, products: Iterable[tuple[str, str, str]]) -> None:
-        self._after: defaultdict[str, Counter[str]] = defaultdict(Counter)  # brand -> words
-        self._brands: defaultdict[str, set[str]] = defaultdict(set)  # word -> brands, two at most
-        for title, brand, _ in products:
-            begun = f"{brand} "
-            if brand and title.lower().startswith(begun) and (words := flat(title[len(begun) :]).split(maxsplit=1)):
-                self._after[brand][words[0]] += 1
-                if len(self._brands[words[0]]) < 2:
-                    self._brands[words[0]].add(brand)
-
-    def go_on(self, brand: str, query: str) -> bool:
-        """Whether the query names the longer name: ``brand`` is a part of it."""
-        following, after = flat(query.lower().partition(f"{brand} ")[2]).split(maxsplit=1), self._after[brand]
-        word = following[0] if following else ""
-        return self._brands.get(word) == {brand} and after[word] == after.total()
 
 
 def _colors(left: str, exact: _Exact) -> list[str] | None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 
+from dataset_builders.sources import esci
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
-from dataset_builders.tasks._common import distinct, multiple_choice, product_entity, spelled
-from dataset_builders.tasks._esci import WRONG, RecentOfQueries, products, title_of, with_brand
+from dataset_builders.tasks._brands import Brands
+from dataset_builders.tasks._common import distinct, multiple_choice, one_line, product_entity, spelled
+from dataset_builders.tasks._esci import WRONG, RecentOfQueries, products, title_of
 from dataset_builders.tasks._judgements import flat, labels_of
 
 _SHORT = 3  # letters: "for", "set"
@@ -23,7 +25,12 @@ _SHORT = 3  # letters: "for", "set"
 @task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=1, llm="reword", quotes=("title",))
 def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds the labels of all judged products, and the brands of the last few of each query.
-    judged, recent = labels_of(raw, "us"), RecentOfQueries[str]()
+    judged, recent, brands = labels_of(raw, "us"), RecentOfQueries[str](), Brands(raw, "us")
+
+    def with_brand(product: esci.Product) -> dict[str, str]:
+        brand = one_line(product.brand)
+        return {"brand": brand} if brands.names(brand) and brands.whole(brand) else {}
+
     for product, labels, fields in products(raw, judged, with_brand):
         entity, title, brand = product_entity(product.id), title_of(product), fields["brand"]
         if seeded.wants(entity) and spelled(brand, title):

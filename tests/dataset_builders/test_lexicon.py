@@ -35,6 +35,11 @@ def test_names_of_makers(value: str) -> None:
         "Dr.",
         "Mother's",
         "just",
+        "$15",
+        "Lorvik,",
+        "NORROW:",
+        "(Renewed)",
+        "50%",
     ],
 )
 def test_parts_of_titles_are_no_makers(value: str) -> None:

@@ -13,6 +13,7 @@ from dataset_builders.raw import RawData
 from dataset_builders.sample_shop.catalogue import EN, ES, catalogue
 from dataset_builders.sources import esci
 from dataset_builders.task import Seeded, load_task
+from dataset_builders.tasks._brands import Brands
 from dataset_builders.tasks._esci import with_description, with_features
 from dataset_builders.tasks._lexicon import MATERIAL, is_color
 from tests.dataset_builders.esci_rows import asked, judge, labels, products
@@ -210,8 +211,23 @@ def test_a_description_that_is_its_title_reworded_is_none(tmp_path: Path) -> Non
 def test_a_brand_that_is_half_a_name_is_not_asked_for(tmp_path: Path) -> None:
     """Columns hold "Eagle" where the titles say "Eagle Creek"; what follows several brands is what they sell."""
     titles = {"B1": "Eagle Creek Cargo Duffel", "B2": "Eagle Creek Roller", "B3": "Orvik Duffel", "B4": "Lorvik Duffel"}
-    brands = {"B1": "Eagle", "B2": "Eagle", "B3": "Orvik", "B4": "Lorvik"}
+    titles |= {
+        "B5": "Orvik Roller",
+        "B6": "Low Profile Roller Skates",
+        "B7": "Low Light Lamp",
+        "B8": "Norrow Low Shelf",
+    }
+    titles |= {"B9": "Norrow Low Stool", "B10": "Tabor Ski Wax", "B11": "Norrow Hiking Lamp"}
+    brands = {id: title.split()[0] for id, title in titles.items()}
     rows = [("eagle creek roller", "B2", "E"), ("orvik duffel", "B3", "E"), ("eagle roller", "B2", "E")]
+    # A word of what more others are, the brand of one product, and a product beside a query that is not its own.
+    rows += [("low roller skates", "B6", "E"), ("tabor ski wax", "B10", "E"), ("norrow paper plates", "B11", "E")]
     folder = judge(tmp_path, rows, {"title": titles, "brand": brands})
-    found = {question.fields["query"]: question.truth for question in asked("query_entities", folder)}
+    raw = RawData(folder)
+    made = load_task("query_entities").build(raw, Seeded(0, "query_entities"))
+    found = {question.fields["query"]: question.truth for question in made}
     assert found == {"orvik duffel": ["orvik"], "eagle roller": ["eagle"]}
+    assert raw.lacking == {"whose brand is longer in the titles": 1, "of whose words no product that fits has half": 1}
+    learned = Brands(raw, "us")
+    assert [name for name in dict.fromkeys(brands.values()) if learned.names(name)] == ["Eagle", "Orvik", "Norrow"]
+    assert not learned.whole("Eagle") and learned.whole("Orvik") and learned.names("Tabor & Sons")

@@ -174,6 +174,10 @@ def messy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = {"title": names, "description": texts, "bullet_point": points, "brand": brands}
     columns = {what: {f"{key}{turn}": value for key, value in values.items() for turn in range(40)}
                for what, values in said.items()}  # fmt: skip
+    # So that no brand is always followed by one word that follows it alone: by half of its name.
+    more = {f"x{at}": f"{brand} Pine Stool" for at, brand in enumerate(("Aldwick", "Caldane", "Dorvane"))}
+    columns["title"] |= more
+    columns["brand"] |= {id: title.split()[0] for id, title in more.items()}
     rows = []
     for turn in range(40):
         rows += [(f"oak bread board {turn}0", f"{key}{turn}", label) for key, label in LABELS.items()]
