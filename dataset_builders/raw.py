@@ -34,7 +34,7 @@ class RawData:
         remarks: what a reader found of a whole file that leaves datasets without questions.
         lacking: reason -> sound rows that a dataset cannot ask about, since they lack what it asks for.
         watched: whether ``through`` counts; who goes through the questions then says of each that it was ``heard``.
-        heard: questions that builders gave, and rows that they were told to pass over.
+        heard: questions that builders gave, and rows that they keep for later ones or were told to pass over.
         unheard: rows of the last pass in which nothing was heard.
     """
 

@@ -48,10 +48,6 @@ class Brands:
     def go_on(self, value: str, query: str) -> bool:
         """Whether the query names a longer name, of which ``value`` is a part: the word behind it follows that brand
         alone, and in all its titles. Other words say what the product is."""
-        brand = value.lower()
-        following, after = (
-            flat(query.lower().partition(f"{brand} ")[2]).split(maxsplit=1),
-            self._after.get(brand, Counter()),
-        )
-        word = following[0] if following else ""
-        return bool(after) and self._before.get(word) == {brand} and after[word] == after.total()
+        after = self._after.get(brand := value.lower(), Counter())
+        words = flat(query.lower().partition(f"{brand} ")[2]).split(maxsplit=1)
+        return bool(words) and self._before.get(words[0]) == {brand} and after[words[0]] == after.total()

@@ -8,10 +8,13 @@ from dataset_builders.raw import RawData
 from dataset_builders.sources.ecinstruct import Example, TaskName, examples
 from dataset_builders.task import Question, Seeded
 from dataset_builders.tasks._common import digest, distinct, multiple_choice, one_line, query_entity
-from dataset_builders.tasks._judgements import apart
+from dataset_builders.tasks._esci import told
+from dataset_builders.tasks._judgements import words_of
 
 _LONGEST = 200  # characters of a title; few are longer
 _SCRIPT = "getTime("  # in place of some titles: Amazon's pages of 2018 were not always read well
+# Shares of a query's words in titles: of what serves it at least, of what is irrelevant at most, of what fits exactly.
+SERVES, NEARLY, ALL = 0.4, 2 / 3, 0.8
 _OPPOSITE = {"yes": "no", "no": "yes"}
 
 
@@ -62,19 +65,19 @@ def on_query_and_title(
     name: TaskName,
     key: str,
     choices: Callable[[Example], tuple[str, list[str]]],
-    serves: Callable[[str], bool] = lambda answer: False,
+    may_be: Callable[[str, float], bool],
 ) -> Iterator[Question]:
     """A multiple choice on a query and the product under ``key``; ``choices``: ``lettered`` or ``yes_or_no``.
 
-    ``serves``: whether an answer says that the product is what the query asks for, does as well or goes with it. It is
-    not asked where the title has no word of the query: that cannot be told, and is mostly a slip of who labelled it.
+    ``may_be``: whether an answer can be right where the title has that share of the query's words. Labels of published
+    rows are at times those of another row, and what nothing tells cannot be learnt.
     """
     for row in examples(raw, name):
         query, title = field(row.input, "query"), field(row.input, key)
         right, wrong = choices(row)
         if query and title and right:
-            if serves(right) and apart(query, title):
-                raw.lacking["said to serve a query of which its title has no word"] += 1
+            if not may_be(right, told(query, words_of(title))):
+                raw.lacking["whose title does not have the query's words that its label says"] += 1
                 continue
             rng, fields = seeded.rng(f"{query}\n{title}"), {"query": query, "title": title}
             yield multiple_choice(rng, query_entity(query), fields, right, wrong, [title_entity(title)])

@@ -49,7 +49,9 @@ _PART_BEFORE = re.compile(
 _PART_AFTER = re.compile(rf" ?(?:[x×*/+±]|(?:{_JOINS})(?!\w)) ?[.\d]|[–—-][.\d]", re.I)
 _TIMES_BEFORE = re.compile(rf"{_FREE}(?<![x×*])(?<![x×*] )(\d{{1,3}}) ?[x×*] ?$", re.I)
 _TIMES_AFTER = re.compile(rf" ?[x×*] ?(\d{{1,3}})(?!{_LETTER}|[.,/]\d| ?[x×*]| ?{_UNIT})", re.I)
-_WITH = re.compile(r"\b(?:with|w|mit|avec|con|incl\w*)[ /:.]+(?:an? )?$", re.I)  # "cleaner with 9 m hose"
+_WITH = re.compile(
+    r"\b(?:with|w|mit|avec|con|incl\w*)[ /:.]+(?:an? )?$", re.I
+)  # "cleaner with 9 m hose", "box with 50 pieces"
 _METRES = re.compile(rf"(?<!{_LETTER})\d{{1,3}}(?:[.,]\d)? ?M(?!{_LETTER})")  # "8M" of tape, or the size M
 _OF = r"(?:of|de|da|di|mit|à|con)"
 _PACK = re.compile(
@@ -122,7 +124,8 @@ def read(title: str, locale: str) -> Quantities:
     # "Pack of 1" and "1 count" say nothing.
     packs = [(match.span(), int(match[1] or match[2])) for match in _PACK.finditer(title)]
     packs = [(span, count) for span, count in packs + [(one.span, one.times) for one in found] if count > 1]
-    pieces = [(match.span(), int(match[1])) for match in _PIECES.finditer(title) if int(match[1]) > 1]
+    counts = (match for match in _PIECES.finditer(title) if not _WITH.search(title[: match.start()][-15:]))
+    pieces = [(match.span(), int(match[1])) for match in counts if int(match[1]) > 1]
     by_dimension = {one.dimension: {two.amount for two in found if two.dimension == one.dimension} for one in found}
     amount = _only(*(amounts.pop() for amounts in by_dimension.values() if amounts != {None} and len(amounts) == 1))
     pack, held = _only(*(count for _, count in packs)), _only(*(count for _, count in pieces))

@@ -54,7 +54,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         # Several brands sell a type: "air max" follows colours as "shoes" does, but one brand makes it.
         free = (query for query in queries if "brand" not in query.found)
         types = {query.rest[0] for query in free if query.brands >= _LEAST}
-        for query in queries:
+        for query in raw.through(queries):
             if not brands.isdisjoint(_phrases(query.rest)):
                 # The first would be half an answer, and the rest is more than a type.
                 raw.lacking["with a second brand"] += bool(query.found)
@@ -83,6 +83,7 @@ def _queries(raw: RawData, locale: str) -> Iterator[_Query]:
         elif exact and "," not in text and len(text) <= _LONGEST and len(text.lower()) == len(text):
             query = _read(text, exact)
             query.goes_on = any(brands.go_on(brand, text) for brand in query.found.get("brand", ()))
+            raw.heard += 1
             yield query
 
 

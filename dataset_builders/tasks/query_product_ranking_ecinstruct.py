@@ -12,14 +12,13 @@ from __future__ import annotations
 from dataset_builders.sources import ecinstruct
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import query_entity
-from dataset_builders.tasks._ecinstruct import field, ranked, title_entity
+from dataset_builders.tasks._ecinstruct import SERVES, field, ranked, title_entity
 from dataset_builders.tasks._esci import says_what, told
 from dataset_builders.tasks._judgements import words_of
 from spine.task_types import RANKED
 
 # By place. Labels are not published; no two products of a list have the same one, hence ShopBench's own steps.
 _WEIGHTS = (1.0, 0.1, 0.01, 0.001, 0.0)
-_HALF = 0.5  # of a query's words: a list beside another query does not have them
 
 
 @task(type=TaskType.RANKING, source="ecinstruct", track=3)
@@ -28,8 +27,8 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         query, titles = field(row.input, "query"), ranked(row)
         if query and 2 <= len(titles) <= RANKED:
             shares = [told(query, words_of(title)) for title in titles]
-            if not says_what(query) or shares[0] < max(_HALF, *shares) or shares[0] == min(shares):
-                raw.lacking["whose best product has less than half of the query's words, or no more than others"] += 1
+            if not says_what(query) or shares[0] < max(SERVES, *shares) or shares[0] == min(shares):
+                raw.lacking["whose best product has few of the query's words, or no more than others"] += 1
                 continue
             weights = dict(zip(titles, _WEIGHTS, strict=False))
             seeded.rng("\n".join([query, *titles])).shuffle(titles)

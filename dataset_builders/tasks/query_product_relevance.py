@@ -11,14 +11,14 @@ ecinstruct/dataset.json, task Multiclass_Product_Classification (invented, short
 from __future__ import annotations
 
 from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
-from dataset_builders.tasks._ecinstruct import lettered, on_query_and_title
+from dataset_builders.tasks._ecinstruct import NEARLY, SERVES, lettered, on_query_and_title
 
 
 @task(type=TaskType.MULTIPLE_CHOICE, source="ecinstruct", track=3, llm="reword")
 def build(raw: RawData, seeded: Seeded) -> Questions:
-    return on_query_and_title(raw, seeded, "Multiclass_Product_Classification", "product title", lettered, _serves)
+    return on_query_and_title(raw, seeded, "Multiclass_Product_Classification", "product title", lettered, _may_be)
 
 
-def _serves(answer: str) -> bool:
-    """All of ECInstruct's four sentences but "The product is irrelevant to the query."."""
-    return "irrelevant" not in answer.lower()
+def _may_be(answer: str, share: float) -> bool:
+    """Of ECInstruct's four sentences one says "The product is irrelevant to the query."."""
+    return share < NEARLY if "irrelevant" in answer.lower() else share >= SERVES

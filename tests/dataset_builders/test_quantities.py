@@ -79,6 +79,18 @@ def test_what_can_be_read_in_two_ways_is_not_read(title: str, locale: str) -> No
     assert read(title, locale).amount is None
 
 
+@pytest.mark.parametrize(
+    ("title", "pieces"),
+    [
+        ("Lorvik Battery Charger with 12 Pieces AA Batteries", None),  # nobody needs 30 of the items
+        ("Lorvik Ladegerät mit 12 Stück Akkus AA", None),
+        ("Lorvik AA Batteries, 12 Pieces, with Box", 12),
+    ],
+)
+def test_what_comes_with_a_product_is_not_what_is_sold(title: str, pieces: int | None) -> None:
+    assert read(title, "DE").pieces == pieces
+
+
 WRITTEN = {
     "UK": (".", "pack of {}"),
     "DE": (",", "{}er-Pack"),

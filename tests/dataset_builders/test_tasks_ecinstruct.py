@@ -358,12 +358,20 @@ def test_what_serves_a_query_has_a_word_of_it(tmp_path: Path) -> None:
         "D": "The product is irrelevant to the query.",
     }
     syrup = {"query": "home gym equipment", "product title": "Brown Butter Syrup, 750 ml"}
-    bands = {"query": "home gym equipment", "product title": "Rubber Bands for the Gym"}
-    rows = [(given, f"{letter}: {text}") for given in (syrup, bands) for letter, text in texts.items()]
+    bands = {"query": "home gym equipment", "product title": "Rubber Bands for the Gym at Home"}
+    shoes = {"query": "home gym equipment", "product title": "Gym Shoes, Blue"}  # a slip, too: one word of three
+    exact = {"query": "home gym equipment", "product title": "Equipment for a Gym at Home"}  # and nothing is lacking
+    rows = [(given, f"{letter}: {text}") for given in (syrup, bands, shoes) for letter, text in texts.items()]
+    rows += [(exact, f"D: {texts['D']}")]
     options = [f"{letter}: {text}" for letter, text in texts.items()]
     found = of_rows(tmp_path, "query_product_relevance", *rows, options=options)
     told = [(answer(question), question.fields["title"]) for question in found]
-    assert told == [(texts["D"], syrup["product title"])] + [(text, bands["product title"]) for text in texts.values()]
+    expected = [(syrup, "D"), (bands, "A"), (bands, "B"), (bands, "C"), (shoes, "D")]
+    assert told == [(texts[letter], given["product title"]) for given, letter in expected]
+    half = {"query": "home gym equipment", "product": "Gym Shoes, Blue"}
+    assert [answer(question) for question in of_rows(tmp_path, "product_substitute", (half, "yes"), (half, "no"))] == [
+        "no"
+    ]
 
 
 @pytest.mark.parametrize(
