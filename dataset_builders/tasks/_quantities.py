@@ -49,9 +49,7 @@ _PART_BEFORE = re.compile(
 _PART_AFTER = re.compile(rf" ?(?:[x×*/+±]|(?:{_JOINS})(?!\w)) ?[.\d]|[–—-][.\d]", re.I)
 _TIMES_BEFORE = re.compile(rf"{_FREE}(?<![x×*])(?<![x×*] )(\d{{1,3}}) ?[x×*] ?$", re.I)
 _TIMES_AFTER = re.compile(rf" ?[x×*] ?(\d{{1,3}})(?!{_LETTER}|[.,/]\d| ?[x×*]| ?{_UNIT})", re.I)
-_WITH = re.compile(
-    r"\b(?:with|w|mit|avec|con|incl\w*)[ /:.]+(?:an? )?$", re.I
-)  # "cleaner with 9 m hose", "box with 50 pieces"
+_WITH = re.compile(r"\b(?:with|w|mit|avec|con|incl\w*)[ /:.]+(?:an? )?$", re.I)  # "with 9 m hose", "with 16 batteries"
 _METRES = re.compile(rf"(?<!{_LETTER})\d{{1,3}}(?:[.,]\d)? ?M(?!{_LETTER})")  # "8M" of tape, or the size M
 _OF = r"(?:of|de|da|di|mit|à|con)"
 _PACK = re.compile(

@@ -350,3 +350,11 @@ def test_half_of_a_range_is_no_size(tmp_path: Path) -> None:
         listing("B0C", "UK", "Duvet 135x200 - 35 tog", size="35 tog"),
     ]
     assert [question.truth for question in asked(tmp_path, "product_entities", *rows)] == [["35"]]
+
+
+def test_choices_need_the_list_that_they_point_at(tmp_path: Path) -> None:
+    rows = [["A kettle that is too heavy to lift.", "1,3", "2,3", "1,2", "1,2,3", "B"]]
+    rows += [["What is right? 1. Ice floats. 2. Iron floats. 3. Cork floats.", "1,3", "2,3", "1,2", "1,2,3", "A"]]
+    rows += [["How many leaves has the book?", "1,000", "2,000", "3,000", "4,000", "A"]]
+    write_csv(tmp_path / "mmlu/auxiliary_train.csv", rows)
+    assert [question.truth for question in built.__wrapped__("mmlu_auxiliary", tmp_path)] == [0, 0]
