@@ -32,7 +32,8 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
 
 def _named(title: str, value: str) -> list[str]:
     """The parts of a column (``Black, Oak``) that the title names, as the title spells them; none that is half of one
-    (35 of "31 - 35")."""
+    (35 of "31 - 35"), or the whole title."""
     parts = filter(lambda part: len(part) > 1, map(one_line, value.split(",")))
     named = distinct(phrase for part in parts if (phrase := spelled(part, title)))
-    return [] if any(re.search(_HALF.format(re.escape(phrase)), title) for phrase in named) else named
+    doubtful = any(phrase == title or re.search(_HALF.format(re.escape(phrase)), title) for phrase in named)
+    return [] if doubtful else named

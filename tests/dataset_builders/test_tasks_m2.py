@@ -348,6 +348,7 @@ def test_half_of_a_range_is_no_size(tmp_path: Path) -> None:
         listing("B0A", "UK", "Canvas Slip On 31 - 35", size="35"),
         listing("B0B", "UK", "Canvas Slip On 35", size="35"),
         listing("B0C", "UK", "Duvet 135x200 - 35 tog", size="35 tog"),
+        listing("B0D", "UK", "Copper", color="Copper"),  # nor is a title that is nothing else asked about
     ]
     assert [question.truth for question in asked(tmp_path, "product_entities", *rows)] == [["35"]]
 
