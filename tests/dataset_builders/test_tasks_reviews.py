@@ -49,13 +49,20 @@ def test_the_lexicon_tells_what_the_shops_reviews_say() -> None:
         ("It costs 2.50, a bargain at 9:30", [("bargain at 9:30", "value for money", 0)]),
         ("It runs small and was overpriced", [("runs small and was overpriced", "size", -1)]),
         ("Like a glove, as pictured. It sounds like a plan.", []),
-        ("These are not work out pants, they are for the sofa", []),
+        ("It weighs 2 lbs", [("weighs 2 lbs", "weight", 0)]),
     ],
 )
 def test_the_lexicon_leaves_open_what_it_cannot_tell(text: str, found: list[tuple[str, str, int]]) -> None:
     told = [(phrase.text, *phrase.about, phrase.verdict) for phrase in phrases(text) if len(phrase.about) == 1]
     assert set(found) <= set(told)
     assert all(phrase.text in text for phrase in phrases(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["not work out pants", "I am 5'4, weight 130lbs", "I weigh 59 kg", "I carry all my weight in front"]
+)
+def test_what_is_said_of_the_writer_is_on_no_aspect(text: str) -> None:
+    assert not any(phrase.about for phrase in phrases(text))
 
 
 def test_kin_is_mutual() -> None:
