@@ -15,6 +15,7 @@ from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType
 from dataset_builders.tasks._common import distinct, one_line, product_entity, spelled
 
 _HALF = r"\d ?[-–—/] ?{0}|{0} ?[-–—/] ?\d"
+_FOR = re.compile(r"\b(?:for|fits|compatible|für|kompatibel|pour|per|para)\b", re.I)  # "Case for Aldwick 5"
 _TYPES = ("brand", "color", "material", "size")  # names of columns, and of entity types in the question
 
 
@@ -25,6 +26,9 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
             continue
         title = one_line(row.title)
         found = {name: phrases for name in _TYPES if (phrases := _named(title, getattr(row, name)))}
+        if "brand" in found and _FOR.search(title.partition(found["brand"][0])[0]):
+            raw.lacking["whose brand may be that of what it is for"] += 1
+            del found["brand"]
         if found:
             name = seeded.rng(f"{row.locale}:{row.id}").choice(sorted(found))
             yield Question(product_entity(row.id), {"title": title, "entity_type": name}, found[name], key=row.locale)

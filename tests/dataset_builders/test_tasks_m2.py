@@ -353,6 +353,15 @@ def test_half_of_a_range_is_no_size(tmp_path: Path) -> None:
     assert [question.truth for question in asked(tmp_path, "product_entities", *rows)] == [["35"]]
 
 
+def test_the_brand_of_what_a_product_is_for_is_not_its_own(tmp_path: Path) -> None:
+    rows = [
+        listing("B0A", "UK", "Leather Case for Lorvik Tab 4", brand="Lorvik"),
+        listing("B0B", "DE", "Lederhülle für Lorvik Tab 4", brand="Lorvik"),
+        listing("B0C", "UK", "Lorvik Leather Case for Tab 4", brand="Lorvik"),
+    ]
+    assert [question.entity for question in asked(tmp_path, "product_entities", *rows)] == ["product:B0C"]
+
+
 def test_choices_need_the_list_that_they_point_at(tmp_path: Path) -> None:
     rows = [["A kettle that is too heavy to lift.", "1,3", "2,3", "1,2", "1,2,3", "B"]]
     rows += [["What is right? 1. Ice floats. 2. Iron floats. 3. Cork floats.", "1,3", "2,3", "1,2", "1,2,3", "A"]]
