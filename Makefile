@@ -249,7 +249,7 @@ $(SERVE): | $(CORE)
 	@touch $@
 
 ##@ Working on the repository
-.PHONY: test test-fast lint fuzz bench lock locks rendered axolotl-schema clean clean-envs
+.PHONY: test test-fast lint fuzz fuzz-server bench lock locks rendered axolotl-schema clean clean-envs
 test: lint locks $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about half an hour once installed
 	@$(RECIPE) model
 	@$(VENVS)/core/bin/python -m pytest -n 2 --dist loadfile
@@ -271,6 +271,10 @@ lint: $(CORE)  ## ruff and mypy --strict
 
 fuzz: $(CORE)  ## the property tests with 20,000 inputs each, or as many as fit into ten minutes (MINUTES=60 ONLY=tests/spine)
 	@FUZZ_MINUTES=$(or $(MINUTES),10) $(VENVS)/core/bin/python -m pytest -p tests.fuzz -p no:cacheprovider -q $(or $(ONLY),tests)
+
+fuzz-server: $(SERVE)  ## `recipe serve` under 10,000 requests that no honest client sends, and 200 slow ones
+	@$(RECIPE) model
+	@HOSTILE=10000 $(VENVS)/serve/bin/python -m pytest -q -s tests/serve_env/test_hostile.py
 
 bench: $(CORE) $(TRAIN) $(SERVE)  ## ratios against real peers in the same run; writes benchmarks/results/ (ONLY=cli)
 	@$(VENVS)/core/bin/python -m benchmarks $(ONLY)
