@@ -13,13 +13,16 @@ from pathlib import Path
 
 from dataset_builders.sample_shop import alpaca, amazon_m2, ecinstruct, esci, exam, reviews
 from dataset_builders.sample_shop.catalogue import catalogue
+from dataset_builders.sample_shop.noise import noisy
 from dataset_builders.sample_shop.tables import Shop
 from spine.errors import RecipeError
 
 Progress = Callable[[str, int, int], None]
 
 
-def write(folder: Path, *, scale: float = 1.0, seed: int = 2024, progress: Progress | None = None) -> dict[str, int]:
+def write(
+    folder: Path, *, scale: float = 1.0, seed: int = 2024, noise: bool = False, progress: Progress | None = None
+) -> dict[str, int]:
     """Writes the shop into ``folder`` and returns the rows of each file.
 
     The same ``scale`` and ``seed`` give the same bytes. Scale 1 is 1,000 products and 3,000 reviews; rows
@@ -28,6 +31,7 @@ def write(folder: Path, *, scale: float = 1.0, seed: int = 2024, progress: Progr
     Args:
         folder: must not exist, or be empty.
         scale: a positive factor; below about 0.2 some files keep a few rows, so that nothing is empty.
+        noise: with the faults of real files, as often as they have them.
         progress: called with (file, rows written, rows expected) every 10,000 rows and at a file's end.
 
     Raises:
@@ -40,7 +44,7 @@ def write(folder: Path, *, scale: float = 1.0, seed: int = 2024, progress: Progr
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
-        counts = _write_all(part, Shop(catalogue(), seed, scale), progress)
+        counts = _write_all(part, Shop(catalogue(), seed, scale), noise, progress)
         part.chmod(0o755)  # mkdtemp makes it private
         part.replace(folder)
     except BaseException:
@@ -49,7 +53,7 @@ def write(folder: Path, *, scale: float = 1.0, seed: int = 2024, progress: Progr
     return counts
 
 
-def _write_all(part: Path, shop: Shop, progress: Progress | None) -> dict[str, int]:
+def _write_all(part: Path, shop: Shop, noise: bool, progress: Progress | None) -> dict[str, int]:
     counts = {}
     for source in (amazon_m2, reviews, ecinstruct, esci, exam, alpaca):
         for table in source.tables(shop):
@@ -58,7 +62,7 @@ def _write_all(part: Path, shop: Shop, progress: Progress | None) -> dict[str, i
                 if progress is not None:
                     progress(name, done, total)
 
-            counts[table.name] = table.write(part, report)
+            counts[table.name] = (noisy(table, shop.seed) if noise else table).write(part, report)
     return counts
 
 

@@ -77,17 +77,17 @@ def raw_folder(data: Path | None) -> Path:
     return SAMPLE if data is None else data
 
 
-def sample_step(folder: Path = SAMPLE, scale: float = SCALE, seed: int = SEED) -> Step:
+def sample_step(folder: Path = SAMPLE, scale: float = SCALE, seed: int = SEED, noise: bool = False) -> Step:
     """The step that writes the sample shop."""
-    inputs = {"scale": scale, "seed": seed, "code": code_of("dataset_builders.sample_shop")}
+    inputs = {"scale": scale, "seed": seed, "noise": noise, "code": code_of("dataset_builders.sample_shop")}
     return Step(folder, "sample-data", inputs)
 
 
-def write_sample(folder: Path, *, scale: float = SCALE, seed: int = SEED) -> None:
+def write_sample(folder: Path, *, scale: float = SCALE, seed: int = SEED, noise: bool = False) -> None:
     """The sample shop at ``folder``, unless these very files are there."""
     from dataset_builders import sample_shop
 
-    step = sample_step(folder, scale, seed)
+    step = sample_step(folder, scale, seed, noise)
     if step.is_done():
         return
     manifest.refuse_foreign(folder, step.name)
@@ -99,7 +99,7 @@ def write_sample(folder: Path, *, scale: float = SCALE, seed: int = SEED) -> Non
                 written[name] = done
                 meter.update(sum(written.values()), note=name)
 
-            rows = sample_shop.write(temporary, scale=scale, seed=seed, progress=report)
+            rows = sample_shop.write(temporary, scale=scale, seed=seed, noise=noise, progress=report)
         files = sorted(str(p.relative_to(temporary)) for p in temporary.rglob("*") if p.is_file())
         step.finish(files, written_in=temporary, rows=rows)
 
