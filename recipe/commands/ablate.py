@@ -14,7 +14,7 @@ from dataset_builders.task import task_names
 from inference.scoring.compare import Comparison, Verdict
 from inference.scoring.forest import draw
 from recipe.commands.options import examples, walk_request
-from recipe.commands.trial import overall, trial_options, tried, write_record
+from recipe.commands.trial import overall, show_foretold, trial_options, tried, write_record
 from recipe.steps.data import DataFrom
 from recipe.trials.groups import BY, How, brings, derive
 from recipe.trials.power import measured_spread, more_needed
@@ -45,7 +45,7 @@ _SIDES = {How.WITHOUT: ("without", "with it"), How.ONLY: ("all", "alone"), How.D
 def command(
     blend: str, by: str, how: How | None, groups: tuple[str, ...], profile: str | None, overrides: str,
     data: Path | None, decontaminate: tuple[Path, ...], seeds: int, alpha: float | None, questions: Path | None,
-    effect: float, dry_run: bool,
+    effect: float, real: Path | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Tell what each group of BLEND's datasets brings: BLEND is trained with all of them, and again without each.
 
@@ -82,6 +82,7 @@ def command(
         )
         click.echo(f"picture   {shown(wanted.folder)}/groups.png")
     write_record(trial, compared)
+    show_foretold(wanted.folder, real)
 
 
 def _table(title: str, found: Mapping[str, Comparison]) -> Table:

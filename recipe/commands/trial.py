@@ -16,6 +16,7 @@ from recipe.commands.compare import difference_table
 from recipe.commands.options import data_options, examples, profile_option, set_option, walk_request
 from recipe.steps.data import DataFrom
 from recipe.trials.power import RECORD, expected, known_spread, measured_spread, more_needed
+from recipe.trials.proxy import foretold
 from recipe.trials.trial import Trial, TrialRequest
 from recipe.walk.estimates import estimates
 from recipe.walk.graph import Stage, plan, walk
@@ -41,6 +42,9 @@ def trial_options(function: F) -> F:
                      help="Ask these instead of held-out rows of the blends.  [env: QUESTIONS]"),
         click.option("--effect", type=click.FloatRange(0.001, 1), default=0.02, show_default=True,
                      help="A difference worth knowing: what more would show it?"),
+        click.option("--check-proxy", "real", metavar="FOLDER",
+                     type=click.Path(path_type=Path, file_okay=False),
+                     help="Of the same trial at a larger scale: did this one foretell its effects?"),
         click.option("-n", "--dry-run", is_flag=True, help="Show what would run, its price, and what it could show."),
     )  # fmt: skip
     for option in reversed(options):
@@ -54,13 +58,14 @@ def trial_options(function: F) -> F:
         "recipe trial v8 v8-ours --seeds 3 --dry-run",
         "recipe trial v8 v7 v8-ours -p cpu-fast",
         "recipe trial v8 v8-ours -p cpu --set rows=600 --effect 0.05",
+        "recipe trial v8 v7 v8-ours -p cpu-fast --check-proxy runs/cpu/trial@v8_v7_v8-ours",
     ),
 )
 @click.argument("blends", nargs=-1, required=True, metavar="A B...")
 @trial_options
 def command(
     blends: tuple[str, ...], profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...],
-    seeds: int, alpha: float | None, questions: Path | None, effect: float, dry_run: bool,
+    seeds: int, alpha: float | None, questions: Path | None, effect: float, real: Path | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Train A and each B alike, ask all of them the same questions, and tell what B does to each task, type and track.
 
@@ -73,6 +78,7 @@ def command(
     )
     if trial := tried(wanted, effect, dry_run):
         conclude(trial, effect)
+        show_foretold(wanted.folder, real)
 
 
 def tried(wanted: TrialRequest, effect: float, dry_run: bool) -> Trial | None:
@@ -177,6 +183,22 @@ def conclude(trial: Trial, effect: float) -> None:
                 name, f"{row.difference:+.3f}", f"[{row.low:+.3f}, {row.high:+.3f}]", f"{row.p:.2g}", row.verdict.value
             )
         console().print(names)
+
+
+def show_foretold(folder: Path, real: Path | None) -> None:
+    """Whether the effects of this trial are those of ``real``, the same one at a larger scale."""
+    if real is None:
+        return
+    made = table(f"as a proxy of {shown(real)}", "effects on", "of", "rank correlation", "95% interval", "same sign",
+                 right=("of", "rank correlation", "same sign"))  # fmt: skip
+    for row in foretold(folder, real):
+        told = (
+            ("-", "too few, or all alike")
+            if row.rho is None
+            else (f"{row.rho:+.2f}", f"[{row.low:+.2f}, {row.high:+.2f}]")
+        )
+        made.add_row(row.level, f"{row.effects:,}", *told, f"{row.same_sign:,}")
+    console().print(made)
 
 
 def overall(compared: Mapping[str, Comparison]) -> dict[str, Difference]:
