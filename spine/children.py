@@ -25,8 +25,12 @@ CPU_MEMORY = {
 
 
 def die_with_parent() -> None:
-    """In the child: SIGTERM when `recipe` is killed without a chance to say so (Linux: PR_SET_PDEATHSIG = 1)."""
+    """In the child: SIGTERM when `recipe` is killed without a chance to say so (Linux: PR_SET_PDEATHSIG = 1).
+
+    And SIGINT is heard, by which it may be asked to stop: a script's ``make reproduce &`` would leave it deaf.
+    """
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager

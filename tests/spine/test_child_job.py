@@ -123,6 +123,22 @@ def test_it_ends_when_we_are_stopped_or_killed(how: signal.Signals, venvs: Path)
     assert not alive(pid)
 
 
+def test_a_child_hears_sigint_also_where_a_script_has_us_ignore_it() -> None:
+    """``make reproduce &`` in a script, and then ``kill``: it was deaf, and killed a minute later."""
+    program = """
+import signal
+from spine.children import running
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+try:
+    with running(["sleep", "600"], signal.SIGINT) as child:
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    print(child.returncode)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == -signal.SIGINT
+
+
 def alive(pid: int) -> bool:
     """Whether it runs; a zombie does not."""
     try:
