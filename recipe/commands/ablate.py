@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
@@ -14,7 +15,7 @@ from dataset_builders.task import task_names
 from inference.scoring.compare import Comparison, Verdict
 from inference.scoring.forest import draw
 from recipe.commands.options import examples, walk_request
-from recipe.commands.trial import overall, show_foretold, trial_options, tried, write_record
+from recipe.commands.trial import Options, overall, show_foretold, trial_options, tried, write_record
 from recipe.steps.data import DataFrom
 from recipe.trials.groups import BY, How, brings, derive
 from recipe.trials.power import measured_spread, more_needed
@@ -45,7 +46,7 @@ _SIDES = {How.WITHOUT: ("without", "with it"), How.ONLY: ("all", "alone"), How.D
 def command(
     blend: str, by: str, how: How | None, groups: tuple[str, ...], profile: str | None, overrides: str,
     data: Path | None, decontaminate: tuple[Path, ...], seeds: int, alpha: float | None, questions: Path | None,
-    effect: float, real: Path | None, dry_run: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Tell what each group of BLEND's datasets brings: BLEND is trained with all of them, and again without each.
 
@@ -59,7 +60,8 @@ def command(
         (blend, *derived.values()), asked.profile, overrides, seeds, alpha, DataFrom(asked.data, asked.evaluation),
         asked.questions, f"ablate@{blend}-{how}-{by}",
     )  # fmt: skip
-    trial = tried(wanted, effect, dry_run)
+    given = Options(**options)
+    trial = tried(wanted, given)
     if trial is None:
         return
     compared = trial.compared()
@@ -74,7 +76,7 @@ def command(
     if none:
         click.echo(f"overall: the data show no difference for {', '.join(none)}")
     spread = measured_spread(overall(found).values(), trial.tasks(), seeds)
-    click.echo(more_needed(spread, trial.tasks(), seeds, effect))
+    click.echo(more_needed(spread, trial.tasks(), seeds, given.effect))
     rows = [replace(row, name=group) for group, row in overall(found).items()]
     if rows:
         draw(
@@ -82,7 +84,7 @@ def command(
         )
         click.echo(f"picture   {shown(wanted.folder)}/groups.png")
     write_record(trial, compared)
-    show_foretold(wanted.folder, real)
+    show_foretold(wanted.folder, given.real)
 
 
 def _table(title: str, found: Mapping[str, Comparison]) -> Table:

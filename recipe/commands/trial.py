@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +21,7 @@ from recipe.trials.power import RECORD, expected, known_spread, measured_spread,
 from recipe.trials.proxy import foretold
 from recipe.trials.trial import Trial, TrialRequest
 from recipe.walk.estimates import estimates
-from recipe.walk.graph import Stage, plan, walk
+from recipe.walk.graph import Stage, alike, plan, walk
 from recipe.walk.show import plan_table, show_disk
 from spine.atomic import write_text
 from spine.lock import locked
@@ -28,6 +30,18 @@ from spine.progress import clock
 from spine.terminal import console, say, table
 
 F = TypeVar("F", bound=Callable[..., Any])
+_SPREAD = ("train", "eval")  # kinds of stages that Ray's workers take
+
+
+@dataclass(frozen=True)
+class Options:
+    """``trial_options`` beyond what is tried. ``real``: the folder of a trial that this one is a proxy of."""
+
+    effect: float
+    real: Path | None
+    ray: bool
+    workers: int | None
+    dry_run: bool
 
 
 def trial_options(function: F) -> F:
@@ -42,6 +56,10 @@ def trial_options(function: F) -> F:
                      help="Ask these instead of held-out rows of the blends.  [env: QUESTIONS]"),
         click.option("--effect", type=click.FloatRange(0.001, 1), default=0.02, show_default=True,
                      help="A difference worth knowing: what more would show it?"),
+        click.option("--ray", is_flag=True,
+                     help="Trainings and evaluations in workers of Ray, here or on the cluster of RAY_ADDRESS."),
+        click.option("--workers", type=click.IntRange(1), envvar="WORKERS", metavar="N",
+                     help="Of Ray.  [default: as many as there are GPUs for, else one a node; env: WORKERS]"),
         click.option("--check-proxy", "real", metavar="FOLDER",
                      type=click.Path(path_type=Path, file_okay=False),
                      help="Of the same trial at a larger scale: did this one foretell its effects?"),
@@ -65,7 +83,7 @@ def trial_options(function: F) -> F:
 @trial_options
 def command(
     blends: tuple[str, ...], profile: str | None, overrides: str, data: Path | None, decontaminate: tuple[Path, ...],
-    seeds: int, alpha: float | None, questions: Path | None, effect: float, real: Path | None, dry_run: bool,
+    seeds: int, alpha: float | None, questions: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Train A and each B alike, ask all of them the same questions, and tell what B does to each task, type and track.
 
@@ -76,23 +94,24 @@ def command(
     wanted = TrialRequest(
         blends, asked.profile, overrides, seeds, alpha, DataFrom(asked.data, asked.evaluation), asked.questions
     )
-    if trial := tried(wanted, effect, dry_run):
-        conclude(trial, effect)
-        show_foretold(wanted.folder, real)
+    given = Options(**options)
+    if trial := tried(wanted, given):
+        conclude(trial, given.effect)
+        show_foretold(wanted.folder, given.real)
 
 
-def tried(wanted: TrialRequest, effect: float, dry_run: bool) -> Trial | None:
+def tried(wanted: TrialRequest, given: Options) -> Trial | None:
     """Tells what is tried and could be shown, then does it: the trial, all of whose stages are done.
 
     Returns:
         None of a dry run, which shows the plan and its price.
     """
     trial = Trial(wanted)
-    _show_trial(trial, effect)
-    if dry_run:
+    _show_trial(trial, given.effect)
+    if given.dry_run:
         _show_stages(trial)
         return None
-    return _run(wanted)
+    return _run(wanted, given)
 
 
 def _show_trial(trial: Trial, effect: float) -> None:
@@ -136,7 +155,7 @@ def _say_outdated(planned: Sequence[tuple[Stage, str]]) -> None:
         say(f"made with other inputs or code, and done again: {', '.join(old)}; an earlier training is kept as train.1")
 
 
-def _run(wanted: TrialRequest) -> Trial:
+def _run(wanted: TrialRequest, given: Options) -> Trial:
     """Walks until all is done and up to date; the trial as it then is."""
     trial, checked = Trial(wanted), False
     with locked(wanted.folder) as lock:
@@ -151,13 +170,30 @@ def _run(wanted: TrialRequest) -> Trial:
             from recipe.walk.run import preflight, run_stage
 
             if not checked:
-                preflight(wanted.profile, trial.profile, exports=False)
+                preflight(wanted.profile, trial.profile, exports=False, elsewhere=given.ray)
                 _say_outdated(plan(trial.all()))
                 checked = True
-            run_stage(stage, title, trial, lock)
+            if given.ray and stage.kind in _SPREAD:
+                _spread(alike(trial.all(), stage), title, trial, given.workers)
+            else:
+                run_stage(stage, title, trial, lock)
 
         walk(make, one, say)
     return trial
+
+
+def _spread(stages: Sequence[Stage], title: str, trial: Trial, workers: int | None) -> None:
+    """Stages that do not need one another, in workers of Ray."""
+    from recipe.trials.ray import Command, together
+    from recipe.walk.run import environment_of
+
+    click.secho(f"\n{title}" + (f" and {len(stages) - 1} more" if len(stages) > 1 else ""), bold=True, err=True)
+    commands = []
+    for stage in stages:
+        log = trial.wanted.folder / f"{stage.name.replace(' ', '-')}.log"
+        say(f"  {shlex.join(stage.command)} > {shown(log)}")
+        commands.append(Command(stage.command, log, tuple(os.environ.keys() - environment_of(stage.command[1]).keys())))
+    together(commands, workers or 0, trial.profile.hardware.gpus)
 
 
 def conclude(trial: Trial, effect: float) -> None:

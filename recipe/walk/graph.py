@@ -70,6 +70,13 @@ def plan(stages: Sequence[Stage]) -> list[tuple[Stage, str]]:
     return found
 
 
+def alike(stages: Sequence[Stage], first: Stage) -> list[Stage]:
+    """``first``, which is stale, and all other stale ones of its kind that wait for nothing: they may run at once."""
+    planned = plan(stages)
+    fresh = {stage.name for stage, reason in planned if not reason}
+    return [stage for stage, reason in planned if reason and stage.kind == first.kind and fresh.issuperset(stage.needs)]
+
+
 def walk(make: Callable[[], Sequence[Stage]], run: Callable[[Stage, str], None], say: Say) -> int:
     """Runs the first stale stage until there is none; returns how many ran.
 

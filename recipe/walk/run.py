@@ -45,13 +45,14 @@ class Walked(Protocol):
     def all(self) -> list[Stage]: ...
 
 
-def preflight(name: str, profile: Profile, *, exports: bool = True) -> None:
-    """What would fail after hours, asked before anything runs.
+def preflight(name: str, profile: Profile, *, exports: bool = True, elsewhere: bool = False) -> None:
+    """What would fail after hours, asked before anything runs. ``elsewhere``: the GPUs are other machines'.
 
     Raises:
         RecipeError: a GPU or an environment is missing.
     """
-    require_gpus(this_machine(), name, profile.hardware)
+    if not elsewhere:
+        require_gpus(this_machine(), name, profile.hardware)
     quantize = (ENVIRONMENTS[profile.quantize.backend], ENVIRONMENTS["gptqmodel"]) if exports else ()
     for environment in ("train", "serve", *quantize):
         python(environment)

@@ -70,7 +70,7 @@ def test_what_was_not_tried_foretells_nothing(tmp_path: Path) -> None:
 
 
 def test_the_command_tells_it_beside_the_trial(on_ground: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recipe.commands.trial._run", Trial)  # all is there
+    monkeypatch.setattr("recipe.commands.trial._run", lambda wanted, given: Trial(wanted))  # all is there
     skills = {"v8": 0.3, "v8-ours": 0.7}
     real = Trial(TrialRequest(("v8", "v8-ours"), "cpu"))
     done(real, skills)
