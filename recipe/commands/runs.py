@@ -28,7 +28,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     epilog=examples(
         "recipe runs",
         "recipe runs --sort overall --questions test",
-        "recipe runs --json runs.json --csv runs.csv",
+        "recipe runs --json runs.json --csv runs.csv --page runs.html",
     ),
 )
 @click.option("--sort", type=click.Choice(SORTED_BY), default="date", show_default=True,
@@ -36,7 +36,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--questions", default="", metavar="NAME", help="Only evaluations on files whose names hold this.")
 @click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the lines.")
 @click.option("--csv", "csv_file", type=_FILE, metavar="FILE", help="Likewise, a score with its interval in columns.")
-def command(sort: str, questions: str, json_file: Path | None, csv_file: Path | None) -> None:
+@click.option("--page", type=_FILE, metavar="FILE", help="Likewise, as a page for a browser, whose heads sort.")
+def command(sort: str, questions: str, json_file: Path | None, csv_file: Path | None, page: Path | None) -> None:
     """Lay out every training and evaluation that lies in runs/: what was changed, what came of it, when.
 
     Evaluations with the same letter were asked the same questions in the same way; others are not comparable.
@@ -61,6 +62,11 @@ def command(sort: str, questions: str, json_file: Path | None, csv_file: Path | 
         writer.writerows(line.flat() for line in lines)
         write_text(csv_file, text.getvalue())
         click.echo(f"lines     {shown(csv_file)}")
+    if page:
+        from recipe.report.page import runs_page
+
+        write_text(page, runs_page(lines))
+        click.echo(f"page      {shown(page)}")
 
 
 def _table(lines: Sequence[Line]) -> Table:

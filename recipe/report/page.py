@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -77,9 +77,21 @@ def page(facts: Facts, svgs: Mapping[str, Versions]) -> str:
     Args:
         svgs: the pictures by name.
     """
-    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    known = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return _rendered("page.html.j2", facts, svgs=svgs, style=style, script=script, script_hash=known)
+    return _rendered("page.html.j2", facts, svgs=svgs, **_look("page.js"))
+
+
+def runs_page(lines: Sequence[Any]) -> str:
+    """Another page: a table of all runs, which its reader sorts. ``lines``: of ``recipe.trials.notebook``."""
+    asked = {line.letter: line for line in lines if line.letter}
+    told = {"lines": lines, "asked": dict(sorted(asked.items())), **_look("runs.js")}
+    return render(_HERE, "runs.html.j2", told, score=_score)
+
+
+def _look(script: str) -> dict[str, str]:
+    """The style, and the one script that may run in a page: by its hash."""
+    style, text = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", script))
+    known = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return {"style": style, "script": text, "script_hash": known}
 
 
 def table(facts: Facts) -> str:

@@ -129,3 +129,12 @@ def test_a_blend_beside_what_it_includes(configs: Path) -> None:
     assert beside_parent("v8") == "" and beside_parent("gone") == "its blend is not there"
     assert beside_parent("v9b").startswith("v8: from v8 at 0.5625; ")
     beside_parent.cache_clear()
+
+
+def test_the_page_has_every_line_escaped_and_needs_nothing_else(two: Path, tmp_path: Path) -> None:
+    (two / "cpu" / "v8+lora_r=32").rename(two / "cpu" / "v8+run=<b>")
+    shown = typed("--page", str(tmp_path / "runs.html"))
+    assert shown.exit_code == 0 and "runs.html" in shown.output
+    page = (tmp_path / "runs.html").read_text()
+    assert page.count("<tr>") == 1 + 3 and "v8+run=&lt;b&gt;" in page and "<b>&gt;" not in page
+    assert f"adapter-{ALPHA}" in page and "http" not in page.replace("http-equiv", "")
