@@ -22,7 +22,7 @@ ENDINGS = ("csv", "csv.gz", "parquet", "jsonl", "jsonl.gz", "json", "json.gz")
 _BATCH = 4096  # Parquet rows decoded at a time
 _TRUNCATED = (EOFError, gzip.BadGzipFile, zlib.error)
 # Letters: texts are longer than csv's 128 KiB; a quote that never closes should still stop soon.
-_LONGEST_LINE = 64 * 2**20  # bytes
+_LONGEST_LINE = 64 * 2**20  # bytes, and of an element of a JSON array: a gzip file of 3 MB may hold one of 3 GB
 _LONGEST_CELL = 1 << 24
 _DEEPEST = 100  # levels of a JSON file
 
@@ -136,8 +136,10 @@ def _json_array(path: Path) -> Iterator[tuple[int, Any]]:
         with _open(path) as file:
             if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
                 file.seek(0)
-            events = _shallow(ijson.basic_parse(file, use_float=True), ijson.JSONError)
+            bounded = _Bounded(file, ijson.JSONError)
+            events = _shallow(ijson.basic_parse(bounded, use_float=True), ijson.JSONError)
             for number, element in enumerate(ijson.items(ijson.parse(events), "item"), 1):
+                bounded.read_of_element = 0
                 yield number, element
     except ijson.JSONError as error:
         said = error.args[0] if isinstance(error.args[0], str) else error.args[0].decode(errors="replace")
@@ -148,6 +150,20 @@ def _json_array(path: Path) -> Iterator[tuple[int, Any]]:
         raise RecipeError(what, where=place(path, "row", number + 1)) from error
     except _TRUNCATED as error:
         raise _damaged(place(path, "row", number + 1), error) from error
+
+
+class _Bounded:
+    """A file of which no element may take more than ``_LONGEST_LINE`` bytes: its parser keeps each whole."""
+
+    def __init__(self, file: IO[bytes], refusal: type[Exception]) -> None:
+        self._file, self._refusal, self.read_of_element = file, refusal, 0
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._file.read(size)
+        self.read_of_element += len(chunk)
+        if self.read_of_element > _LONGEST_LINE:
+            raise self._refusal(f"an element of more than {_LONGEST_LINE >> 20} MiB")
+        return chunk
 
 
 def _shallow(events: Iterable[tuple[str, Any]], refusal: type[Exception]) -> Iterator[tuple[str, Any]]:
@@ -233,7 +249,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     with _open(path) as file:
         try:
             for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
-                if len(line) == _LONGEST_LINE:  # a gzip file of 3 MB may hold one of 3 GB
+                if len(line) == _LONGEST_LINE:
                     raise RecipeError(
                         f"a line of more than {_LONGEST_LINE >> 20} MiB", where=place(path, "line", number)
                     )
