@@ -18,7 +18,7 @@ from inference.scoring.scores import SCORES
 from inference.scoring.tables import read_scores
 from recipe.report.facts import DONE, NOT_RUN, OUTDATED, StepFact
 from recipe.steps.result_names import SWEEP, adapter_name, results_name
-from recipe.walk.graph import Stage, plan
+from recipe.walk.graph import Stage, plan, seconds_of
 from recipe.walk.request import WalkRequest
 from recipe.walk.rows import ALL_AROUND, UNBOUND, Model, Row, weights_of
 from recipe.walk.stages import Stages
@@ -93,7 +93,7 @@ def _step(stage: Stage, reason: str | None) -> StepFact:
     known = [] if reason is None else [manifest.read(folder) or {} for folder in stage.outputs]
     return StepFact(
         stage.name, stage.kind, stage.about, shlex.join(stage.command), stage.needs, state, reason or "",
-        sum(one["wall_seconds"] for one in known) if known else None,
+        seconds_of(known) if known else None,
     )  # fmt: skip
 
 

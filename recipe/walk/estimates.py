@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from axolotl_configs.costs.planning import Plan, make_plan
 from axolotl_configs.render import Resolved
 from recipe.steps.plan import plan_request
-from recipe.walk.graph import Stage
+from recipe.walk.graph import Stage, seconds_of
 from spine import manifest
 from spine.errors import RecipeError
 
@@ -79,7 +79,7 @@ def _measured(stage: Stage) -> Estimate:
         return Estimate()
     sizes = (output["bytes"] for found in known for output in found["outputs"].values())
     memory = max(found["peak_memory_mib"] for found in known) * 2**20
-    return Estimate(sum(found["wall_seconds"] for found in known), sum(sizes), memory)
+    return Estimate(seconds_of(known), sum(sizes), memory)
 
 
 def _scaled(work: float, alike: Sequence[tuple[float, Estimate]]) -> Estimate:

@@ -8,9 +8,10 @@ start-up and no more.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spine import manifest
 from spine.errors import RecipeError
@@ -47,6 +48,12 @@ class Stage:
     @property
     def kind(self) -> str:
         return self.name.split()[0]
+
+
+def seconds_of(known: Iterable[Mapping[str, Any]]) -> float:
+    """What a stage took, by the manifests of its outputs: a sweep's own holds the times of its evaluations, and what is
+    merged at once took the same time."""
+    return max(float(one["wall_seconds"]) for one in known)
 
 
 def why(stage: Stage) -> str:
