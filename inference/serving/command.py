@@ -63,7 +63,10 @@ class Serving:
     @property
     def variables(self) -> dict[str, str]:
         """Environment variables of vLLM and of the middleware."""
-        ours = {"model": str(self.model), "name": self.name, "mode": self.mode.value, "max_length": self.max_length}
+        ours = {
+            "model": str(self.model), "name": self.name, "mode": self.mode.value, "max_length": self.max_length,
+            "mixed_on_cpu": bool(self.mixture.parts) and not self.gpus,
+        }  # fmt: skip
         return {**ENVIRONMENT, **({} if self.gpus else _TWO_PROCESSES), SETTINGS: json.dumps(ours)}
 
     @property

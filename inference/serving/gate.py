@@ -17,7 +17,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 BODY_SECONDS = 30.0  # for a body to come
-_GUARDED = ("/v1", "/v2", "/inference", "/cohere")  # vLLM 0.32's entrypoints/serve/middleware/authenticate.py
+# What is asked without a key. vLLM 0.32 itself asks for one under /v1, /v2, /inference and /cohere alone, and answers
+# chats of strangers at /invocations.
+_OPEN = frozenset({"/health", "/ping", "/load", "/metrics", "/version"})
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LEAST_BYTES, _TOKEN_BYTES = 2**20, 64  # of a body: what a context may hold, in a text's escapes
 _LEVELS = 64  # of lists and objects in one another
 
@@ -36,8 +39,9 @@ def longest_body(max_length: int) -> int:
 
 
 def lacks_key(scope: Message, key: str) -> bool:
-    """Whether vLLM is going to answer 401; it does so before it reads the body."""
-    if not key or not scope["path"].removeprefix(scope.get("root_path", "")).startswith(_GUARDED):
+    """Whether a request wants a key that it does not bring."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if not key or scope["method"] == "OPTIONS" or (path in _OPEN and scope["method"] in _READING):
         return False
     scheme, _, given = header(scope, b"authorization").partition(b" ")
     same = hmac.compare_digest(*(hashlib.sha256(text).digest() for text in (given, key.encode())))

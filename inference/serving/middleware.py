@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 
 from inference.answering.rules import Mode, Rules
 from inference.serving.chat import Posed, Questioning, Stream
@@ -33,7 +34,7 @@ from spine.chat import ChatTokenizer
 from spine.errors import RecipeError
 from spine.template import pin_date
 
-SETTINGS = "RECIPE_SERVING"  # JSON: model (a folder), name, mode, max_length
+SETTINGS = "RECIPE_SERVING"  # JSON: model (a folder), name, mode, max_length, mixed_on_cpu (whether adapters are)
 _PATH = "/v1/chat/completions"
 _EVENT_END = b"\n\n"
 _THREADS = 2  # that read questions, while the loop answers others
@@ -52,9 +53,16 @@ class Questions:
         self.questioning = Questioning(rules, made["name"], Mode(made["mode"]), made["max_length"])
         self._key, self._most = os.environ.get(KEY, ""), longest_body(made["max_length"])
         self._threads = ThreadPoolExecutor(_THREADS)
+        self._mixed_on_cpu = made["mixed_on_cpu"]
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or lacks_key(scope, self._key):
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if lacks_key(scope, self._key):
+            await _refuse(send, HTTPStatus.UNAUTHORIZED, f"Unauthorized: it wants the key of {KEY}")
+            return
+        if scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
         try:
@@ -79,8 +87,20 @@ class Questions:
         body = decoded(content)
         if not isinstance(body, dict):
             return None
+        if self._mixed_on_cpu and _wants_prompt_logprobs(body):
+            raise RecipeError(
+                "no log probabilities of a prompt: with an adapter on a CPU they end vLLM 0.32",
+                way_out="recipe merge, and serve the merged folder: recipe serve --model FOLDER",
+            )
         self.questioning.refuse_unsound_rule(body)
         return self.questioning.posed(body) if path == _PATH else None
+
+
+def _wants_prompt_logprobs(body: Mapping[str, Any]) -> bool:
+    """Of a chat, a completion (which has them by ``echo``, too) or vLLM's own ``/inference/v1/generate``."""
+    inner = body.get("sampling_params")
+    given = {**body, **(inner if isinstance(inner, dict) else {})}
+    return given.get("prompt_logprobs") is not None or bool(given.get("echo") and given.get("logprobs") is not None)
 
 
 class _FinishedSend:

@@ -40,7 +40,7 @@ class Vllm:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         authorized = dict(scope["headers"]).get(b"authorization") == f"Bearer {SECRET}".encode()
-        if scope["path"].startswith("/v1") and not authorized:
+        if scope["path"].startswith("/v1") and not authorized and scope["method"] != "OPTIONS":
             await send(start(b"application/json", 401))
             await send(part(b"{}", False))
             return
@@ -57,7 +57,7 @@ def vllm() -> Vllm:
 
 @pytest.fixture
 def app(folder: Path, vllm: Vllm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Questions]:
-    made = {"model": str(folder), "name": "v8", "mode": "exact", "max_length": LENGTH}
+    made = {"model": str(folder), "name": "v8", "mode": "exact", "max_length": LENGTH, "mixed_on_cpu": True}
     monkeypatch.setenv(SETTINGS, json.dumps(made))
     monkeypatch.setenv(KEY, SECRET)
     yield Questions(vllm)
@@ -99,6 +99,33 @@ def posted(app: Questions, body: Any, path: str = CHAT) -> tuple[int, bytes]:
 def test_without_the_key_nothing_is_read(app: Questions, vllm: Vllm, key: str, body: Any) -> None:
     status, _ = asked(app, [request(json.dumps(body).encode())], key=key)
     assert status == 401 and not vllm.read
+
+
+@pytest.mark.parametrize("path", ["/invocations", "/tokenize", "/scale_elastic_ep", "/docs", "/healthy", "//v1/models"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "HEAD"])
+def test_the_key_guards_also_what_vllm_leaves_open(app: Questions, vllm: Vllm, path: str, method: str) -> None:
+    """vLLM answers chats at /invocations without one."""
+    assert asked(app, [request(json.dumps(user(CHOICE)).encode())], path, method, key="")[0] == 401
+    assert not vllm.read and asked(app, [request(b"{}")], path, method)[0] == 200
+
+
+def test_looks_at_health_want_no_key(app: Questions) -> None:
+    for path in ("/health", "/metrics", "/version"):
+        assert asked(app, [], path, "GET", key="")[0] == 200 and asked(app, [], path, "POST", key="")[0] == 401
+    assert asked(app, [], CHAT, "OPTIONS", key="")[0] != 401  # a browser asks so beforehand, without a key
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"prompt_logprobs": 1}, {"echo": True, "logprobs": 0}, {"sampling_params": {"prompt_logprobs": 0}}],
+)
+def test_what_ends_vllm_is_refused(app: Questions, vllm: Vllm, more: dict[str, Any]) -> None:
+    """Seen: with an adapter on a CPU one such request ended the engine of vLLM 0.32."""
+    for path in (CHAT, "/v1/completions", "/invocations"):
+        status, said = posted(app, user(CHOICE, **more), path)
+        assert status == 400 and b"end vLLM" in said and not vllm.read
+    app._mixed_on_cpu = False
+    assert posted(app, user(CHOICE, **more), "/v1/completions")[0] == 200
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/tokenize"])

@@ -209,7 +209,7 @@ def through(monkeypatch: pytest.MonkeyPatch, folder: Path, answers: list[Message
         for answer in answers:
             await send(answer)
 
-    settings = {"model": str(folder), "name": "v8", "mode": "exact", "max_length": LENGTH}
+    settings = {"model": str(folder), "name": "v8", "mode": "exact", "max_length": LENGTH, "mixed_on_cpu": False}
     monkeypatch.setenv(SETTINGS, json.dumps(settings))
 
     async def run() -> httpx.Response:

@@ -180,7 +180,7 @@ def test_an_edited_deepspeed_json_is_another_training(with_rows: Path, tmp_path:
 
 def test_another_tracks_file_is_another_graph(configs: Path, runs_folder: Path) -> None:
     (configs / "blends" / "v10.yaml").write_text("include: v9b\nparent: v9b\nseed: 45\n")
-    edit(configs / "profiles" / "cpu.yaml", "exports: [5]", "exports: [2, 5]")
+    edit(configs / "profiles" / "cpu.yaml", "exports: [5]", "exports: [1, 2, 5]")
     choices = "\n".join(f"  track{n}: {{blend: {blend}, alpha: {alpha}}}" for n, blend, alpha in
                         [(1, "v10", 0.5), (2, "v8", 0.0), (5, "v10", 0.5)])  # fmt: skip
     (configs / "tracks.yaml").write_text(f"round1:\n  track5: {{blend: v8, alpha: 1.0}}\nround2:\n{choices}\n")
