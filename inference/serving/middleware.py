@@ -97,10 +97,10 @@ class Questions:
 
 
 def _wants_prompt_logprobs(body: Mapping[str, Any]) -> bool:
-    """Of a chat, a completion (which has them by ``echo``, too) or vLLM's own ``/inference/v1/generate``."""
+    """Of a chat or a completion, which have them by ``echo``, too, or of vLLM's own ``/inference/v1/generate``."""
     inner = body.get("sampling_params")
     given = {**body, **(inner if isinstance(inner, dict) else {})}
-    return given.get("prompt_logprobs") is not None or bool(given.get("echo") and given.get("logprobs") is not None)
+    return given.get("prompt_logprobs") is not None or given.get("echo") not in (None, False)
 
 
 class _FinishedSend:

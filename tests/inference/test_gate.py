@@ -117,7 +117,7 @@ def test_looks_at_health_want_no_key(app: Questions) -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [{"prompt_logprobs": 1}, {"echo": True, "logprobs": 0}, {"sampling_params": {"prompt_logprobs": 0}}],
+    [{"prompt_logprobs": 1}, {"echo": 1}, {"sampling_params": {"prompt_logprobs": 0}}],
 )
 def test_what_ends_vllm_is_refused(app: Questions, vllm: Vllm, more: dict[str, Any]) -> None:
     """Seen: with an adapter on a CPU one such request ended the engine of vLLM 0.32."""
