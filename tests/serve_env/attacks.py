@@ -67,7 +67,8 @@ def attacks(seed: int, key: str, most: int) -> list[Attack]:
     made = []
     for _ in range(most):
         known = key if draw.random() < 0.75 else draw.choice([None, "x", "é" * 99])
-        made.append(replace(draw.choice(makers)(draw, known), leaves=draw.random() < 0.05))
+        one = draw.choice(makers)(draw, known)
+        made.append(replace(one, leaves=one.leaves or draw.random() < 0.05))
     return made
 
 
@@ -156,4 +157,5 @@ _HEADERS = (
 def _headers(draw: random.Random, key: str | None) -> Attack:
     headers = draw.choice(_HEADERS)
     told = ", ".join(f"{name}: {value[:20]}" for name, value in headers.items())
-    return Attack(told, _json(question()), key=key, headers=headers)
+    # Who asks for a websocket and then says nothing, is waited for by uvicorn, which costs nothing.
+    return Attack(told, _json(question()), key=key, headers=headers, leaves="Upgrade" in headers)
