@@ -1,7 +1,7 @@
 """The server under requests that no honest client sends, some hundreds at once: none ends it, or stops it for long.
 
 make fuzz-server                                              10,000 of them, and 200 slow ones
-HOSTILE=300 .venvs/serve/bin/python -m pytest -s tests/serve_env/test_hostile.py
+HOSTILE=1000 .venvs/serve/bin/python -m pytest -s tests/serve_env/test_hostile.py
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.serve_env.attacks import Attack, attacks
 from tests.serve_env.test_server import SECRET, Served, _up, free_port, start
 
 pytestmark = pytest.mark.slow  # vLLM loads for half a minute
-REQUESTS = int(os.environ.get("HOSTILE") or 300)
+REQUESTS = int(os.environ.get("HOSTILE") or 100)
 SLOW, AT_ONCE, PATIENCE = REQUESTS // 50, 16, 120.0
 NEVER = 599  # a status of ours: no answer in that time
 
