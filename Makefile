@@ -250,7 +250,7 @@ $(SERVE): | $(CORE)
 
 ##@ Working on the repository
 .PHONY: test test-fast lint fuzz fuzz-server bench lock locks rendered axolotl-schema clean clean-envs
-test: lint locks $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about half an hour once installed
+test: lint locks $(CORE) $(TRAIN) $(QUANTIZE) $(SERVE)  ## everything, the miniature training included: about forty minutes on two cores, installing included
 	@$(RECIPE) model
 	@$(VENVS)/core/bin/python -m pytest -n 2 --dist loadfile
 	@+$(MAKE) --no-print-directory -j 2 --output-sync=target $(TESTS_IN)
@@ -261,7 +261,7 @@ TESTS_IN := $(addprefix tests-in-,train serve quantize $(if $(wildcard $(AUTOAWQ
 $(TESTS_IN): tests-in-%:
 	@$(VENVS)/$*/bin/python -m pytest tests/$(subst autoawq,quantize,$*)_env
 
-test-fast: $(CORE)  ## under a minute, without the training environment
+test-fast: $(CORE)  ## three minutes on two cores, without the training environment
 	@$(VENVS)/core/bin/python -m pytest -m "not slow" -q -n auto --dist loadfile
 
 lint: $(CORE)  ## ruff and mypy --strict
