@@ -45,14 +45,19 @@ recipe train v7b
 recipe sweep v7b --questions "$validation"
 recipe eval v7b --alpha 0.5 --questions "$test" --track 2 --track 4
 
-# To serve: adapters merged into the base by their weights, then 4 bit, padded where several GPUs share the model.
-recipe merge v9b --alpha 0.75,0.25
-recipe merge v7b --alpha 0.5
+# To serve: adapters merged into the base by their weights, then 4 bit, padded where several GPUs share the model. On a CPU
+# the model of track 5 alone.
 four_bit() { if [ -d "$runs/$1/awq-padded-$2" ]; then echo "awq-padded-$2"; else echo "awq-$2"; fi; }
-recipe awq v9b --alpha 0.75
-recipe eval v9b --model "$(four_bit v9b 0.75)" --questions "$test" --track 1
-recipe awq v7b --alpha 0.5
-recipe eval v7b --model "$(four_bit v7b 0.5)" --questions "$test" --track 2 --track 4
+if [ "${PROFILE#cpu}" != "$PROFILE" ]; then
+  recipe merge v9b --alpha 0.25
+else
+  recipe merge v9b --alpha 0.75,0.25
+  recipe merge v7b --alpha 0.5
+  recipe awq v9b --alpha 0.75
+  recipe eval v9b --model "$(four_bit v9b 0.75)" --questions "$test" --track 1
+  recipe awq v7b --alpha 0.5
+  recipe eval v7b --model "$(four_bit v7b 0.5)" --questions "$test" --track 2 --track 4
+fi
 recipe awq v9b --alpha 0.25
 recipe eval v9b --model "$(four_bit v9b 0.25)" --questions "$test"
 
