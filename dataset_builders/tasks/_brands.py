@@ -40,6 +40,10 @@ class Brands:
         products, alone = self._products[brand := value.lower()], " " not in value
         return is_brand(value) and not (alone and (products < _LEAST or self._elsewhere[brand] >= products))
 
+    def names_whole(self, value: str) -> bool:
+        """Whether it is a maker's name, and all of it."""
+        return self.names(value) and self.whole(value)
+
     def whole(self, value: str) -> bool:
         """Whether such a name is no half of one: "eagle" of "Eagle Creek"."""
         after = self._after.get(value.lower(), Counter())

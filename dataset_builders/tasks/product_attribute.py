@@ -87,7 +87,7 @@ def _remember(values: dict[str, str], value: str) -> None:
 def _values(product: esci.Product, brands: Brands) -> dict[str, str]:
     brand, color = one_line(product.brand), one_line(product.color)
     values = {"color": color} if is_color(color) else {}
-    if brands.names(brand) and brands.whole(brand):
+    if brands.names_whole(brand):
         values["brand"] = brand
     return values
 

@@ -29,7 +29,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
 
     def with_brand(product: esci.Product) -> dict[str, str]:
         brand = one_line(product.brand)
-        return {"brand": brand} if brands.names(brand) and brands.whole(brand) else {}
+        return {"brand": brand} if brands.names_whole(brand) else {}
 
     for product, labels, fields in products(raw, judged, with_brand):
         entity, title, brand = product_entity(product.id), title_of(product), fields["brand"]

@@ -20,7 +20,7 @@ BODY_SECONDS = 30.0  # for a body to come
 # What is asked without a key. vLLM 0.32 itself asks for one under /v1, /v2, /inference and /cohere alone, and answers
 # chats of strangers at /invocations.
 _OPEN = frozenset({"/health", "/ping", "/load", "/metrics", "/version"})
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_READING = frozenset({"GET", "HEAD"})
 _LEAST_BYTES, _TOKEN_BYTES = 2**20, 64  # of a body: what a context may hold, in a text's escapes
 _LEVELS = 64  # of lists and objects in one another
 
