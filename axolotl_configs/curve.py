@@ -11,6 +11,7 @@ from spine.atomic import whole_file
 from spine.look import ACCENT, PAPER, picture
 
 Points = list[tuple[int, float]]
+SCORE = "eval_score"  # of held-out questions, from 0 to 1, where `eval_questions` were asked; beside it each track's
 _COLUMNS = ("step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm")
 
 
@@ -20,20 +21,33 @@ def write_curve(folder: Path) -> list[str]:
     Losses are in nats per answer token.
     """
     history = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
-    rows = [entry for entry in history if "loss" in entry or "eval_loss" in entry]
+    rows = [entry for entry in history if {"loss", "eval_loss", SCORE} & entry.keys()]
+    scores = sorted({name for row in rows for name in row if name.startswith(SCORE)})
     with whole_file(folder / "loss.csv") as temporary, temporary.open("w", newline="") as out:
-        writer = csv.DictWriter(out, _COLUMNS, extrasaction="ignore")
+        writer = csv.DictWriter(out, (*_COLUMNS, *scores), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    with picture(folder / "loss.png", 7, 3.6) as made:
-        axes = made.subplots()
-        training, held_out = (
-            [(row["step"], row[what]) for row in rows if what in row] for what in ("loss", "eval_loss")
-        )
+    training, held_out, score = (
+        [(row["step"], row[what]) for row in rows if what in row] for what in ("loss", "eval_loss", SCORE)
+    )
+    with picture(folder / "loss.png", 7, 5.4 if score else 3.6) as made:
+        axes, *below = made.subplots(2, sharex=True, height_ratios=(2, 1)) if score else [made.subplots()]
         draw_curve(axes, folder.parent.name, training, held_out, ACCENT)
         axes.set_title("loss: thin, of each step; thick, smoothed; dots, of held-out rows")
         axes.set_ylabel("nats per answer token")
+        for panel in below:
+            axes.set_xlabel("")
+            draw_scores(panel, score)
     return ["loss.csv", "loss.png"]
+
+
+def draw_scores(axes: Any, scores: Points) -> None:
+    """The score of held-out questions at each look, from 0 to 1."""
+    axes.plot(*zip(*scores, strict=True), color=ACCENT, marker="o", markersize=5, markeredgecolor=PAPER, linewidth=1)
+    axes.set_xlabel("step")
+    axes.set_ylabel("score of held-out questions")
+    axes.set_ylim(0, 1)
+    axes.grid(axis="y")
 
 
 def draw_curve(axes: Any, name: str, training: Points, held_out: Points, colour: str) -> None:

@@ -77,6 +77,8 @@ def attend_row_by_row() -> None:
         if attention_mask is not None or places is None or query.shape[0] != 1:
             return whole(module, query, key, value, attention_mask, **settings)
         begins = (places[0] == 0).nonzero().squeeze(1)
+        if len(begins) < 2:  # one row, or a token of an answer that is being written
+            return whole(module, query, key, value, attention_mask, **settings)
         lengths = begins.diff(append=begins.new_tensor([query.shape[2]])).tolist()
         parts = zip(*(states.split(lengths, 2) for states in (query, key, value)), strict=True)
         rows = [whole(module, *part, None, **{**settings, "position_ids": None})[0] for part in parts]

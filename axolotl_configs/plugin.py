@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from accelerate import PartialState
 from axolotl.integrations.base import BasePlugin
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from transformers import TrainerCallback
 
 from axolotl_configs import loss, on_cpu
@@ -35,9 +35,12 @@ class RecipeArgs(BaseModel):
 
     ``answers_weigh``: ``by_tokens``, axolotl's mean over the trained tokens of a micro batch; or ``equally``, the mean
     over a step's answers of each one's mean, whatever shares a micro batch with it.
+
+    ``eval_questions``: so many held-out questions are answered and scored at each look (``inference.while_training``).
     """
 
     answers_weigh: Literal["by_tokens", "equally"] = "by_tokens"
+    eval_questions: int = Field(default=0, ge=0)
 
 
 class RecipePlugin(BasePlugin):  # type: ignore[misc]

@@ -28,6 +28,7 @@ from spine.runs import Run
 from spine.yamlfile import YamlFile, dump, parse, parse_scalar, plain
 
 TEMPLATE = "recipe.yaml.j2"
+ASKING_PLUGIN = "inference.while_training.ScoredPlugin"  # of runs with eval_questions
 # What SET may change besides axolotl's keys: the profile's own fields, the blend's seed, where a second round starts.
 _SECTIONS = {"hardware", "quantize", "answer", "questions", "reproduce", "axolotl", "second_round_axolotl"}
 _OURS = set(Profile.model_fields) - _SECTIONS - {"why", "include"}
@@ -256,6 +257,8 @@ def _overlay(document: CommentedMap, layers: list[_Layer]) -> dict[str, str]:
                 document.pop(key, None)
             else:
                 document[key] = value
+    if document.get("eval_questions"):
+        document["plugins"].insert(0, ASKING_PLUGIN)
     return changed
 
 

@@ -238,7 +238,7 @@ def test_the_real_model_learns(tmp_path: Path) -> None:
         **os.environ,
         "RECIPE_RUNS": str(tmp_path),
         "PROFILE": "cpu",
-        "SET": "rows=80 val_rows=39",
+        "SET": "rows=80 val_rows=39 eval_questions=12",
         "DATA": "",
     }
     done = subprocess.run(
@@ -252,3 +252,7 @@ def test_the_real_model_learns(tmp_path: Path) -> None:
     assert f"{found['base_loss']:.3f} (base model) -> {found['final_loss']:.3f}" in done.stdout
     adapter = json.loads((train / "adapter_config.json").read_text())
     assert (adapter["r"], adapter["lora_alpha"], adapter["peft_type"]) == (64, 32, "LORA")
+    with (train / "loss.csv").open() as table:
+        asked = [row for row in csv.DictReader(table) if row["eval_score"]]
+    assert asked[0]["step"] == "0" and len(asked) >= 3  # as often as the held-out loss
+    assert all(0 <= float(row["eval_score"]) <= 1 for row in asked) and "score 0." in done.stdout + done.stderr

@@ -10,6 +10,7 @@ from typing import Any
 from axolotl_configs import launch
 from axolotl_configs.costs.architecture import Architecture, model_config
 from axolotl_configs.costs.estimate import check_fits, training_bytes
+from axolotl_configs.curve import SCORE
 from axolotl_configs.render import Resolved
 from axolotl_configs.rounds import Start
 from axolotl_configs.select import fitting, require_gpus, require_meeting
@@ -214,6 +215,7 @@ class TrainingProgress:
         self.meter = Meter("training", "step")
         self._loss = ""
         self._held_out: list[float] = []
+        self._scores: list[float] = []
 
     def on_event(self, event: Any) -> None:
         if event["kind"] == "begin":
@@ -222,7 +224,10 @@ class TrainingProgress:
             self._loss = f"loss {event['loss']:.3f}"
         if "eval_loss" in event:
             self._held_out.append(event["eval_loss"])
+        if SCORE in event:
+            self._scores.append(event[SCORE])
         held_out = "  held-out " + " -> ".join(f"{loss:.3f}" for loss in self._held_out) if self._held_out else ""
+        held_out += "  score " + " -> ".join(f"{score:.2f}" for score in self._scores) if self._scores else ""
         looking = "  (scoring held-out rows)" if event["kind"] == "evaluating" else ""
         if event["kind"] != "begin":
             self.meter.update(event["step"], event["steps"], self._loss + held_out + looking)

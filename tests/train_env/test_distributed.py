@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from axolotl_configs.render import parse_set, resolve
+from axolotl_configs.render import ASKING_PLUGIN, parse_set, resolve
 from dataset_builders.task import task_names
 from recipe.smoke import pico
 from spine.paths import ROOT
@@ -47,12 +47,17 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("distributed")
     pico.write(MODEL, folder / "pico", "qwen2")
     write_adapter(folder / "pico", folder / "adapter", r=64, lora_alpha=32)  # the same start, whatever is drawn before
-    for name, count in (("train", STEPS * ROWS_A_STEP), ("val", 4)):
-        rows = [
+    for name, count in (("train", STEPS * ROWS_A_STEP), ("val", 9)):
+        rows: list[dict[str, Any]] = [
             {"messages": [{"role": "user", "content": f"How many {'small ' * (number % 7)}cups are {number} cups?"},
                           {"role": "assistant", "content": f"{number} " * (1 + number % 5)}]}
             for number in range(count)
         ]  # fmt: skip
+        if name == "val":  # questions, of which a model that says always the same has some right
+            rows = [{"messages": [{"role": "user", "content": f"Cup {number}?\n0. red\n1. blue\n2. green\nAnswer:"},
+                                  {"role": "assistant", "content": str(number % 3)}],
+                     "task": "cups", "task_type": "multiple-choice", "track": 1, "truth": str(number % 3)}
+                    for number in range(count)]  # fmt: skip
         pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
     return folder
 
@@ -120,6 +125,14 @@ def test_deepspeed_learns_what_one_process_does_and_goes_on_where_it_was(
     for path in (folder / "adapter_model.safetensors", folder / "trainer_state.json"):
         path.unlink()
     assert history(train(workshop, name, 2, file), "loss") == pytest.approx(whole, rel=1e-6)
+
+
+def test_questions_are_shared_by_the_processes_and_scored_as_one_process_scores_them(workshop: Path) -> None:
+    asking = {"eval_questions": 9, "max_steps": 2, "plugins": [ASKING_PLUGIN, "axolotl_configs.plugin.RecipePlugin"]}
+    (one,) = history(train(workshop, "asked", 1, None, **asking), "eval_score")
+    zero = train(workshop, "asked-zero2", 2, "axolotl_configs/deepspeed/zero2.json", **asking)
+    assert one > 0 and history(zero, "eval_score") == pytest.approx([one], abs=1.5 / 9)  # bf16 may flip one of nine
+    assert history(zero, "eval_score_track1") == history(zero, "eval_score")
 
 
 def test_packed_rows_whose_answers_weigh_the_same_go_through_deepspeed(workshop: Path) -> None:

@@ -70,32 +70,39 @@ class TransformersEngine:
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, str]]:
         """Yields (index, answer), batch by batch, the longest first: what does not fit in memory fails at once."""
-        for batch in batches(requests):
-            yield from self._answer(batch)
-
-    def _answer(self, batch: Sequence[Request]) -> Iterator[tuple[int, str]]:
-        longest = max(len(request.tokens) for request in batch)
-        pad = batch[0].rule.end[0]  # masked out, whatever it is
-        rows = [[pad] * (longest - len(request.tokens)) + list(request.tokens) for request in batch]
-        mask = [[0] * (longest - len(r.tokens)) + [1] * len(r.tokens) for r in batch]
-        rules = [request.rule for request in batch]
-        with torch.inference_mode():
-            written = self.model.generate(
-                input_ids=torch.tensor(rows, device=self.device),
-                attention_mask=torch.tensor(mask, device=self.device),
-                max_new_tokens=max(rule.max_new_tokens for rule in rules),
-                do_sample=False, temperature=None, top_p=None, top_k=None,
-                eos_token_id=list(rules[0].end), pad_token_id=pad,
-                logits_processor=[TransformersRules(rules, longest), self._told],
-            )  # fmt: skip
-        for request, ids in zip(batch, written[:, longest:].tolist(), strict=True):
-            yield request.index, finished(self.chat.tokenizer.decode(_answer_of(ids, request.rule)), request.rule)
+        return answers(self.model, self.chat, requests, self._told)
 
     def _told(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """A processor that changes nothing. input_ids: (rows, tokens)."""
         self._written += len(input_ids)
         self.on_step(self._written)
         return scores
+
+
+def answers(
+    model: Any, chat: ChatTokenizer, requests: Sequence[Request], told: Callable[[torch.Tensor, torch.Tensor], Any]
+) -> Iterator[tuple[int, str]]:
+    """Yields (index, answer) of a loaded ``model``, see ``TransformersEngine.generate``.
+
+    Args:
+        told: a logits processor behind our rules.
+    """
+    for batch in batches(requests):
+        longest = max(len(request.tokens) for request in batch)
+        pad = batch[0].rule.end[0]  # masked out, whatever it is
+        rows = [[pad] * (longest - len(request.tokens)) + list(request.tokens) for request in batch]
+        mask = [[0] * (longest - len(r.tokens)) + [1] * len(r.tokens) for r in batch]
+        rules = [request.rule for request in batch]
+        written = model.generate(
+            input_ids=torch.tensor(rows, device=model.device),
+            attention_mask=torch.tensor(mask, device=model.device),
+            max_new_tokens=max(rule.max_new_tokens for rule in rules),
+            do_sample=False, temperature=None, top_p=None, top_k=None, use_cache=True,
+            eos_token_id=list(rules[0].end), pad_token_id=pad,
+            logits_processor=[TransformersRules(rules, longest), told],
+        )  # fmt: skip
+        for request, ids in zip(batch, written[:, longest:].tolist(), strict=True):
+            yield request.index, finished(chat.tokenizer.decode(_answer_of(ids, request.rule)), request.rule)
 
 
 def batches(requests: Sequence[Request]) -> Iterator[list[Request]]:
