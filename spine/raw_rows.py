@@ -10,6 +10,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, NamedTuple, cast
 
 import orjson
@@ -35,11 +36,14 @@ class Unreadable(NamedTuple):
 
 
 def raw_rows(
-    path: Path, columns: Sequence[str] = (), optional: Sequence[str] = (), headerless: bool = False
-) -> tuple[Iterator[tuple[int, Any]], str]:
+    path: Path, columns: Sequence[str] = (), optional: Sequence[str] = (), headerless: bool = False,
+    without: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> tuple[Iterator[tuple[int, Any]], str]:  # fmt: skip
     """The numbered raw rows of ``path`` and what the numbers count: lines or rows, both from 1.
 
-    ``columns`` are what a table must have; of Parquet only they and the ``optional`` ones are read, or all without any.
+    Args:
+        columns: what a table must have; of Parquet only they and the ``optional`` ones are read, or all without any.
+        without: column -> values; Parquet's rows that have one of them are passed over before they are decoded.
 
     Raises:
         RecipeError: a kind of file that is not known, UTF-16; while reading, a file that is broken as a whole.
@@ -52,7 +56,7 @@ def raw_rows(
     if ending == "jsonl":
         return _jsonl(path), "line"
     if ending == "parquet":
-        return _parquet(path, columns, optional), "row"
+        return _parquet(path, columns, optional, without), "row"
     if ending == "json":  # an array, or lines under another name (ShopBench's development.json)
         lined = _beginning(path).lstrip().startswith(b"{")
         return (_jsonl(path), "line") if lined else (_json_array(path), "row")
@@ -195,17 +199,25 @@ def _json_line(line: bytes) -> Any:
     return value
 
 
-def _parquet(path: Path, columns: Sequence[str], optional: Sequence[str]) -> Iterator[tuple[int, RawRow]]:
+def _parquet(
+    path: Path, columns: Sequence[str], optional: Sequence[str], without: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[int, RawRow]]:
     import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+    import pyarrow.compute as pc  # type: ignore[import-untyped,unused-ignore]
     import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
-    number = 0
+    number = before = 0
     try:
         with pq.ParquetFile(path) as file:
             _check_columns(path, file.schema_arrow.names, columns)
             wanted = [*columns, *(name for name in optional if name in file.schema_arrow.names)]
             for batch in file.iter_batches(batch_size=_BATCH, columns=wanted or None):
-                for number, row in enumerate(batch.to_pylist(), number + 1):  # noqa: B020
+                numbers: Sequence[int] = range(before + 1, before + 1 + len(batch))
+                before += len(batch)
+                for name, values in without.items():
+                    kept = pc.invert(pc.is_in(batch[name], pa.array(values, pa.string())))
+                    batch, numbers = batch.filter(kept), pa.array(numbers).filter(kept).to_pylist()
+                for number, row in zip(numbers, batch.to_pylist(), strict=True):
                     yield number, row
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(place(path, "row", number + 1), error) from error

@@ -7,8 +7,9 @@ as a whole (cut short, a column missing) stops the build; nobody can tell what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from dataset_builders.published.sources import SOURCES
@@ -54,6 +55,7 @@ def read(
     optional: Sequence[str] = (),
     headerless: bool = False,
     alone: bool = True,
+    without: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[Row]:
     """Typed rows of a ``.csv``, ``.parquet``, ``.jsonl`` (each text form also ``.gz``) or ``.json`` array.
 
@@ -63,12 +65,13 @@ def read(
         columns: what every row must have; only these, and the ``optional`` ones it has, are decoded from Parquet.
         parse: makes a typed row; ``None`` leaves the row out, ``ValueError`` or ``TypeError`` rejects it.
         headerless: a CSV whose first record does not name the columns has them in the order of ``columns``.
+        without: column -> values; rows with one of them may be passed over without a look at the rest of them.
         alone: whether one row can give a question; else they are counted where they have been put together.
 
     Raises:
         RecipeError: the file is broken or lacks a column, or too many rows were rejected.
     """
-    rows = raw_rows(path, columns, optional, headerless)
+    rows = raw_rows(path, columns, optional, headerless, without)
     own_keys = () if path.name.removesuffix(".gz").endswith(_TABLES) else columns
 
     def whole(row: RawRow) -> Row | None:
@@ -76,7 +79,7 @@ def read(
             raise ValueError(f"it lacks {', '.join(missing)}")
         return parse(row)
 
-    found = typed(raw, path, rows, whole)
+    found = typed(raw, path, rows, whole if own_keys else parse)
     return raw.through(found) if alone else found
 
 

@@ -13,7 +13,8 @@ https://github.com/amazon-science/esci-data, Apache-2.0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from dataset_builders.raw import RawData
@@ -50,7 +51,7 @@ class Product(NamedTuple):
     color: str
 
 
-_PRODUCT = tuple(f"product_{field}" for field in Product._fields)
+_KEY = ("product_id", "product_locale")
 
 
 def examples(raw: RawData, locale: str | None = None, split: str | None = None) -> Iterator[Example]:
@@ -63,39 +64,36 @@ def examples(raw: RawData, locale: str | None = None, split: str | None = None) 
         ids = int(row["query_id"]), text(row["product_id"])
         return Example(plain(row["query"]), *ids, site, label, text(row["split"]))
 
-    path = find(raw / "esci", "shopping_queries_dataset_examples")
-    return read(raw, path, _EXAMPLE, parse, alone=False)
+    return read(raw, examples_file(raw), _EXAMPLE, parse, alone=False, without=_others(locale))
 
 
-def products(raw: RawData, locale: str | None = None) -> Iterator[Product]:
-    """The products of every site, or of one."""
+def examples_file(raw: RawData) -> Path:
+    return find(raw / "esci", "shopping_queries_dataset_examples")
+
+
+def products(raw: RawData, locale: str | None = None, texts: Sequence[str] = Product._fields[2:]) -> Iterator[Product]:
+    """The products of every site, or of one.
+
+    Args:
+        texts: those that are wanted; the others are empty, and not even decoded.
+    """
+    columns = [f"product_{name}" if name in texts else "" for name in Product._fields[2:]]
 
     def parse(row: RawRow) -> Product | None:
         site = known(row["product_locale"], LOCALES)
         if site != (locale or site):
             return None
-        return Product(text(row["product_id"]), site, *(plain(row[column]) for column in _PRODUCT[2:]))
+        return Product(text(row["product_id"]), site, *[plain(row[column]) if column else "" for column in columns])
 
     path = find(raw / "esci", "shopping_queries_dataset_products")
-    return read(raw, path, _PRODUCT, parse)
+    return read(raw, path, (*_KEY, *filter(None, columns)), parse, without=_others(locale))
+
+
+def _others(locale: str | None) -> dict[str, list[str]]:
+    """What the rows of other sites say, which one site's readers pass over."""
+    return {"product_locale": [site for site in LOCALES if site != locale]} if locale else {}
 
 
 def titles(raw: RawData, locale: str) -> Iterator[tuple[str, str]]:
-    """(id, title) of one site's products: the long texts are not even decoded."""
-    return _pairs(raw, locale, "product_id", "product_title")
-
-
-def brands(raw: RawData, locale: str) -> Iterator[tuple[str, str]]:
-    """(title, brand) of one site's products."""
-    return _pairs(raw, locale, "product_title", "product_brand")
-
-
-def _pairs(raw: RawData, locale: str, *columns: str) -> Iterator[tuple[str, str]]:
-    def parse(row: RawRow) -> tuple[str, str] | None:
-        if row["product_locale"] != locale:
-            return None
-        one, other = (text(row[name]) if name == "product_id" else plain(row[name]) for name in columns)
-        return one, other
-
-    path = find(raw / "esci", "shopping_queries_dataset_products")
-    return read(raw, path, (*columns, "product_locale"), parse)
+    """(id, title) of one site's products."""
+    return ((product.id, product.title) for product in products(raw, locale, ("title",)))

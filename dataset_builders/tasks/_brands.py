@@ -25,8 +25,8 @@ class Brands:
         self._elsewhere: Counter[str] = Counter()  # word -> titles that have it, though neither first nor as the brand
         self._after: defaultdict[str, Counter[str]] = defaultdict(Counter)  # brand -> words
         self._before: defaultdict[str, set[str]] = defaultdict(set)  # word -> brands, two at most
-        for title, column in esci.brands(raw, locale):
-            brand = one_line(column).lower()
+        for product in esci.products(raw, locale, ("title", "brand")):
+            title, brand = product.title, one_line(product.brand).lower()
             self._products[brand] += 1
             self._elsewhere.update({*flat(_FITS.split(title, maxsplit=1)[0]).split()[1:]} - {brand})
             begun = f"{brand} "

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Generic, TypeVar
 
+from dataset_builders.held_out import held_out
 from dataset_builders.raw import RawData
 from dataset_builders.sources import esci
 from dataset_builders.task import Questions, Seeded
-from dataset_builders.tasks._common import distinct, multiple_choice, one_line, product_entity, query_entity, reworded
+from dataset_builders.tasks._common import multiple_choice, one_line, product_entity, query_entity, reworded
 from dataset_builders.tasks._judgements import Judged, labels_of, may_show, stems, words_of
 
 T = TypeVar("T")
@@ -62,8 +63,13 @@ def title_of(product: esci.Product) -> str:
 
 def features_of(product: esci.Product) -> list[str]:
     """Its first bullet points that say something."""
-    points = (one_line(line, _FEATURE).lstrip("-*•·✔★. ") for line in product.bullet_point.split("\n"))
-    return [point for point in distinct(points) if len(point) >= _POINT][:_FEATURES]
+    found: dict[str, str] = {}
+    for line in product.bullet_point.split("\n"):
+        if len(point := one_line(line, _FEATURE).lstrip("-*•·✔★. ")) >= _POINT:
+            found.setdefault(point.casefold(), point)
+        if len(found) == _FEATURES:
+            break
+    return [*found.values()]
 
 
 def with_title(product: esci.Product) -> Mapping[str, Any]:
@@ -81,11 +87,17 @@ def with_features(product: esci.Product) -> Mapping[str, Any]:
 
 
 def products(
-    raw: RawData, judged: Mapping[str, Mapping[str, str]], shown: Shown = with_title
-) -> Iterator[tuple[esci.Product, Mapping[str, str], Mapping[str, Any]]]:
-    """American products that were judged, with their queries' labels and what is shown; others are counted."""
-    for product in esci.products(raw, "us"):
-        if labels := judged.get(product.id):
+    raw: RawData, judged: Mapping[str, Mapping[str, str]], shown: Shown = with_title,
+    wants: Callable[[str], bool] = lambda entity: True, texts: Sequence[str] = esci.Product._fields[2:],
+) -> Iterator[tuple[esci.Product, Mapping[str, str], Mapping[str, Any]]]:  # fmt: skip
+    """American products that were judged, with their queries' labels and what is shown; others are counted.
+
+    Args:
+        wants: of an entity, before anything is shown of it.
+        texts: see ``esci.products``.
+    """
+    for product in esci.products(raw, "us", texts):
+        if (labels := judged.get(product.id)) and wants(product_entity(product.id)):
             if product.title and (fields := shown(product)):
                 yield product, labels, fields
             else:
@@ -97,8 +109,11 @@ class RecentOfQueries(Generic[T]):
 
     def __init__(self) -> None:
         self._of: defaultdict[str, dict[str, T]] = defaultdict(dict)
+        self._held_out: set[str] = set()  # ids
 
     def add(self, id: str, queries: Iterable[str], value: T) -> None:
+        if held_out(product_entity(id)):
+            self._held_out.add(id)
         for query in queries:
             kept = self._of[query]
             kept[id] = value
@@ -106,9 +121,9 @@ class RecentOfQueries(Generic[T]):
                 del kept[next(iter(kept))]
 
     def of(self, entity: str, queries: Iterable[str]) -> dict[str, T]:
-        """id -> value, of what a question about ``entity`` may show."""
+        """id -> value, of what a question about ``entity`` may show (``may_show``)."""
         found = {id: value for query in queries for id, value in self._of.get(query, {}).items()}
-        return {id: value for id, value in found.items() if may_show(entity, product_entity(id))}
+        return found if held_out(entity) else {id: value for id, value in found.items() if id not in self._held_out}
 
 
 class Near:
@@ -137,14 +152,12 @@ def choose_query(raw: RawData, seeded: Seeded, shown: Shown) -> Questions:
     """
     judged = labels_of(raw, "us")
     near = Near(query for labels in judged.values() for query in labels)
-    for product, labels, fields in products(raw, judged, shown):
-        entity = product_entity(product.id)
-        if not seeded.wants(entity):
-            continue
-        rng, words, known = seeded.rng(entity), _words(fields), stems(" ".join(product))
+    for product, labels, fields in products(raw, judged, shown, seeded.wants):
+        entity, words = product_entity(product.id), _words(fields)
         own = [query for query in labels if says_what(query) and may_show(entity, query_entity(query))]
         exact = [query for query in own if labels[query] == "E" and told(query, words) >= CLEAR]
         if exact:
+            rng, known = seeded.rng(entity), stems(" ".join(product))
             right = rng.choice(exact)
             shares: dict[frozenset[str], tuple[float, str]] = {}  # by the words: no singular beside its plural
             for query in (*own, *near.like(rng, right)):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 from dataset_builders.held_out import held_out
@@ -70,19 +71,37 @@ def by_query(raw: RawData, locale: str) -> Iterator[tuple[str, list[esci.Example
     return raw.through((query, judged) for query, judged in queries if 1 < len(query) <= _LONGEST_QUERY)
 
 
-def labels_of(raw: RawData, locale: str) -> dict[str, Mapping[str, str]]:
+def labels_of(raw: RawData, locale: str) -> Mapping[str, Mapping[str, str]]:
     """Product -> query -> label, of all judged products of a site (0.9 million American ones).
+
+    Read once for all the builders of a process that ask for it.
+    """
+    file = esci.examples_file(raw).stat()
+    settings = (raw.folder, raw.max_rejected, raw.most_bytes, raw.watched)
+    labels, seen = _labels_of(settings, locale, (file.st_ino, file.st_size, file.st_mtime_ns))
+    raw.rejected |= seen.rejected
+    raw.unheard = seen.unheard
+    return labels
+
+
+@lru_cache(maxsize=1)
+def _labels_of(
+    settings: tuple[Path, float, int, bool], locale: str, file: tuple[int, int, int]
+) -> tuple[Mapping[str, Mapping[str, str]], RawData]:
+    """With what was noted while they were read.
 
     Four fifths were judged for one query: these share a mapping with the others that have its label. Each query's
     text is held once.
     """
+    folder, max_rejected, most_bytes, watched = settings
+    raw = RawData(folder, max_rejected, most_bytes, watched=watched)
     labels: dict[str, Mapping[str, str]] = {}
     for query, judged in by_query(raw, locale):
         alone = {label: {query: label} for label in esci.WEIGHTS}
         for row in judged:
             before = labels.get(row.product_id)
             labels[row.product_id] = {**before, query: row.label} if before else alone[row.label]
-    return labels
+    return labels, raw
 
 
 def judged_twice(raw: RawData, locale: str) -> dict[str, Mapping[str, str]]:

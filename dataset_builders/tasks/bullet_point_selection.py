@@ -35,13 +35,13 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
     for product, labels, fields in products(raw, judged, with_features):
         entity, title = product_entity(product.id), stems(product.title)
         own = _Listing(title, stems(product.brand), fields["features"])
-        if seeded.wants(entity):
+        # "Easy to clean" fits everything: a point must share words with its product's title.
+        points = own.points if seeded.wants(entity) else ()
+        named = {point: shared for point in points if (shared := len(words_of(point) & title)) >= _NAMED}
+        if len(named) >= _RIGHT:
             rng, known = seeded.rng(entity), stems(" ".join(product))
-            # "Easy to clean" fits everything: a point must share words with its product's title.
-            named = {point: len(words_of(point) & title) for point in own.points}
-            right = [point for point, count in named.items() if count >= _NAMED]
-            right = rng.sample(right, min(_RIGHT, len(right)))
-            least = min(map(named.__getitem__, right), default=0)
+            right = rng.sample([*named], _RIGHT)
+            least = min(map(named.__getitem__, right))
             others = recent.of(entity, labels)
             wrong, whose = dict[str, float](), dict[str, str]()
             for id, other in others.items():
@@ -51,7 +51,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
                     if (foreign & other.brand and shared < least) or (foreign & other.title and shared <= least / 2):
                         wrong[point], whose[point] = shared, product_entity(id)
             chosen = hardest(rng, wrong, _WRONG[-1])
-            if len(right) == _RIGHT and len(chosen) in _WRONG:
+            if len(chosen) in _WRONG:
                 also = dict.fromkeys(whose[point] for point in chosen)
                 yield retrieval(rng, entity, {"title": title_of(product)}, right, chosen, also)
         recent.add(product.id, labels, own)

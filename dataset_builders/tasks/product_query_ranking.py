@@ -23,7 +23,8 @@ _LISTED = 4
 _TRIED = 12  # queries of other products, to find some that have nothing to do with this one
 
 
-@task(type=TaskType.RANKING, source="esci", track=3, llm="construct", quotes=("title",))
+# Each row shows several queries: where a blend holds out many rows, many share one with a held-out row.
+@task(type=TaskType.RANKING, source="esci", track=3, llm="construct", quotes=("title",), room=1.8)
 def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds titles and labels of the American products with two judgements or more (a quarter million).
     site = Site(raw, "us")

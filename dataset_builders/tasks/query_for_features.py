@@ -14,6 +14,7 @@ from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._esci import choose_query, with_features
 
 
-@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3, llm="reword", quotes=("features",))
+# Each row shows four queries: where a blend holds out many rows, half of them share one with a held-out row.
+@task(type=TaskType.MULTIPLE_CHOICE, source="esci", track=3, llm="reword", quotes=("features",), room=1.8)
 def build(raw: RawData, seeded: Seeded) -> Questions:
     yield from choose_query(raw, seeded, with_features)

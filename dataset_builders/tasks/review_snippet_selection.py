@@ -61,8 +61,8 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
 
 def _question(rng: random.Random, key: str, type: str, asked: _Snippet, pool: _Pool) -> Questions:
     """The question on ``asked``, where the pool holds enough for it."""
-    right, wrong = _right(rng, asked, pool), _wrong(rng, asked, pool)
-    if len(right) == _RIGHT and len(wrong) == _WRONG:
+    right = _right(rng, asked, pool)
+    if len(right) == _RIGHT and len(wrong := _wrong(rng, asked, pool)) == _WRONG:
         shown, places = placed(rng, right, wrong)
         fields = {"product_type": type, "aspect": asked.aspect, "sentiment": _SENTIMENTS[asked.verdict]}
         also = tuple(dict.fromkeys(other.entity for other in shown if other.entity != asked.entity))

@@ -31,7 +31,7 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
         brand = one_line(product.brand)
         return {"brand": brand} if brands.names_whole(brand) else {}
 
-    for product, labels, fields in products(raw, judged, with_brand):
+    for product, labels, fields in products(raw, judged, with_brand, texts=("title", "brand")):
         entity, title, brand = product_entity(product.id), title_of(product), fields["brand"]
         if seeded.wants(entity) and spelled(brand, title):
             rng, own = seeded.rng(entity), {*flat(brand).split()}

@@ -32,17 +32,19 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
     # The join holds the labels of all judged products, the queries by their words, and some titles of each.
     judged, recent = labels_of(raw, "us"), RecentOfQueries[str]()
     near = Near(query for labels in judged.values() for query in labels)
-    for product, labels, _ in products(raw, judged):
+    for product, labels, _ in products(raw, judged, texts=("title",)):
         entity, title = product_entity(product.id), title_of(product)
         if seeded.wants(entity):
-            rng, words = seeded.rng(entity), words_of(title)
+            words = words_of(title)
             own = [query for query in labels if says_what(query) and may_show(entity, query_entity(query))]
             if exact := [query for query in own if labels[query] == "E" and told(query, words) >= CLEAR]:
+                rng = seeded.rng(entity)
                 share = told(query := rng.choice(exact), words)
                 # What other queries found, unless it is known to fit this one.
                 others = recent.of(entity, (query, *near.like(rng, query)))
                 titles = {other: id for id, other in others.items() if judged[id].get(query) != "E"}
-                shares = {other: told(query, words_of(other)) for other in titles}
+                wanted = words_of(query)
+                shares = {other: len(wanted & words_of(other)) / len(wanted) for other in titles}
                 wrong = hardest(rng, {other: has for other, has in shares.items() if less(has, share)})
                 if len(wrong) == WRONG:
                     also = [query_entity(query), *(product_entity(titles[other]) for other in wrong)]
