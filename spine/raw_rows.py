@@ -26,6 +26,8 @@ _TRUNCATED = (EOFError, gzip.BadGzipFile, zlib.error)
 _LONGEST_LINE = 64 * 2**20  # bytes, and of an element of a JSON array: a gzip file of 3 MB may hold one of 3 GB
 _LONGEST_CELL = 1 << 24
 _DEEPEST = 100  # levels of a JSON file
+_LEVELS = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
+_PIECE = 4096  # bytes that ijson goes through before its events are looked at: brackets alone are then 40 MB of paths
 
 
 class Unreadable(NamedTuple):
@@ -141,8 +143,8 @@ def _json_array(path: Path) -> Iterator[tuple[int, Any]]:
             if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
                 file.seek(0)
             bounded = _Bounded(file, ijson.JSONError)
-            events = _shallow(ijson.basic_parse(bounded, use_float=True), ijson.JSONError)
-            for number, element in enumerate(ijson.items(ijson.parse(events), "item"), 1):
+            events = _shallow(ijson.parse(bounded, use_float=True, buf_size=_PIECE), ijson.JSONError)
+            for number, element in enumerate(ijson.items(events, "item"), 1):
                 bounded.read_of_element = 0
                 yield number, element
     except ijson.JSONError as error:
@@ -170,13 +172,14 @@ class _Bounded:
         return chunk
 
 
-def _shallow(events: Iterable[tuple[str, Any]], refusal: type[Exception]) -> Iterator[tuple[str, Any]]:
+def _shallow(events: Iterable[tuple[str, str, Any]], refusal: type[Exception]) -> Iterator[tuple[str, str, Any]]:
     """ijson keeps the path to each level anew: a file of 100 KB that is nothing but brackets would take gigabytes."""
     level = 0
     for event in events:
-        level += event[0].startswith("start") - event[0].startswith("end")
-        if level > _DEEPEST:
-            raise refusal(f"more than {_DEEPEST} levels of lists and objects")
+        if event[1] in _LEVELS:
+            level += _LEVELS[event[1]]
+            if level > _DEEPEST:
+                raise refusal(f"more than {_DEEPEST} levels of lists and objects")
         yield event
 
 

@@ -111,15 +111,17 @@ def typed(
 
 def text(value: Any) -> str:
     """A text column: published nulls are empty texts for us; surrounding blanks never mean anything."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
+    if isinstance(value, str):
+        return value.strip()
+    if value is not None:
         raise TypeError(f"a text was expected, not {value!r}")
-    return value.strip()
+    return ""
 
 
 def known(value: Any, names: Sequence[str]) -> str:
     """A text column that must be one of ``names``."""
+    if value in names:
+        return str(value)
     if (found := text(value)) not in names:
         raise ValueError(f"'{found}' is none of {', '.join(names)}")
     return found

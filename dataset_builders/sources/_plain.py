@@ -37,9 +37,11 @@ def plain(value: Any) -> str:
     >>> plain("[[VIDEOID:b3d4ae]]It&#39;s light.<br />It <b>fits</b>.")
     "It's light.\\nIt fits."
     """
-    found = text(value)
+    found = value.strip() if type(value) is str else text(value)
     if "<" not in found and "&" not in found and "[[" not in found:  # most texts, so these looks are what it costs
-        return found if found.replace("\n", "").isprintable() else _UNSEEN.sub("", found).strip()
+        if found.isprintable() or found.replace("\n", "").isprintable():
+            return found
+        return _UNSEEN.sub("", found).strip()
     for _ in range(2):  # some are escaped twice
         found = html.unescape(found) if "&" in found else found
     if "[[" in found:

@@ -19,7 +19,8 @@ from dataset_builders.tasks._judgements import Judged, may_show, with_titles
 _KEPT, _TRIED = 100, 4  # pairs of a label
 
 
-@task(type=TaskType.RANKING, source="esci", track=3, llm="reword")
+# Each row shows four queries and four products: many share one with a held-out row.
+@task(type=TaskType.RANKING, source="esci", track=3, llm="reword", room=1.3)
 def build(raw: RawData, seeded: Seeded) -> Questions:
     recent = {label: Recent[tuple[str, Judged]](_KEPT) for label in esci.WEIGHTS}
     for query, judged in with_titles(raw, lambda entity: True):

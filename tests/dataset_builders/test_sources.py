@@ -188,6 +188,35 @@ def test_esci(tmp_path: Path) -> None:
     assert "row 2" in complaint(lambda: esci.examples(RawData(tmp_path)))
 
 
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.sampled_from(("us", "es", "jp", "fr")), st.sampled_from("ESX")), min_size=1, max_size=400))
+def test_esci_of_one_site_is_esci_of_all_without_the_others(
+    tmp_path_factory: pytest.TempPathFactory, kinds: list[tuple[str, str]]
+) -> None:
+    """Rows of other sites are not decoded; those that remain keep their number in the file."""
+    folder = tmp_path_factory.mktemp("esci")
+    rows = [
+        {"query": f"board {at}", "query_id": at, "product_id": f"E{at}", "product_locale": site, "esci_label": label,
+         "split": "train"} for at, (site, label) in enumerate(kinds)
+    ]  # fmt: skip
+    write_parquet(folder / "esci/shopping_queries_dataset_examples.parquet", rows)
+    every = RawData(folder, max_rejected=1.0)
+    found = [row for row in esci.examples(every) if row.locale == "es"]
+    one = RawData(folder, max_rejected=1.0)
+    assert list(esci.examples(one, "es")) == found
+    broken = [at + 1 for at, (site, label) in enumerate(kinds) if site == "fr" or (label == "X" and site == "es")]
+    assert [int(place.rpartition(" ")[2]) for place in one.rejected] == broken
+
+
+def test_texts_that_are_not_wanted_are_not_read(tmp_path: Path) -> None:
+    row = dict.fromkeys((f"product_{name}" for name in esci.Product._fields), "text") | {"product_locale": "us"}
+    write_parquet(tmp_path / "esci/shopping_queries_dataset_products.parquet", [row])
+    assert list(esci.products(RawData(tmp_path), "us", ("brand",))) == [("text", "us", "", "", "", "text", "")]
+    write_parquet(tmp_path / "esci/shopping_queries_dataset_products.parquet", [row | {"product_description": 3}])
+    assert list(esci.titles(RawData(tmp_path), "us")) == [("text", "text")]
+    assert "a text was expected" in complaint(lambda: esci.products(RawData(tmp_path, max_rejected=0.0), "us"))
+
+
 @pytest.mark.parametrize("ending", ["csv", "csv with header", "parquet"])
 def test_mmlu_in_its_three_forms(ending: str, tmp_path: Path) -> None:
     file = tmp_path / "mmlu/auxiliary_train"

@@ -6,8 +6,10 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from dataset_builders.raw import RawData
 from dataset_builders.sample_shop.catalogue import EN, ProductType, catalogue
 from dataset_builders.sources import esci
+from dataset_builders.tasks._judgements import labels_of
 from tests.dataset_builders.esci_rows import asked, judge, labels, products
 
 
@@ -134,3 +136,15 @@ def test_an_ending_does_not_make_a_keyword_wrong(tmp_path: Path) -> None:
     (question,) = asked("multilingual_keywords", judge(tmp_path, rows, {"title": title}, "es"))
     words = {word for option in question.fields["options"] for word in option.split(", ")}
     assert not words & {"rojos", "faldas"} and {"falda", "roja", "corta", "lino"} & words
+
+
+def test_labels_are_read_once_and_noted_by_whoever_asks(tmp_path: Path) -> None:
+    judge(tmp_path, [("board", "E1", "E"), ("board", "E2", "E"), ("slate", "E1", "S")], {})
+    first, second = (RawData(tmp_path, max_rejected=1.0, watched=True) for _ in range(2))
+    found = labels_of(first, "us")
+    assert found == {"E1": {"board": "E", "slate": "S"}, "E2": {"board": "E"}}
+    assert labels_of(second, "us") is found and (second.unheard, second.rejected) == (first.unheard, first.rejected)
+    judge(tmp_path, [("board", "E1", "E"), ("slate", "E1", "X")], {})
+    third, fourth = (RawData(tmp_path, max_rejected=1.0, watched=True) for _ in range(2))
+    assert labels_of(third, "us") == {"E1": {"board": "E"}}  # the file is another
+    assert labels_of(fourth, "us") and len(fourth.rejected) == 1 and fourth.rejected == third.rejected
