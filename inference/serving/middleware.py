@@ -36,6 +36,8 @@ from spine.template import pin_date
 
 SETTINGS = "RECIPE_SERVING"  # JSON: model (a folder), name, mode, max_length, mixed_on_cpu (whether adapters are)
 _PATH = "/v1/chat/completions"
+# Fields of whose type vLLM 0.32 is so sure that it fails on another one (tests/serve_env/test_fields.py asks it).
+_SURE = {"messages": list, "structured_outputs": dict | None}
 _EVENT_END = b"\n\n"
 _THREADS = 2  # that read questions, while the loop answers others
 App = Callable[[Message, Receive, Send], Awaitable[None]]
@@ -92,6 +94,9 @@ class Questions:
                 "no log probabilities of a prompt: with an adapter on a CPU they end vLLM 0.32",
                 way_out="recipe merge, and serve the merged folder: recipe serve --model FOLDER",
             )
+        for name in body.keys() & _SURE.keys():
+            if not isinstance(body[name], _SURE[name]):
+                raise RecipeError(f"{name} cannot be {str(body[name])[:40]!r}")
         self.questioning.refuse_unsound_rule(body)
         return self.questioning.posed(body) if path == _PATH else None
 

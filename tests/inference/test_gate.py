@@ -128,6 +128,13 @@ def test_what_ends_vllm_is_refused(app: Questions, vllm: Vllm, more: dict[str, A
     assert posted(app, user(CHOICE, **more), "/v1/completions")[0] == 200
 
 
+@pytest.mark.parametrize("more", [{"messages": -1}, {"messages": None}, {"structured_outputs": "abc"}])
+def test_what_vllm_is_sure_of_is_looked_at(app: Questions, vllm: Vllm, more: dict[str, Any]) -> None:
+    """Seen: vLLM 0.32 answers a field of another type with 500."""
+    for path in (CHAT, "/v1/completions", "/invocations"):
+        assert posted(app, {**user(CHOICE), **more}, path)[0] == 400 and not vllm.read
+
+
 @pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/tokenize"])
 def test_what_is_too_long_is_not_read_to_its_end(app: Questions, vllm: Vllm, path: str) -> None:
     pieces = [request(b"x" * 2**18, True)] * 1_000

@@ -117,6 +117,8 @@ def _up(process: subprocess.Popen[str], port: int) -> Iterator[Served]:
         assert len(names) == 2 and "base" in names
         yield Served(process, url, next(name for name in names if name != "base"))
     finally:
+        if process.poll() is not None and process.stdout:
+            print(f"the server has ended with {process.returncode}:", process.stdout.read()[-20_000:])
         started = offspring(process.pid)
         process.kill()
         process.wait()

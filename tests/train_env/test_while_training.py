@@ -17,17 +17,20 @@ from spine.paths import ROOT
 
 pytest.importorskip("axolotl")
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct"
-LISTS = {"multiple-choice": 2, "ranking": [1.0, 0.1, 0.0], "retrieval": [2, 3], "generation": "a text"}
+TRUTHS = {"multiple-choice": 2, "ranking": [1.0, 0.1, 0.01, 0.0], "retrieval": [1, 2, 3], "generation": "a text"}
 
 
 def write(path: Path, per_task: int = 3) -> Path:
     """Held-out rows of four kinds, dataset after dataset, as a run has them."""
-    rows = [
-        {"messages": [{"role": "user", "content": f"Which? List {at}.\n0. a fig\n1. a fork\n2. a pan\n3. tea\nAnswer:"},
-                      {"role": "assistant", "content": "2"}],
-         "task": f"some_{kind}", "task_type": kind, "track": 1 + number % 2, "truth": json.dumps(truth)}
-        for number, (kind, truth) in enumerate(LISTS.items()) for at in range(per_task)
-    ]  # fmt: skip
+    things = ("a fig", "a fork", "a pan", "tea")
+    rows = []
+    for number, (kind, truth) in enumerate(TRUTHS.items()):
+        listed = "\n".join(f"{at}. {thing}" for at, thing in enumerate(things, kind != "multiple-choice"))
+        for at in range(per_task):
+            turns = {"user": f"List {at}. Which of these?\n{listed}\nAnswer:", "assistant": "2"}
+            messages = [{"role": role, "content": text} for role, text in turns.items()]
+            facts = {"task": f"some_{kind}", "task_type": kind, "track": 1 + number % 2, "truth": json.dumps(truth)}
+            rows.append({"messages": messages, **facts})
     pq.write_table(pa.Table.from_pylist(rows), path)
     return path
 
