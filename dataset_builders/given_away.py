@@ -7,7 +7,7 @@ the builder: ``@task(..., quotes=("title",))``. Choices, among which the answer 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -51,7 +51,7 @@ def given_away(task: Task, question: Question) -> str | None:
     kind = question.type or task.type
     if task.rates and any(tells_stars(text) for _, text in _texts(question)):
         return "its text tells the stars"
-    asked = [(name, text) for name, text in _texts(question) if name not in task.quotes and name not in _CHOICES]
+    asked = [*_texts(question, but=(*task.quotes, *_CHOICES))]
     for answer in _answers(kind, question) if asked else ():
         words = _words(answer)
         if words and sum(map(len, words)) >= _SHORT:
@@ -77,9 +77,10 @@ def _words(text: str) -> list[str]:
     return [word[:-1] if len(word) > 3 and word[-1] == "s" else word for word in _WORD.findall(text.casefold())]
 
 
-def _texts(question: Question) -> Iterator[tuple[str, str]]:
-    """The texts that are shown, each with the name of its field."""
-    return ((name, text) for name, value in question.fields.items() for text in _texts_in(value))
+def _texts(question: Question, but: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
+    """The texts that are shown, each with the name of its field, ``but`` those of some fields."""
+    shown = ((name, value) for name, value in question.fields.items() if name not in but)
+    return ((name, text) for name, value in shown for text in _texts_in(value))
 
 
 def _texts_in(value: Any) -> Iterator[str]:
