@@ -150,7 +150,7 @@ def _truth(kind: TaskType, answer: Any, metric: str) -> Any:
     if kind is TaskType.GENERATION:
         if isinstance(answer, list) and metric not in SENTENCES:
             raise ValueError(f"{metric} takes one text as answer, not {answer!r}")
-        answer = answer.strip() if isinstance(answer, str) else answer
+        answer = _stripped(answer)
         if metric == "bool" and answer not in WORDS:
             raise ValueError(f"bool takes yes or no as answer, not {answer!r}")
         return answer
@@ -159,9 +159,14 @@ def _truth(kind: TaskType, answer: Any, metric: str) -> Any:
             answer = json.loads(answer)
         except (ValueError, RecursionError):
             return answer  # which is told as it stands
-    if kind is TaskType.NER and isinstance(answer, list):
-        return [phrase.strip() if isinstance(phrase, str) else phrase for phrase in answer]
-    return answer
+    return _stripped(answer) if kind is TaskType.NER else answer
+
+
+def _stripped(answer: Any) -> Any:
+    """A text, or each of a list, without outer blanks: no answer that is read has any."""
+    if isinstance(answer, list):
+        return [text.strip() if isinstance(text, str) else text for text in answer]
+    return answer.strip() if isinstance(answer, str) else answer
 
 
 def _known(name: str, value: Any, names: Sequence[str]) -> str:

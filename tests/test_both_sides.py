@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dataset_builders.own_questions import own_task
@@ -57,6 +57,7 @@ def scored(path: Path) -> Question | None:
 
 @settings(deadline=None, max_examples=300)
 @given(ROW)
+@example({"input_field": "Which?", "output_field": ["0 "], "task_type": "generation"})
 def test_either_side_takes_what_the_other_does(tmp_path_factory: pytest.TempPathFactory, row: dict[str, Any]) -> None:
     path = tmp_path_factory.getbasetemp() / "own.jsonl"
     path.write_text(json.dumps(row) + "\n", encoding="utf-8")

@@ -86,6 +86,7 @@ def test_a_setting(key: str, value: str) -> None:
 
 
 @given(TEXT)
+@example("0\x1f")  # a blank for `strip`, none for `int`
 def test_a_weight_and_a_checkpoint(text: str) -> None:
     told(lambda: parse_alpha(text, "here", beyond_one=True))
     told(lambda: parse_checkpoints(text, V8))

@@ -123,12 +123,13 @@ def parse_checkpoints(text: str, resolved: Resolved) -> list[int]:
         RecipeError: one of them is no number, or is there twice.
     """
     where = f"CHECKPOINTS={text}"
-    for part in text.split(","):
-        if not _STEPS.fullmatch(part.strip()):
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        if not _STEPS.fullmatch(part):
             way_out = "150,192, for instance, or -2,-1: the last two"
             raise RecipeError(f"'{part[:_SHOWN]}' is no number of steps", where=where, way_out=way_out)
     there = sorted(whole_checkpoints(resolved))
-    numbers = [int(part) for part in text.split(",")]
+    numbers = list(map(int, parts))
     steps = [there[number] if -len(there) <= number < 0 else number for number in numbers]
     return _each_once(steps, "checkpoint", where)
 
