@@ -1,39 +1,26 @@
-"""Tasks on Amazon-M2 and MMLU: quantities, sessions, descriptions across languages, events."""
+"""Tasks on Amazon-M2: sessions, descriptions across languages, types, names of products."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dataset_builders.held_out import held_out
-from dataset_builders.pools.decontaminate import Evaluation
-from dataset_builders.pools.fitness import problem
-from dataset_builders.pools.likeness import Words, texts_of
 from dataset_builders.raw import RawData
 from dataset_builders.sample_shop.catalogue import ProductType, catalogue
-from dataset_builders.sources import mmlu
 from dataset_builders.sources.amazon_m2 import Product
-from dataset_builders.task import Question, Seeded, load_task
+from dataset_builders.task import Question
 from dataset_builders.tasks import _sessions
 from dataset_builders.tasks._queries import queries
-from tests.dataset_builders.raw_files import put, read_csv, write_csv, write_json
+from tests.dataset_builders.builds import built
+from tests.dataset_builders.raw_files import read_csv, write_csv
 from tests.dataset_builders.review_rows import SHOP_TYPES
 
 PRODUCT = ("id", "locale", "title", "price", "brand", "color", "size", "model", "material", "author", "desc")
-
-
-@cache
-def built(name: str, raw: Path) -> Sequence[Question]:
-    task = load_task(name)
-    questions = list(task.build(RawData(raw), Seeded(0, name)))
-    assert all(problem(task.type, question) is None for question in questions)
-    return questions
 
 
 def products(raw: Path) -> list[dict[str, str]]:
@@ -281,61 +268,6 @@ def test_products_are_the_same_on_every_site(shop: Path) -> None:
         assert entities and {entity.removeprefix("product:") for entity in entities} <= ids, name
 
 
-# --- MMLU ---
-
-
-@pytest.mark.parametrize("archive", [False, True])
-def test_the_whole_of_mmlu_in_both_layouts(archive: bool, tmp_path: Path) -> None:
-    folder = tmp_path / "mmlu" / ("data" if archive else "")
-    for part in ("test", "val", "dev"):
-        put(folder / f"{part}/anatomy_{part}.csv", f"Which bone is in the {part}?,a,b,c,d,D\n")
-    put(folder / f"auxiliary_train{'/race' * archive}.csv", "Who runs?,a,b,c,d,A\n")
-    put(folder / f"auxiliary_train{'/obqa' * archive}.csv", "Who floats?,a,b,c,d,B\n")
-    exams = built.__wrapped__("mmlu_exams", tmp_path)
-    assert [question.fields["question"].split()[-1] for question in exams] == ["test?", "val?", "dev?"]
-    assert {question.truth for question in exams} == {3}
-    assert len(built.__wrapped__("mmlu_auxiliary", tmp_path)) == 1 + archive
-    assert {item.subject for item in mmlu.exams(RawData(tmp_path))} == {"anatomy"}
-
-
-def test_an_exam_is_kept_out_by_its_own_files(tmp_path: Path) -> None:
-    for part, bone in (("test", "ankle"), ("val", "elbow")):
-        rows = f"Which bone of the human body is nearest to the {bone} when somebody stands?,a,b,c,d,D\n"
-        put(tmp_path / f"mmlu/{part}/anatomy_{part}.csv", rows + f"Where is the {bone}?,Arm,Leg,Head,Back,A\n")
-    evaluation = Evaluation.load([tmp_path / "mmlu/test/anatomy_test.csv"])
-    questions = built.__wrapped__("mmlu_exams", tmp_path)
-    found = evaluation.find(Words.of(texts_of(question) for question in questions))
-    assert [bool(hit) for hit in found] == ["ankle" in question.fields["question"] for question in questions]
-
-
-def test_what_stands_for_no_input_is_none(tmp_path: Path) -> None:
-    rows = [{"instruction": f"Name {at}.", "input": text, "output": "It."} for at, text in
-            enumerate(["", "`<noinput>`", "No input.", "None", "Nonesuch", "no inputs"])]  # fmt: skip
-    write_json(tmp_path / "alpaca/alpaca_data_cleaned.json", rows)
-    given = [question.fields["input"] for question in built.__wrapped__("alpaca_instructions", tmp_path)]
-    assert given == ["", "", "", "", "Nonesuch", "no inputs"]
-
-
-def test_questions_on_one_passage_stay_together(tmp_path: Path) -> None:
-    passage = "Mila went to the harbour. " * 5
-    rows = [[f"{passage}{question}", "a", "b", "c", "d", "A"] for question in ("Who?", "Where?")]
-    write_csv(tmp_path / "mmlu/auxiliary_train.csv", [*rows, ["Who?", "a", "b", "c", "d", "A"]])
-    one, other, short = (question.entity for question in built.__wrapped__("mmlu_auxiliary", tmp_path))
-    assert one == other != short
-
-
-def test_an_event_keeps_the_answer_and_the_name_of_its_row(shop: Path) -> None:
-    rows = {frozenset(item.choices): item for item in mmlu.auxiliary(RawData(shop))}
-    names = {tuple(question.fields["options"]): question.entity for question in built("mmlu_auxiliary", shop)}
-    questions = built("commonsense_event", shop)
-    assert Counter(question.fields["relation"] for question in questions).keys() == {"causes", "follows", "prevents"}
-    for question in questions:
-        item = rows[frozenset(question.fields["options"])]
-        assert question.fields["options"][question.truth] == item.choices[item.answer]
-        assert question.fields["event"].lower() in item.question.lower()
-        assert question.entity == names[item.choices]
-
-
 def test_running_text_is_no_title(tmp_path: Path) -> None:
     said = "Although most agencies take on bookings, many of them specialise in types of travel."
     rows = [listing("B0A", "UK", said), listing("B0A", "DE", "Obwohl die meisten Agenturen Buchungen annehmen.")]
@@ -360,11 +292,3 @@ def test_the_brand_of_what_a_product_is_for_is_not_its_own(tmp_path: Path) -> No
         listing("B0C", "UK", "Lorvik Leather Case for Tab 4", brand="Lorvik"),
     ]
     assert [question.entity for question in asked(tmp_path, "product_entities", *rows)] == ["product:B0C"]
-
-
-def test_choices_need_the_list_that_they_point_at(tmp_path: Path) -> None:
-    rows = [["A kettle that is too heavy to lift.", "1,3", "2,3", "1,2", "1,2,3", "B"]]
-    rows += [["What is right? 1. Ice floats. 2. Iron floats. 3. Cork floats.", "1,3", "2,3", "1,2", "1,2,3", "A"]]
-    rows += [["How many leaves has the book?", "1,000", "2,000", "3,000", "4,000", "A"]]
-    write_csv(tmp_path / "mmlu/auxiliary_train.csv", rows)
-    assert [question.truth for question in built.__wrapped__("mmlu_auxiliary", tmp_path)] == [0, 0]
