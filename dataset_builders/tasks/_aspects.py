@@ -38,6 +38,7 @@ _LEAD = re.compile(
 _MARKS = " '’*~&/-"
 _TAIL = re.compile(r"(?:\s+(?:and|or|so|yet|just|with|as|that|which))+$", re.I)
 _HINT, _WORDED, _CLEAR = range(3)
+_PRICE, _MONEY = re.compile(r"[$£€] ?\d|\b\d+ ?(?:dollars|bucks|euros?)\b", re.IGNORECASE), "value for money"
 # Where a part of a phrase may say the same: "lining makes it | very warm", "cute shirt | and everyone likes it".
 _JOINT = re.compile(
     r"\s+(?:and|or|so|that|which|who|when|if|since|as|like|to (?:be|have|see))\s+"
@@ -154,6 +155,8 @@ def _read(clause: str) -> tuple[Phrase | None, bool]:
                 if aspect:
                     ranks[aspect] = max(rank, ranks.get(aspect, 0))
         at += longest
+    if _PRICE.search(clause):
+        ranks.setdefault(_MONEY, _HINT)
     if not ranks:
         return None, doubtful
     top = max(_WORDED, *ranks.values())

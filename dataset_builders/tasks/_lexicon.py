@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ _LISTS: dict[str, Any] = read_lists(Path(__file__).with_name("_lexicon.yaml"))
 COLORS, _SHADES, TREATMENTS, NO_TYPE = (
     frozenset(_LISTS[name].split()) for name in ("colors", "shades", "treatments", "no_type")
 )
+_FAMILIES = [frozenset(line.split()) for line in _LISTS["families"]]
+_IDIOM = re.compile(rf"(?<!\S)(?:{'|'.join(_LISTS['color_idioms'])})(?!\S)")
 _SHADED = "|".join(sorted(COLORS | _SHADES))
 COLOR_RUN = re.compile(rf"(?<!\S)(?:{_SHADED})(?: (?:{_SHADED}))*(?!\S)")
 # The longest first: stainless steel before steel.
@@ -32,6 +35,17 @@ def is_color(value: str) -> bool:
     """Whether a column's value is the name of a colour and no more: not ``2 Pack``, not ``Black Leather``."""
     words = value.lower().split()
     return len(words) <= 3 and (COLORS | _SHADES).issuperset(words) and not COLORS.isdisjoint(words)
+
+
+def family(words: Iterable[str]) -> frozenset[str]:
+    """The words, and of a colour those that may stand for it: where navy is right, blue is not wrong."""
+    own = frozenset(words)
+    return own.union(*(line for line in _FAMILIES if not own.isdisjoint(line)))
+
+
+def without_idioms(text: str) -> str:
+    """A text in lower case without the colours that are none: a white out tape, green tea."""
+    return _IDIOM.sub("|", text)
 
 
 def is_brand(value: str) -> bool:

@@ -149,7 +149,8 @@ def typed_reviews(raw: RawData) -> Iterator[tuple[amazon_reviews.Review, str]]:
 def types_of(raw: RawData, category: str) -> dict[str, str]:
     """parent_asin -> product type; the join holds the ids of one category (4 million in the largest)."""
     names = Names()
-    paths = {row.parent_asin: names.add(row) for row in amazon_reviews.products(raw, category)}
+    rows = amazon_reviews.products(raw, category)
+    paths = {row.parent_asin: path for row in rows if (path := names.add(row)) and says(row.title, path)}
     return {product: path[-1] for product, whole in paths.items() if (path := names.path(whole))}
 
 

@@ -18,7 +18,7 @@ from dataset_builders.task import Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._brands import Brands
 from dataset_builders.tasks._common import multiple_choice, one_line, product_entity
 from dataset_builders.tasks._judgements import by_query, flat, stems
-from dataset_builders.tasks._lexicon import is_color
+from dataset_builders.tasks._lexicon import family, is_color, without_idioms
 
 _WRONG = 3
 _TITLE, _TEXT = 200, 300  # characters that are shown
@@ -56,8 +56,8 @@ def _question(
     shown = _key(f"{title} {text}")
     rng = seeded.rng(entity := product_entity(product.id))
     for name, right in rng.sample(sorted(values.items()), len(values)):
-        # Black & Decker is no colour.
-        named = shown if name == "brand" else shown.replace(_key(product.brand), "  ")
+        # Black & Decker is no colour, nor is white out.
+        named = shown if name == "brand" else without_idioms(shown.replace(_key(product.brand), "  "))
         if _key(right) not in named:
             continue
         wrong = _wrong(rng, seen[name], _key(right), shown)
@@ -68,10 +68,10 @@ def _question(
 
 def _wrong(rng: random.Random, seen: Sequence[Mapping[str, str]], right: str, shown: str) -> list[str]:
     """Values of products whose queries share words with this one's, the more the better, that the listing does not
-    name and that are not the right one in other words, as is Navy Blue for Blue."""
+    name and that are not the right one in other words, as are Navy Blue and Navy for Blue."""
     counts = Counter(key for values in seen for key in values)
     texts = {key: value for values in seen for key, value in values.items()}
-    parts = set(right.split())
+    parts = family(right.split())
     fit = [key for key in counts if key not in shown and parts.isdisjoint(key.split())]
     rng.shuffle(fit)
     return [texts[key] for key in sorted(fit, key=lambda key: -counts[key])[:_WRONG]]

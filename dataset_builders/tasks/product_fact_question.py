@@ -17,6 +17,7 @@ from dataset_builders.sources import amazon_reviews
 from dataset_builders.task import Question, Questions, RawData, Seeded, TaskType, task
 from dataset_builders.tasks._common import one_line, placed, product_entity
 from dataset_builders.tasks._details import Fact, facts, flat
+from dataset_builders.tasks._lexicon import family, without_idioms
 from dataset_builders.tasks._product_types import path_of
 
 CANNOT = "It cannot be inferred."
@@ -81,7 +82,7 @@ def _known(raw: RawData, category: str) -> dict[tuple[str, str], _Known]:
 
 def _is_sure(fact: Fact, own: _Known, title: str) -> bool:
     """Whether titles often tell such a fact, and this one tells it in full or nothing of the kind."""
-    if own.stated < _STATED * own.having:
+    if own.stated < _STATED * own.having or without_idioms(title) != title:
         return False
     if fact.flat in title:
         return True
@@ -101,6 +102,7 @@ def _values(rng: random.Random, fact: Fact, own: _Known, any_type: _Known, title
             words = set(value.split())
             # Neither "faux leather" next to "leather", nor "20 cm" next to "8 inch", nor what the title has words of.
             sound = words - right and right - words and _unit(words) == _unit(right) and not (words - right) & told
+            sound = sound and not words & (family(right) - right)
             if sound and known.values[value] not in values:
                 values.append(known.values[value])
                 if len(values) == _VALUES:

@@ -21,13 +21,14 @@ from dataset_builders.tasks._brands import Brands
 from dataset_builders.tasks._common import distinct, one_line, query_entity
 from dataset_builders.tasks._esci import told
 from dataset_builders.tasks._judgements import by_query, flat, words_of
-from dataset_builders.tasks._lexicon import COLOR_RUN, COLORS, MATERIAL, NO_TYPE, TREATMENTS, is_color
+from dataset_builders.tasks._lexicon import COLOR_RUN, COLORS, MATERIAL, NO_TYPE, TREATMENTS, is_color, without_idioms
 
 _LOCALES = ("us", "es")  # Japanese writes its words together
 _LONGEST = 80  # characters of a query
 _TOLD = 0.5  # share of a query's words that one product at least has: others show nothing of what they mean
 _LEAST = 2  # titles that name a type of product, and brands that sell it
 _PARTS = re.compile(r"\s*(?:[,/&|;]|\band\b|\by\b)\s*")  # of a column: `Black/White`
+_AND = ("and", "n", "&", "y")
 _Exact = Sequence[tuple[str, str, str]]  # title, brand, colour of the products that fit a query exactly
 
 
@@ -116,12 +117,26 @@ def _brand(left: str, exact: _Exact) -> list[str] | None:
 
 
 def _colors(left: str, exact: _Exact) -> list[str] | None:
-    """All colours of the query, ``None`` if the products have another one of them."""
+    """All colours of the query, ``None`` if the products have another one of them, or one of them may be a part of a
+    name: "simply orange", with which titles begin, or "hot and gold".
+    """
     counts = Counter(part for _, _, color in exact for part in {*_PARTS.split(color)} if is_color(part))
     confirmed = {color for color, count in counts.items() if 4 * count >= len(exact)}
     runs = [run for run in COLOR_RUN.findall(left) if not COLORS.isdisjoint(run.split())]
     found = distinct(part for run in runs for part in ([run] if run in confirmed else run.split()))
-    return found if confirmed.issuperset(found) else None
+    named = without_idioms(left) != left or any(_begins_a_name(left, run, exact) for run in runs)
+    return found if confirmed.issuperset(found) and not named else None
+
+
+def _begins_a_name(left: str, run: str, exact: _Exact) -> bool:
+    """Whether the query up to the end of a colour stands at the beginning of half of the titles; or the colour stands
+    behind an "and" that joins it to no other colour."""
+    before, _, _ = left.partition(f" {run} ")
+    words = before.split()
+    begun = f"{before.strip()} {run}"
+    titles = sum(title.lower().startswith(begun) for title, _, _ in exact)
+    joined = words[-1:] and words[-1] in _AND and not is_color(" ".join(words[-2:-1]))
+    return bool(joined) or ("|" not in before and bool(words) and 2 * titles >= len(exact))
 
 
 def _materials(left: str, exact: _Exact) -> list[str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dataset_builders.tasks._lexicon import is_brand
+from dataset_builders.tasks._lexicon import family, is_brand, without_idioms
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,9 @@ def test_names_of_makers(value: str) -> None:
 )
 def test_parts_of_titles_are_no_makers(value: str) -> None:
     assert not is_brand(value)
+
+
+def test_navy_may_stand_for_blue_and_a_white_out_tape_is_not_white() -> None:
+    assert {"blue", "teal"} < family(["navy"]) and family(["oak"]) == {"oak"}
+    assert family(["navy"]).isdisjoint(family(["red", "wine"]))
+    assert "white" not in without_idioms(" white out tape ") and without_idioms(" white tape ") == " white tape "

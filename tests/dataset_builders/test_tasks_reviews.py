@@ -94,6 +94,23 @@ def test_snippets_are_on_the_aspect_with_the_sentiment(shop: Path) -> None:
         assert kind_of(question).path[-1] == question.fields["product_type"]
 
 
+@pytest.mark.parametrize(
+    ("text", "aspect", "touched"),
+    [
+        ("for under $20 I'm pleased with the length", "value for money", True),
+        ("the length is worth 20 dollars", "value for money", True),
+        ("the length is 20 inches", "value for money", False),
+        ("the pockets come in handy", "ease of use", False),
+        ("it is handy, the pockets are deep", "ease of use", True),
+        ("it is a midsize bag with pockets", "size", True),
+        ("they have buttons", "buttons", True),
+        ("I hit the order button", "buttons", False),
+    ],
+)
+def test_what_a_clause_touches(text: str, aspect: str, touched: bool) -> None:
+    assert any(aspect in phrase.touched for phrase in phrases(text)) is touched
+
+
 def test_a_snippet_needs_the_stars_on_its_side(tmp_path: Path) -> None:
     products = [product(number, leaf="Rugs") for number in range(120)]
     texts = [
