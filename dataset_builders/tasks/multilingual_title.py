@@ -25,7 +25,6 @@ SITES = {
 }
 _END = re.compile(r"[.!?][\"'”’)]*$")
 _WORD = re.compile(r"[^\W\d_]+")
-_NEW = 0.2  # share of a title's words that another language has not
 _LEAST, _SMALL = 5, 0.5  # words of a sentence, and the share of them that begin small
 
 
@@ -38,26 +37,10 @@ def build(raw: RawData, seeded: Seeded) -> Questions:
             continue
         if is_sentence(title):
             raw.lacking["whose title is a sentence"] += 1
-        elif not (other := one_line(row.title)):
-            raw.lacking["without title"] += 1
-        elif _half_translated(title, other):
-            raw.lacking["whose title is half in another language"] += 1
-        else:
+        elif other := one_line(row.title):
             language, country = SITES[row.locale]
             fields = {"title": title, "language": language, "country": country}
             yield Question(product_entity(row.id), fields, other)
-
-
-def _half_translated(title: str, other: str) -> bool:
-    """Whether hardly anything is left to translate: sellers fill a site with another one's words.
-
-    >>> _half_translated("Maca en Polvo Ecológica. Organic Powder", "Maca en Polvo Ecológica. Organic Maca Powder 400g")
-    True
-    >>> _half_translated("Aldwick HDMI Cable 2 m, Black", "Aldwick HDMI Kabel 2 m, schwarz")
-    False
-    """
-    words, others = ({*map(str.lower, _WORD.findall(text))} for text in (title, other))
-    return len(words - others) <= _NEW * len(words)
 
 
 def is_sentence(title: str) -> bool:
