@@ -291,7 +291,7 @@ def test_the_dry_run_of_the_72b_needs_no_file_and_no_gpu(runs_folder: Path) -> N
     shown = CliRunner(env={"COLUMNS": "200"}).invoke(root, ["reproduce", "-n", "-p", "8xa100"])
     assert shown.exit_code == 0, shown.output
     count = len(graph("8xa100"))
-    for part in ("train v9b", "awq-padded-0.25", f" of {count} stages", "6:55", "GiB"):
+    for part in ("train v9b", "awq-padded-0.25", f" of {count} stages", "6:58", "GiB"):
         assert part in shown.output
 
 
