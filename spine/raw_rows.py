@@ -209,21 +209,20 @@ def _parquet(
     import pyarrow.compute as pc  # type: ignore[import-untyped,unused-ignore]
     import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
-    number = before = 0
+    before = 0
     try:
         with pq.ParquetFile(path) as file:
             _check_columns(path, file.schema_arrow.names, columns)
             wanted = [*columns, *(name for name in optional if name in file.schema_arrow.names)]
             for batch in file.iter_batches(batch_size=_BATCH, columns=wanted or None):
-                numbers: Sequence[int] = range(before + 1, before + 1 + len(batch))
+                numbers = pa.array(range(before + 1, before + 1 + len(batch)))
                 before += len(batch)
-                for name, values in without.items():
-                    kept = pc.invert(pc.is_in(batch[name], pa.array(values, pa.string())))
-                    batch, numbers = batch.filter(kept), pa.array(numbers).filter(kept).to_pylist()
-                for number, row in zip(numbers, batch.to_pylist(), strict=True):
-                    yield number, row
+                for name, values in without.items():  # as text: of numbers, each row is told
+                    kept = pc.invert(pc.is_in(batch[name].cast(pa.string()), pa.array(values, pa.string())))
+                    batch, numbers = batch.filter(kept), numbers.filter(kept)
+                yield from zip(numbers.to_pylist(), batch.to_pylist(), strict=True)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _damaged(place(path, "row", number + 1), error) from error
+        raise _damaged(place(path, "row", before + 1), error) from error
 
 
 def _check_columns(path: Path, found: Sequence[str], wanted: Sequence[str]) -> None:

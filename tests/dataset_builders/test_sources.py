@@ -208,6 +208,26 @@ def test_esci_of_one_site_is_esci_of_all_without_the_others(
     assert [int(place.rpartition(" ")[2]) for place in one.rejected] == broken
 
 
+@pytest.mark.parametrize("kind", ["string", "large_string", "dictionary"])
+def test_esci_of_one_site_whatever_kind_of_column_names_it(kind: str, tmp_path: Path) -> None:
+    import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+
+    table = pa.table({f"product_{name}": ["a", "b"] for name in esci.Product._fields if name != "locale"})
+    text = pa.string()
+    types = {"string": text, "large_string": pa.large_string(), "dictionary": pa.dictionary(pa.int32(), text)}
+    table = table.append_column("product_locale", pa.array(["us", "es"]).cast(types[kind]))
+    (tmp_path / "esci").mkdir()
+    pq.write_table(table, tmp_path / "esci/shopping_queries_dataset_products.parquet")
+    assert list(esci.titles(RawData(tmp_path), "es")) == [("b", "b")]
+
+
+def test_a_site_that_is_a_number_is_told_row_by_row(tmp_path: Path) -> None:
+    row = dict.fromkeys((f"product_{name}" for name in esci.Product._fields), "text") | {"product_locale": 7}
+    write_parquet(tmp_path / "esci/shopping_queries_dataset_products.parquet", [row])
+    assert "row 1: a text was expected, not 7" in complaint(lambda: esci.titles(RawData(tmp_path), "us"))
+
+
 def test_texts_that_are_not_wanted_are_not_read(tmp_path: Path) -> None:
     row = dict.fromkeys((f"product_{name}" for name in esci.Product._fields), "text") | {"product_locale": "us"}
     write_parquet(tmp_path / "esci/shopping_queries_dataset_products.parquet", [row])
